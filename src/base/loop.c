@@ -1,0 +1,149 @@
+/* The event loop; see loop.h. */
+#include "base/loop.h"
+
+#include "base/auto.h"
+#include "base/clock.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LOOP_SLEEP_MAX_MS 60000
+
+int loop_init(struct loop *loop)
+{
+        int fd = epoll_create1(EPOLL_CLOEXEC);
+        if (fd < 0)
+                return -errno;
+
+        memset(loop, 0, sizeof(*loop));
+        loop->epoll_fd = fd;
+        loop->now_ns = clock_now_ns();
+        wheel_init(&loop->wheel, loop->now_ns / NS_PER_MS);
+        list_init(&loop->tasks);
+        return 0;
+}
+
+void loop_deinit(struct loop *loop)
+{
+        fd_close(&loop->epoll_fd);
+}
+
+void loop_source_init(struct loop_source *source,
+                      void (*on_event)(struct loop_source *source, uint32_t events))
+{
+        *source = (struct loop_source){.fd = -1, .on_event = on_event};
+}
+
+int loop_add(struct loop *loop, struct loop_source *source, int fd, uint32_t events)
+{
+        struct epoll_event event = {.events = events, .data.ptr = source};
+
+        assert(source->fd < 0 && fd >= 0);
+        if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0)
+                return -errno;
+        source->fd = fd;
+        source->events = events;
+        return 0;
+}
+
+int loop_modify(struct loop *loop, struct loop_source *source, uint32_t events)
+{
+        struct epoll_event event = {.events = events, .data.ptr = source};
+
+        if (source->events == events)
+                return 0;
+        if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_MOD, source->fd, &event) < 0)
+                return -errno;
+        source->events = events;
+        return 0;
+}
+
+void loop_remove(struct loop *loop, struct loop_source *source)
+{
+        if (source->fd < 0)
+                return;
+        (void)epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, source->fd, NULL);
+        source->fd = -1;
+        source->events = 0;
+        /* What this turn has fetched for it and not yet delivered must not reach it any more. */
+        for (int i = loop->batch_at; i < loop->batch_count; i++)
+                if (loop->batch[i].data.ptr == source)
+                        loop->batch[i].data.ptr = NULL;
+}
+
+void loop_set_timer(struct loop *loop, struct timer *timer, uint64_t delay_ms)
+{
+        wheel_set(&loop->wheel, timer, loop->now_ns / NS_PER_MS + delay_ms);
+}
+
+void loop_remove_timer(struct loop *loop, struct timer *timer)
+{
+        wheel_remove(&loop->wheel, timer);
+}
+
+void loop_task_init(struct loop_task *task, void (*run)(struct loop_task *task))
+{
+        list_init(&task->link);
+        task->run = run;
+}
+
+void loop_defer(struct loop *loop, struct loop_task *task)
+{
+        if (list_is_empty(&task->link))
+                list_push_back(&loop->tasks, &task->link);
+}
+
+static void loop_run_tasks(struct loop *loop)
+{
+        while (!list_is_empty(&loop->tasks)) {
+                struct loop_task *task =
+                        CONTAINER_OF(list_pop_front(&loop->tasks), struct loop_task, link);
+                task->run(task);
+        }
+}
+
+int loop_turn(struct loop *loop, int most_ms)
+{
+        uint64_t started_ns, lag_ns;
+        int sleep_ms, count;
+
+        loop_run_tasks(loop);
+        sleep_ms = (int)wheel_sleep_ms(&loop->wheel, (uint64_t)most_ms);
+        count = epoll_wait(loop->epoll_fd, loop->batch, LOOP_BATCH, sleep_ms);
+        if (count < 0 && errno != EINTR)
+                return -errno;
+
+        loop->now_ns = started_ns = clock_now_ns();
+        loop->batch_count = count < 0 ? 0 : count;
+        for (loop->batch_at = 0; loop->batch_at < loop->batch_count;) {
+                struct epoll_event *event = &loop->batch[loop->batch_at++];
+                struct loop_source *source = event->data.ptr;
+                if (source)
+                        source->on_event(source, event->events);
+        }
+        loop->batch_at = loop->batch_count = 0;
+        wheel_advance(&loop->wheel, loop->now_ns / NS_PER_MS);
+        loop_run_tasks(loop);
+
+        lag_ns = clock_now_ns() - started_ns;
+        if (lag_ns > loop->max_lag_ns)
+                loop->max_lag_ns = lag_ns;
+        return 0;
+}
+
+int loop_run(struct loop *loop)
+{
+        while (!loop->stopping) {
+                int r = loop_turn(loop, LOOP_SLEEP_MAX_MS);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+void loop_stop(struct loop *loop)
+{
+        loop->stopping = true;
+}

@@ -1,0 +1,98 @@
+/* What is known of a user and of one version of a function: immutable values, shared by reference.
+ *
+ * Every change makes a new struct function with a higher version; whoever still runs the old one
+ * keeps its reference. Units are in the names.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "base/slice.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define ID_LENGTH 26 /* a ULID: 48 bits of time, 80 of chance, in Crockford's base 32 */
+#define NAME_MAX_LENGTH 63
+#define EMAIL_MAX_LENGTH 254
+#define HANDLER_MAX_LENGTH 255
+#define DIGEST_LENGTH 64 /* SHA-256 in lower-case hexadecimal */
+#define ENV_MAX_COUNT 100
+#define ENV_MAX_BYTES 32768
+
+enum runtime { RUNTIME_PYTHON3, RUNTIME_NODE, RUNTIME_NATIVE, RUNTIME_EXEC };
+
+/* "python3", "node", "native", "exec". */
+const char *runtime_name(enum runtime runtime);
+bool runtime_parse(struct slice name, enum runtime *ret_runtime);
+
+struct user {
+        atomic_uint references;
+        char id[ID_LENGTH + 1];
+        char email[EMAIL_MAX_LENGTH + 1];          /* lower case */
+        char name_space[NAME_MAX_LENGTH + 1];      /* first part of /f/{namespace}/{name} */
+        char password_hash[128];                   /* crypto_pwhash_str form; "" for no password */
+        uint64_t created_ms;                       /* Unix time */
+        uint64_t token_epoch;                      /* tokens issued for another epoch are dead */
+        bool is_admin;
+};
+
+struct function {
+        atomic_uint references;
+        char id[ID_LENGTH + 1];
+        char owner_id[ID_LENGTH + 1];
+        char owner_name_space[NAME_MAX_LENGTH + 1];
+        char name[NAME_MAX_LENGTH + 1];
+        enum runtime runtime;
+        char handler[HANDLER_MAX_LENGTH + 1]; /* file.function, or the program's path in the bundle */
+        char code_digest[DIGEST_LENGTH + 1];
+        uint64_t code_bytes;                  /* unpacked size */
+        uint64_t version;                     /* from 1, up by one a change */
+        uint64_t created_ms, updated_ms;      /* Unix time */
+        uint64_t memory_bytes;
+        uint64_t tmp_bytes;
+        uint32_t timeout_ms;
+        uint32_t keep_alive_ms;               /* 0: an instance serves one request */
+        uint32_t concurrency;                 /* requests one instance may hold at once */
+        uint32_t min_instances, max_instances;
+        uint32_t cpu_millis;                  /* 0: no limit */
+        bool is_public;
+        size_t env_count;
+        char **env;                           /* "NAME=value" */
+
+        /* Whoever runs this version hangs its state here (the gateway's pool of instances). */
+        _Atomic(void *) live;
+};
+
+/* A zeroed value with one reference, NULL without memory. */
+struct user *user_new(void);
+struct user *user_ref(struct user *user);
+void user_unref(struct user *user); /* NULL is fine */
+
+/* Defaults: 128 MiB, /tmp 64 MiB, 30 s, keep-alive 10 min, concurrency 1, min 0, max 1000, private. */
+struct function *function_new(void);
+/* A deep copy with one reference and no `live`. */
+struct function *function_copy(const struct function *function);
+struct function *function_ref(struct function *function);
+void function_unref(struct function *function); /* NULL is fine */
+/* Replaces the environment by a deep copy. 0 or -ENOMEM. */
+int function_set_env(struct function *function, size_t count, const char *const *env);
+
+/* Is everything within its bounds? 0, or -EINVAL and a sentence that names the field, what is
+ * allowed and what was given. */
+int function_validate(const struct function *function, struct err *err);
+int name_validate(struct slice name, struct err *err);     /* [a-z0-9]([a-z0-9-]*[a-z0-9])?, <= 63 */
+int email_validate(struct slice email, struct err *err);
+int env_validate(struct slice assignment, struct err *err); /* NAME=value; MAGPIE_ is reserved */
+
+/* "128MiB", "1GiB", "512k" or plain bytes; "30s", "1500ms", "10m", "1h". 0 or -EINVAL. */
+int size_parse(struct slice text, uint64_t *ret_bytes, struct err *err);
+int duration_parse(struct slice text, uint64_t *ret_ms, struct err *err);
+/* The shortest exact spelling: "128MiB", "30s". `ret_text` holds 24 bytes. */
+void size_format(uint64_t bytes, char *ret_text);
+void duration_format(uint64_t ms, char *ret_text);
+
+/* Writes ID_LENGTH characters and a NUL. Unique as far as 80 random bits go; sorts by time. */
+void id_make(uint64_t unix_ms, const uint8_t chance[10], char *ret_id);
+bool id_is_valid(struct slice id);

@@ -1,0 +1,114 @@
+/* The agent protocol: what the gateway may ask of the only code that runs as root.
+ *
+ * Transport: one AF_UNIX SOCK_SEQPACKET socket pair between gateway and agent, made by the
+ * supervisor. One struct agent_message is one message, followed by `extra_length` bytes of strings.
+ * Both ends run on one machine and are built together, so structs go as they lie in memory, with
+ * fixed widths and no padding; a version in HELLO guards against a mixed upgrade.
+ *
+ * gateway -> agent
+ *   SPAWN    make a sandbox. extra: NUL-terminated strings: code digest (64 hexadecimal digits),
+ *            handler, then the environment ("NAME=value"), in all at most AGENT_EXTRA_MAX bytes.
+ *   KILL     end this instance, whatever it does. Unknown ids are ignored (it may just have died).
+ * agent -> gateway
+ *   SPAWNED  with AGENT_FD_COUNT descriptors by SCM_RIGHTS, in the order of enum agent_fd.
+ *   REFUSED  could not be made. extra: one NUL-terminated sentence; `code` the errno.
+ *   EXITED   every process of the instance is gone and its cgroup removed. Sent exactly once for
+ *            each SPAWNED.
+ *
+ * Parsed by the agent as hostile input: an unknown type, a wrong length, an unterminated string, a
+ * digest that is not one, a limit out of range, ends the connection (and with it every sandbox that
+ * this gateway owns).
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define AGENT_PROTOCOL_VERSION 1u
+#define AGENT_EXTRA_MAX 49152
+#define AGENT_ENV_MAX 128
+#define AGENT_DIGEST_LENGTH 64
+
+enum agent_message_type {
+        AGENT_HELLO = 1, /* first, both ways; `code` is AGENT_PROTOCOL_VERSION */
+        AGENT_SPAWN = 2,
+        AGENT_KILL = 3,
+        AGENT_SPAWNED = 4,
+        AGENT_REFUSED = 5,
+        AGENT_EXITED = 6,
+};
+
+enum agent_runtime { /* what magpie-init is told to run; the agent knows the command lines */
+        AGENT_RUNTIME_PYTHON3 = 1,
+        AGENT_RUNTIME_NODE = 2,
+        AGENT_RUNTIME_NATIVE = 3,
+        AGENT_RUNTIME_EXEC = 4,
+};
+
+enum agent_fd {
+        AGENT_FD_SOCKET = 0, /* the gateway's end of the worker socket, non-blocking */
+        AGENT_FD_WORKER = 1, /* a duplicate of the worker's end, to take requests back */
+        AGENT_FD_FREEZE = 2, /* the instance's cgroup.freeze, open for writing */
+        AGENT_FD_LOG = 3,    /* read end of the pipe that is the sandbox's stdout and stderr */
+        AGENT_FD_COUNT = 4,
+};
+
+enum agent_exit_cause {
+        AGENT_EXIT_CODE = 1,          /* `code` is the exit status of the function's process */
+        AGENT_EXIT_SIGNAL = 2,        /* `code` is the signal */
+        AGENT_EXIT_OUT_OF_MEMORY = 3, /* the kernel's counter says so */
+        AGENT_EXIT_KILLED = 4,        /* by our own KILL */
+};
+
+struct agent_message {
+        uint32_t type;
+        uint32_t code;         /* HELLO: version; REFUSED: errno; EXITED: status or signal */
+        uint64_t instance_id;  /* the gateway's choice, never reused by one gateway process */
+        uint32_t runtime;      /* SPAWN: enum agent_runtime */
+        uint32_t cause;        /* EXITED: enum agent_exit_cause */
+        uint64_t memory_bytes; /* SPAWN: limit; EXITED: peak */
+        uint64_t tmp_bytes;    /* SPAWN: size of /tmp */
+        uint32_t cpu_millis;   /* SPAWN: thousandths of a core; 0: no limit */
+        uint32_t process_max;  /* SPAWN */
+        uint32_t verify;       /* SPAWN: 1: a registration check, the code lies in staging/ */
+        uint32_t extra_length; /* bytes that follow */
+        uint32_t phase_us[8];  /* SPAWNED: where the time went, by enum agent_phase */
+};
+
+enum agent_phase {
+        AGENT_PHASE_CGROUP = 0,
+        AGENT_PHASE_CLONE = 1,
+        AGENT_PHASE_TOTAL = 2, /* request received to descriptors sent */
+        AGENT_PHASE_COUNT = 8,
+};
+
+_Static_assert(sizeof(struct agent_message) == 88, "no padding: the struct is the wire format");
+
+#define AGENT_MESSAGE_MAX (sizeof(struct agent_message) + AGENT_EXTRA_MAX)
+
+/* What a SPAWN asks, checked. Strings point into the message. */
+struct agent_spawn {
+        uint64_t instance_id;
+        enum agent_runtime runtime;
+        uint64_t memory_bytes, tmp_bytes;
+        uint32_t cpu_millis, process_max;
+        int verify;
+        const char *digest;
+        const char *handler;
+        size_t env_count;
+        const char *env[AGENT_ENV_MAX];
+};
+
+#define AGENT_MEMORY_MIN (8ull << 20)
+#define AGENT_MEMORY_MAX (64ull << 30)
+#define AGENT_PROCESS_MAX 4096
+
+/* Checks any message of either direction: length, type, that extra_length is what follows.
+ * 0 or -EPROTO. `ret_extra` points into `message`. */
+int agent_message_decode(const void *message, size_t length, struct agent_message *ret_message,
+                         const char **ret_extra);
+/* Checks the strings and limits of a SPAWN. 0 or -EPROTO. */
+int agent_spawn_decode(const struct agent_message *message, const char *extra,
+                       struct agent_spawn *ret_spawn);
+/* Writes message and strings. The length, or -EMSGSIZE. */
+int agent_spawn_encode(const struct agent_spawn *spawn, void *ret_message, size_t capacity);

@@ -1,0 +1,85 @@
+/* The worker protocol: how the gateway and one instance talk. docs/worker-protocol.md tells it to
+ * those who write a shim.
+ *
+ * Transport: one AF_UNIX SOCK_SEQPACKET socket pair, descriptor 3 in the sandbox. One frame is one
+ * message, so one recv(2) claims exactly one frame. That is what lets the gateway push requests
+ * ahead into a busy instance's socket: as long as the worker has not received a frame, the gateway
+ * can receive it back from the worker's end, of which it keeps a duplicate.
+ *
+ * Every frame: a 16-byte header in little-endian order, then `meta_length` bytes of meta, then the
+ * payload up to the end of the message. A frame is at most WORKER_FRAME_MAX bytes.
+ *
+ * gateway -> worker
+ *   INVOKE  id, value = deadline (Unix time, ms). meta lines, each ended by '\n':
+ *           invocation id, the caller's user id (may be empty). With WORKER_FLAG_HTTP also: method,
+ *           raw path, raw query (no '?'), the client's address, domain name, then one "name:value"
+ *           line a header (names in lower case). Payload: the first bytes of the request body.
+ *           WORKER_FLAG_END: the body is complete.
+ *   DATA    id; payload: more of the body; WORKER_FLAG_END on its last frame (may be empty).
+ * worker -> gateway
+ *   READY   once, when the function can be invoked. value = microseconds spent loading it.
+ *   RESULT  id, value = HTTP status (0: the platform's default). meta: "name:value\n" headers.
+ *           Payload: first bytes of the response body. WORKER_FLAG_END: it is complete.
+ *   DATA    id; more of the response body; WORKER_FLAG_END on its last frame.
+ *   ERROR   id; the handler failed. Payload: JSON {"errorType","errorMessage","stackTrace":[...]}.
+ *           After RESULT without END: the response breaks off.
+ *   LOG     id (0: outside an invocation), value = 1 stdout, 2 stderr; payload: text.
+ *   REFUSED instead of READY: the function cannot be loaded. Payload: text for its owner. The
+ *           worker exits afterwards.
+ *
+ * Frames of one invocation come in order; a worker begins an invocation only when it has answered
+ * the one before (RESULT or ERROR, and END). The worker is hostile until proven otherwise: any
+ * frame out of order, with an unknown type, flag or id, kills the instance.
+ */
+#pragma once
+
+#include "base/slice.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define WORKER_FD 3
+#define WORKER_HEADER_SIZE 16
+#define WORKER_FRAME_MAX 65536 /* header, meta and payload together */
+#define WORKER_META_MAX 40960
+
+enum worker_frame_type {
+        WORKER_INVOKE = 1,
+        WORKER_DATA = 2,
+        WORKER_READY = 3,
+        WORKER_RESULT = 4,
+        WORKER_ERROR = 5,
+        WORKER_LOG = 6,
+        WORKER_REFUSED = 7,
+};
+
+enum worker_flag {
+        WORKER_FLAG_END = 1,  /* the body is complete with this frame */
+        WORKER_FLAG_HTTP = 2, /* INVOKE: a function-URL request, its head is in the meta */
+};
+
+/* On the wire: u8 type, u8 flags, u16 meta_length, u32 id, u64 value. */
+struct worker_frame {
+        enum worker_frame_type type;
+        uint8_t flags;
+        uint32_t id; /* the gateway's number for this invocation on this instance, from 1 */
+        uint64_t value;
+        struct slice meta;    /* into the message */
+        struct slice payload; /* into the message */
+};
+
+/* Writes the header (WORKER_HEADER_SIZE bytes); meta and payload follow it in the same message. */
+void worker_frame_encode_header(const struct worker_frame *frame, void *ret_header);
+
+/* 0; -EPROTO for what no well-behaved peer sends: a short or over-long message, an unknown type or
+ * flag, a meta that is longer than the message. Borrows from `message`. */
+int worker_frame_decode(const void *message, size_t length, struct worker_frame *ret_frame);
+
+/* Walks the "name:value\n" lines of a RESULT's meta or of an INVOKE's headers. True and a header;
+ * false at the end. -EPROTO by *ret_error where a line has no colon, no newline, or a byte that
+ * HTTP forbids in a name or value (RFC 9110, section 5). */
+bool worker_meta_next_header(struct slice *meta, struct slice *ret_name, struct slice *ret_value,
+                             int *ret_error);
+
+/* Takes one '\n'-terminated line off the front. False where there is none. */
+bool worker_meta_next_line(struct slice *meta, struct slice *ret_line);
