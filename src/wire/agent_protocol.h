@@ -101,7 +101,12 @@ struct agent_spawn {
 
 #define AGENT_MEMORY_MIN (8ull << 20)
 #define AGENT_MEMORY_MAX (64ull << 30)
+#define AGENT_TMP_MIN (1ull << 16)
+#define AGENT_PROCESS_MIN 2 /* magpie-init and the function */
 #define AGENT_PROCESS_MAX 4096
+#define AGENT_CPU_MILLIS_MIN 10 /* the kernel's smallest quota is 1 ms, our period is 100 ms */
+#define AGENT_CPU_MILLIS_MAX 1024000
+#define AGENT_HANDLER_MAX 255
 
 /* Checks any message of either direction: length, type, that extra_length is what follows.
  * 0 or -EPROTO. `ret_extra` points into `message`. */

@@ -1,0 +1,151 @@
+/* Messages between gateway and agent; see agent_protocol.h. */
+#include "wire/agent_protocol.h"
+
+#include "base/hash.h"
+
+#include <errno.h>
+#include <string.h>
+
+int agent_message_decode(const void *message, size_t length, struct agent_message *ret_message,
+                         const char **ret_extra)
+{
+        struct agent_message decoded;
+
+        if (length < sizeof(decoded) || length > AGENT_MESSAGE_MAX)
+                return -EPROTO;
+        memcpy(&decoded, message, sizeof(decoded));
+        if (decoded.type < AGENT_HELLO || decoded.type > AGENT_EXITED)
+                return -EPROTO;
+        if (decoded.extra_length != length - sizeof(decoded))
+                return -EPROTO;
+
+        *ret_message = decoded;
+        *ret_extra = (const char *)message + sizeof(decoded);
+        return 0;
+}
+
+/* Takes one NUL-terminated string off the front; NULL where there is none. */
+static const char *next_string(const char **at, const char *end)
+{
+        const char *text = *at;
+        const char *nul = text < end ? memchr(text, '\0', (size_t)(end - text)) : NULL;
+
+        if (!nul)
+                return NULL;
+        *at = nul + 1;
+        return text;
+}
+
+static int check_limits(const struct agent_message *message)
+{
+        if (message->runtime < AGENT_RUNTIME_PYTHON3 || message->runtime > AGENT_RUNTIME_EXEC)
+                return -EPROTO;
+        if (message->memory_bytes < AGENT_MEMORY_MIN || message->memory_bytes > AGENT_MEMORY_MAX)
+                return -EPROTO;
+        if (message->tmp_bytes < AGENT_TMP_MIN || message->tmp_bytes > AGENT_MEMORY_MAX)
+                return -EPROTO;
+        if (message->process_max < AGENT_PROCESS_MIN || message->process_max > AGENT_PROCESS_MAX)
+                return -EPROTO;
+        if (message->cpu_millis != 0 &&
+            (message->cpu_millis < AGENT_CPU_MILLIS_MIN || message->cpu_millis > AGENT_CPU_MILLIS_MAX))
+                return -EPROTO;
+        if (message->verify > 1)
+                return -EPROTO;
+        return 0;
+}
+
+/* A path below /code that cannot lead out of it by its letters; links are the kernel's business. */
+static bool is_handler(const char *handler)
+{
+        size_t length = strlen(handler);
+        const char *part = handler;
+
+        if (length > AGENT_HANDLER_MAX || handler[0] == '/')
+                return false;
+        for (;;) {
+                size_t part_length = strcspn(part, "/");
+                if (part_length == 2 && part[0] == '.' && part[1] == '.')
+                        return false;
+                if (part[part_length] == '\0')
+                        return true;
+                part += part_length + 1;
+        }
+}
+
+int agent_spawn_decode(const struct agent_message *message, const char *extra,
+                       struct agent_spawn *ret_spawn)
+{
+        const char *at = extra, *end = extra + message->extra_length;
+        struct agent_spawn spawn = {
+                .instance_id = message->instance_id,
+                .memory_bytes = message->memory_bytes,
+                .tmp_bytes = message->tmp_bytes,
+                .cpu_millis = message->cpu_millis,
+                .process_max = message->process_max,
+                .verify = message->verify == 1,
+        };
+        int r = check_limits(message);
+
+        if (r < 0)
+                return r;
+        spawn.runtime = (enum agent_runtime)message->runtime;
+
+        spawn.digest = next_string(&at, end);
+        if (!spawn.digest || strlen(spawn.digest) != AGENT_DIGEST_LENGTH ||
+            !hex_is_valid(spawn.digest, AGENT_DIGEST_LENGTH))
+                return -EPROTO;
+        spawn.handler = next_string(&at, end);
+        if (!spawn.handler || !is_handler(spawn.handler))
+                return -EPROTO;
+        while (at < end) {
+                const char *assignment = next_string(&at, end);
+                const char *equals = assignment ? strchr(assignment, '=') : NULL;
+                if (!equals || equals == assignment || spawn.env_count == AGENT_ENV_MAX)
+                        return -EPROTO;
+                spawn.env[spawn.env_count++] = assignment;
+        }
+
+        *ret_spawn = spawn;
+        return 0;
+}
+
+/* Appends `text` with its NUL; false where there is no room left. */
+static bool put_string(char *data, size_t capacity, size_t *used, const char *text)
+{
+        size_t length = strlen(text) + 1;
+
+        if (length > capacity - *used)
+                return false;
+        memcpy(data + *used, text, length);
+        *used += length;
+        return true;
+}
+
+int agent_spawn_encode(const struct agent_spawn *spawn, void *ret_message, size_t capacity)
+{
+        struct agent_message message = {
+                .type = AGENT_SPAWN,
+                .instance_id = spawn->instance_id,
+                .runtime = spawn->runtime,
+                .memory_bytes = spawn->memory_bytes,
+                .tmp_bytes = spawn->tmp_bytes,
+                .cpu_millis = spawn->cpu_millis,
+                .process_max = spawn->process_max,
+                .verify = spawn->verify ? 1 : 0,
+        };
+        char *data = ret_message;
+        size_t used = sizeof(message);
+
+        if (capacity > AGENT_MESSAGE_MAX)
+                capacity = AGENT_MESSAGE_MAX;
+        if (capacity < used || spawn->env_count > AGENT_ENV_MAX ||
+            !put_string(data, capacity, &used, spawn->digest) ||
+            !put_string(data, capacity, &used, spawn->handler))
+                return -EMSGSIZE;
+        for (size_t i = 0; i < spawn->env_count; i++)
+                if (!put_string(data, capacity, &used, spawn->env[i]))
+                        return -EMSGSIZE;
+        message.extra_length = (uint32_t)(used - sizeof(message));
+        memcpy(data, &message, sizeof(message));
+        return (int)used;
+}

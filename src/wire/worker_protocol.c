@@ -1,0 +1,115 @@
+/* Frames of the worker protocol; see worker_protocol.h. */
+#include "wire/worker_protocol.h"
+
+#include <assert.h>
+#include <endian.h>
+#include <errno.h>
+
+struct wire_header {
+        uint8_t type, flags;
+        uint16_t meta_length;
+        uint32_t id;
+        uint64_t value;
+};
+
+_Static_assert(sizeof(struct wire_header) == WORKER_HEADER_SIZE, "no padding");
+
+void worker_frame_encode_header(const struct worker_frame *frame, void *ret_header)
+{
+        struct wire_header header = {
+                .type = (uint8_t)frame->type,
+                .flags = frame->flags,
+                .meta_length = htole16((uint16_t)frame->meta.length),
+                .id = htole32(frame->id),
+                .value = htole64(frame->value),
+        };
+
+        assert(frame->meta.length <= WORKER_META_MAX);
+        memcpy(ret_header, &header, sizeof(header));
+}
+
+int worker_frame_decode(const void *message, size_t length, struct worker_frame *ret_frame)
+{
+        struct wire_header header;
+        const char *body = (const char *)message + sizeof(header);
+        size_t body_length, meta_length;
+
+        if (length < sizeof(header) || length > WORKER_FRAME_MAX)
+                return -EPROTO;
+        memcpy(&header, message, sizeof(header));
+        body_length = length - sizeof(header);
+        meta_length = le16toh(header.meta_length);
+        if (header.type < WORKER_INVOKE || header.type > WORKER_REFUSED)
+                return -EPROTO;
+        if (header.flags & ~(WORKER_FLAG_END | WORKER_FLAG_HTTP))
+                return -EPROTO;
+        if (meta_length > body_length || meta_length > WORKER_META_MAX)
+                return -EPROTO;
+
+        *ret_frame = (struct worker_frame){
+                .type = (enum worker_frame_type)header.type,
+                .flags = header.flags,
+                .id = le32toh(header.id),
+                .value = le64toh(header.value),
+                .meta = slice_make(body, meta_length),
+                .payload = slice_make(body + meta_length, body_length - meta_length),
+        };
+        return 0;
+}
+
+/* A token character (RFC 9110, section 5.6.2). */
+static bool is_name_byte(unsigned char byte)
+{
+        if ((byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'z') ||
+            (byte >= 'A' && byte <= 'Z'))
+                return true;
+        return byte != '\0' && strchr("!#$%&'*+-.^_`|~", byte) != NULL;
+}
+
+/* Visible, blank, tab or beyond ASCII (RFC 9110, section 5.5). */
+static bool is_value_byte(unsigned char byte)
+{
+        return byte == '\t' || (byte >= ' ' && byte != 0x7f);
+}
+
+bool worker_meta_next_line(struct slice *meta, struct slice *ret_line)
+{
+        const char *end = meta->length > 0 ? memchr(meta->data, '\n', meta->length) : NULL;
+
+        if (!end)
+                return false;
+        *ret_line = slice_make(meta->data, (size_t)(end - meta->data));
+        *meta = slice_skip(*meta, ret_line->length + 1);
+        return true;
+}
+
+bool worker_meta_next_header(struct slice *meta, struct slice *ret_name, struct slice *ret_value,
+                             int *ret_error)
+{
+        struct slice line, name, value;
+        const char *colon;
+
+        *ret_error = 0;
+        if (meta->length == 0)
+                return false;
+
+        *ret_error = -EPROTO;
+        if (!worker_meta_next_line(meta, &line) || line.length == 0)
+                return false;
+        colon = memchr(line.data, ':', line.length);
+        if (!colon || colon == line.data)
+                return false;
+        name = slice_make(line.data, (size_t)(colon - line.data));
+        value = slice_skip(line, name.length + 1);
+        for (size_t i = 0; i < name.length; i++)
+                if (!is_name_byte((unsigned char)name.data[i]))
+                        return false;
+        for (size_t i = 0; i < value.length; i++)
+                if (!is_value_byte((unsigned char)value.data[i]))
+                        return false;
+
+        *ret_error = 0;
+        *ret_name = name;
+        *ret_value = value;
+        return true;
+}

@@ -1,0 +1,153 @@
+/* What the only root process accepts: exactly what agent_protocol.h allows. */
+#include "wire/agent_protocol.h"
+
+#include "testing.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define DIGEST "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+static const struct agent_spawn sample = {
+        .instance_id = 7,
+        .runtime = AGENT_RUNTIME_NATIVE,
+        .memory_bytes = 128 << 20,
+        .tmp_bytes = 64 << 20,
+        .cpu_millis = 1500,
+        .process_max = 64,
+        .verify = 1,
+        .digest = DIGEST,
+        .handler = "bin/hello",
+        .env_count = 2,
+        .env = {"A=1", "B="},
+};
+
+static _Alignas(struct agent_message) char wire[AGENT_MESSAGE_MAX];
+
+static int decode(size_t length, struct agent_spawn *ret_spawn)
+{
+        struct agent_message message;
+        const char *extra;
+        int r = agent_message_decode(wire, length, &message, &extra);
+
+        return r < 0 ? r : agent_spawn_decode(&message, extra, ret_spawn);
+}
+
+/* Encodes, then decodes. */
+static int pass(const struct agent_spawn *spawn, struct agent_spawn *ret_spawn)
+{
+        int length = agent_spawn_encode(spawn, wire, sizeof(wire));
+
+        ck_assert_int_gt(length, 0);
+        return decode((size_t)length, ret_spawn);
+}
+
+TEST(a_spawn_comes_out_as_it_went_in)
+{
+        struct agent_spawn spawn;
+
+        ck_assert_int_eq(pass(&sample, &spawn), 0);
+        ck_assert_uint_eq(spawn.instance_id, 7);
+        ck_assert_int_eq(spawn.runtime, AGENT_RUNTIME_NATIVE);
+        ck_assert_uint_eq(spawn.memory_bytes, sample.memory_bytes);
+        ck_assert_uint_eq(spawn.tmp_bytes, sample.tmp_bytes);
+        ck_assert_uint_eq(spawn.cpu_millis, 1500);
+        ck_assert_uint_eq(spawn.process_max, 64);
+        ck_assert_int_eq(spawn.verify, 1);
+        ck_assert_str_eq(spawn.digest, DIGEST);
+        ck_assert_str_eq(spawn.handler, "bin/hello");
+        ck_assert_uint_eq(spawn.env_count, 2);
+        ck_assert_str_eq(spawn.env[0], "A=1");
+        ck_assert_str_eq(spawn.env[1], "B=");
+}
+TEST_END
+
+TEST(every_cut_of_a_spawn_is_refused)
+{
+        struct agent_spawn spawn;
+        int length = agent_spawn_encode(&sample, wire, sizeof(wire));
+
+        for (size_t cut = 0; cut < (size_t)length; cut++)
+                ck_assert_int_eq(decode(cut, &spawn), -EPROTO);
+        /* also where the length says so itself: the last string lacks its NUL */
+        struct agent_message *message = (void *)wire;
+        message->extra_length--;
+        ck_assert_int_eq(decode((size_t)length - 1, &spawn), -EPROTO);
+}
+TEST_END
+
+TEST(limits_out_of_range_are_refused)
+{
+        struct agent_spawn spawn, bad[10];
+
+        for (size_t i = 0; i < 10; i++)
+                bad[i] = sample;
+        bad[0].memory_bytes = AGENT_MEMORY_MIN - 1;
+        bad[1].memory_bytes = AGENT_MEMORY_MAX + 1;
+        bad[2].tmp_bytes = AGENT_TMP_MIN - 1;
+        bad[3].tmp_bytes = AGENT_MEMORY_MAX + 1;
+        bad[4].cpu_millis = AGENT_CPU_MILLIS_MIN - 1;
+        bad[5].cpu_millis = AGENT_CPU_MILLIS_MAX + 1;
+        bad[6].process_max = AGENT_PROCESS_MIN - 1;
+        bad[7].process_max = AGENT_PROCESS_MAX + 1;
+        bad[8].runtime = (enum agent_runtime)0;
+        bad[9].runtime = (enum agent_runtime)(AGENT_RUNTIME_EXEC + 1);
+        for (size_t i = 0; i < 10; i++)
+                ck_assert_int_eq(pass(&bad[i], &spawn), -EPROTO);
+}
+TEST_END
+
+TEST(a_digest_or_handler_that_leads_elsewhere_is_refused)
+{
+        static const char *const digests[] = {
+                "", "..", "../../../../../../../../../../../../../../../../../../../../../etc/pwd",
+                "0123456789ABCDEF0123456789abcdef0123456789abcdef0123456789abcdef", DIGEST "0"};
+        static const char *const handlers[] = {"/bin/sh", "..", "../x", "a/../../b", "a/.."};
+        struct agent_spawn spawn, bad;
+
+        for (size_t i = 0; i < sizeof(digests) / sizeof(digests[0]); i++) {
+                bad = sample;
+                bad.digest = digests[i];
+                ck_assert_int_eq(pass(&bad, &spawn), -EPROTO);
+        }
+        for (size_t i = 0; i < sizeof(handlers) / sizeof(handlers[0]); i++) {
+                bad = sample;
+                bad.handler = handlers[i];
+                ck_assert_int_eq(pass(&bad, &spawn), -EPROTO);
+        }
+        bad = sample;
+        bad.handler = "a..b/..c/main.handle";
+        ck_assert_int_eq(pass(&bad, &spawn), 0);
+}
+TEST_END
+
+TEST(an_environment_that_is_none_is_refused)
+{
+        struct agent_spawn spawn, bad = sample;
+
+        bad.env[1] = "NOVALUE";
+        ck_assert_int_eq(pass(&bad, &spawn), -EPROTO);
+        bad.env[1] = "=x";
+        ck_assert_int_eq(pass(&bad, &spawn), -EPROTO);
+        bad.env_count = AGENT_ENV_MAX + 1;
+        ck_assert_int_eq(agent_spawn_encode(&bad, wire, sizeof(wire)), -EMSGSIZE);
+}
+TEST_END
+
+TEST(what_does_not_fit_is_not_sent)
+{
+        static char big[AGENT_EXTRA_MAX];
+        struct agent_spawn bad = sample;
+
+        ck_assert_int_eq(agent_spawn_encode(&sample, wire, sizeof(struct agent_message) + 70),
+                         -EMSGSIZE);
+        memset(big, 'x', sizeof(big) - 1);
+        big[1] = '=';
+        bad.env[0] = big;
+        ck_assert_int_eq(agent_spawn_encode(&bad, wire, sizeof(wire)), -EMSGSIZE);
+}
+TEST_END
+
+TEST_MAIN("agent_protocol", a_spawn_comes_out_as_it_went_in, every_cut_of_a_spawn_is_refused,
+          limits_out_of_range_are_refused, a_digest_or_handler_that_leads_elsewhere_is_refused,
+          an_environment_that_is_none_is_refused, what_does_not_fit_is_not_sent)
