@@ -1,0 +1,394 @@
+/* Who takes which instance; see pool.h. */
+#include "core/pool/pool.h"
+
+#include <assert.h>
+
+#define BOOT_GUESS_NS 5000000ull  /* until the first boot was seen */
+#define AVERAGE_SHIFT 3           /* a new value counts for an eighth */
+#define QUICK_RUN_NS 250000ull    /* above this nothing is put ahead */
+
+const char *start_kind_name(enum start_kind start)
+{
+        static const char *const names[START_KIND_COUNT] = {
+                [START_WARM] = "warm", [START_THAWED] = "thawed",
+                [START_STOLEN] = "stolen", [START_COLD] = "cold",
+        };
+        return names[start];
+}
+
+void pool_init(struct pool *pool, unsigned home_count)
+{
+        assert(home_count >= 1 && home_count <= POOL_HOME_MAX);
+        *pool = (struct pool){.home_count = home_count, .boot_ns = BOOT_GUESS_NS, .stealing = true};
+        for (unsigned home = 0; home < POOL_HOME_MAX; home++) {
+                list_init(&pool->idle[home]);
+                list_init(&pool->busy[home]);
+        }
+        list_init(&pool->frozen);
+        list_init(&pool->booting);
+        list_init(&pool->ending);
+        list_init(&pool->waiters);
+}
+
+void pool_instance_init(struct pool_instance *instance)
+{
+        *instance = (struct pool_instance){.state = INSTANCE_BOOTING, .is_fresh = true};
+        list_init(&instance->link);
+        list_init(&instance->assigned);
+}
+
+void pool_call_init(struct pool_call *call, unsigned home)
+{
+        *call = (struct pool_call){.home = home};
+        list_init(&call->link);
+}
+
+static size_t *pool_count_of(struct pool *pool, enum instance_state state)
+{
+        switch (state) {
+        case INSTANCE_BOOTING:
+                return &pool->booting_count;
+        case INSTANCE_IDLE:
+                return &pool->idle_count;
+        case INSTANCE_FROZEN:
+                return &pool->frozen_count;
+        case INSTANCE_BUSY:
+                return &pool->busy_count;
+        case INSTANCE_ENDING:
+                return &pool->ending_count;
+        }
+        __builtin_unreachable();
+}
+
+static struct list *pool_list_of(struct pool *pool, const struct pool_instance *instance)
+{
+        switch (instance->state) {
+        case INSTANCE_BOOTING:
+                return &pool->booting;
+        case INSTANCE_IDLE:
+                return &pool->idle[instance->home];
+        case INSTANCE_FROZEN:
+                return &pool->frozen;
+        case INSTANCE_BUSY:
+                return &pool->busy[instance->home];
+        case INSTANCE_ENDING:
+                return &pool->ending;
+        }
+        __builtin_unreachable();
+}
+
+/* The one place where an instance changes its state. */
+static void pool_move(struct pool *pool, struct pool_instance *instance, enum instance_state to)
+{
+        assert(instance_may_become(instance->state, to));
+        (*pool_count_of(pool, instance->state))--;
+        list_remove(&instance->link);
+        instance->state = to;
+        (*pool_count_of(pool, to))++;
+        list_push_front(pool_list_of(pool, instance), &instance->link);
+}
+
+static void pool_average(uint64_t *average, uint64_t value)
+{
+        if (*average == 0)
+                *average = value + 1;
+        else
+                *average += (value >> AVERAGE_SHIFT) - (*average >> AVERAGE_SHIFT);
+}
+
+static void pool_assign(struct pool_instance *instance, struct pool_call *call,
+                        enum call_state state)
+{
+        call->state = state;
+        call->instance = instance;
+        list_push_back(&instance->assigned, &call->link);
+        instance->assigned_count++;
+}
+
+static void pool_unassign(struct pool_call *call)
+{
+        assert(call->state == CALL_AHEAD || call->state == CALL_RUNNING);
+        list_remove(&call->link);
+        call->instance->assigned_count--;
+        call->instance = NULL;
+        call->state = CALL_OUT;
+}
+
+/* Makes `call` the running call of an instance that has none. */
+static void pool_run(struct pool *pool, struct pool_instance *instance, struct pool_call *call,
+                     enum start_kind start, uint64_t now_ns)
+{
+        assert(list_is_empty(&instance->assigned));
+        call->start = start;
+        instance->is_fresh = false;
+        instance->home = call->home;
+        instance->exclusive = call->alone;
+        instance->head_since_ns = now_ns;
+        pool_assign(instance, call, CALL_RUNNING);
+        if (instance->state == INSTANCE_BUSY) { /* another home's list, perhaps */
+                list_remove(&instance->link);
+                list_push_front(&pool->busy[instance->home], &instance->link);
+        } else {
+                pool_move(pool, instance, INSTANCE_BUSY);
+        }
+}
+
+/* The stock nearest to the asking thread: its own newest, another's newest, the newest frozen. */
+static struct pool_instance *pool_pick_idle(struct pool *pool, unsigned home)
+{
+        struct list *link = list_peek_front(&pool->idle[home]);
+
+        if (!link && pool->idle_count > 0)
+                for (unsigned i = 0; i < pool->home_count && !link; i++)
+                        link = list_peek_front(&pool->idle[i]);
+        if (!link)
+                link = list_peek_front(&pool->frozen);
+        return link ? CONTAINER_OF(link, struct pool_instance, link) : NULL;
+}
+
+static bool pool_may_put_ahead(const struct pool *pool, const struct pool_instance *instance)
+{
+        if (instance->exclusive || pool->run_ns == 0 || pool->run_ns > QUICK_RUN_NS ||
+            instance->assigned_count > POOL_AHEAD_MAX)
+                return false;
+        return instance->assigned_count * pool->run_ns <= POOL_AHEAD_BUDGET_NS;
+}
+
+static struct pool_instance *pool_pick_busy(struct pool *pool, const struct pool_call *call)
+{
+        struct list *busy = &pool->busy[call->home];
+        struct pool_instance *instance;
+
+        if (call->alone || pool->single_use || !pool->stealing || list_is_empty(busy))
+                return NULL;
+        instance = CONTAINER_OF(list_peek_front(busy), struct pool_instance, link);
+        if (!pool_may_put_ahead(pool, instance))
+                return NULL;
+        /* Round robin comes close enough to "the least loaded" and costs nothing. */
+        list_remove(&instance->link);
+        list_push_back(busy, &instance->link);
+        return instance;
+}
+
+enum take_result pool_take(struct pool *pool, struct pool_call *call, uint64_t now_ns)
+{
+        struct pool_instance *instance;
+
+        assert(call->state == CALL_OUT);
+        call->since_ns = now_ns;
+        if (pool->waiting_count == 0 || !pool->stealing) {
+                instance = pool_pick_idle(pool, call->home);
+                if (instance) {
+                        enum start_kind start =
+                                instance->state == INSTANCE_FROZEN ? START_THAWED : START_WARM;
+                        pool_run(pool, instance, call, start, now_ns);
+                        return TAKE_RUNNING;
+                }
+                instance = pool_pick_busy(pool, call);
+                if (instance) {
+                        call->start = START_WARM;
+                        pool_assign(instance, call, CALL_AHEAD);
+                        return TAKE_AHEAD;
+                }
+        }
+
+        call->state = CALL_WAITING;
+        list_push_back(&pool->waiters, &call->link);
+        pool->waiting_count++;
+        return TAKE_WAITING;
+}
+
+void pool_add_booting(struct pool *pool, struct pool_instance *instance)
+{
+        assert(instance->state == INSTANCE_BOOTING && list_is_empty(&instance->link));
+        list_push_front(&pool->booting, &instance->link);
+        pool->booting_count++;
+}
+
+static struct pool_call *pool_pop_waiter(struct pool *pool)
+{
+        struct list *link = list_pop_front(&pool->waiters);
+
+        if (!link)
+                return NULL;
+        pool->waiting_count--;
+        return CONTAINER_OF(link, struct pool_call, link);
+}
+
+/* An instance without calls: to the longest waiter, to the stock, or to its end. */
+static enum release_result pool_place(struct pool *pool, struct pool_instance *instance,
+                                      uint64_t now_ns, struct pool_call **ret_next)
+{
+        bool fresh = instance->is_fresh;
+        struct pool_call *waiter = NULL;
+
+        if (fresh || (pool->stealing && !pool->single_use))
+                waiter = pool_pop_waiter(pool);
+        if (waiter) {
+                pool_run(pool, instance, waiter, fresh ? START_COLD : START_STOLEN, now_ns);
+                *ret_next = waiter;
+                return RELEASE_HANDED;
+        }
+        if (pool->draining || (pool->single_use && !fresh)) {
+                pool_move(pool, instance, INSTANCE_ENDING);
+                return RELEASE_END;
+        }
+        instance->idle_since_ns = now_ns;
+        pool_move(pool, instance, INSTANCE_IDLE);
+        return RELEASE_IDLE;
+}
+
+enum release_result pool_ready(struct pool *pool, struct pool_instance *instance, uint64_t now_ns,
+                               struct pool_call **ret_next)
+{
+        assert(instance->state == INSTANCE_BOOTING);
+        return pool_place(pool, instance, now_ns, ret_next);
+}
+
+enum release_result pool_release(struct pool *pool, struct pool_call *call, uint64_t now_ns,
+                                 struct pool_call **ret_next)
+{
+        struct pool_instance *instance = call->instance;
+        struct list *next;
+
+        assert(call->state == CALL_RUNNING && instance->state == INSTANCE_BUSY);
+        pool_average(&pool->run_ns, now_ns - instance->head_since_ns);
+        pool_unassign(call);
+        instance->exclusive = false;
+
+        next = list_peek_front(&instance->assigned);
+        if (next) {
+                *ret_next = CONTAINER_OF(next, struct pool_call, link);
+                (*ret_next)->state = CALL_RUNNING;
+                instance->head_since_ns = now_ns;
+                return RELEASE_NEXT;
+        }
+        return pool_place(pool, instance, now_ns, ret_next);
+}
+
+struct pool_call *pool_put_ahead(struct pool *pool, struct pool_instance *instance)
+{
+        struct pool_call *waiter;
+        struct list *front = list_peek_front(&pool->waiters);
+
+        if (!front || instance->state != INSTANCE_BUSY || pool->single_use || !pool->stealing ||
+            !pool_may_put_ahead(pool, instance))
+                return NULL;
+        waiter = CONTAINER_OF(front, struct pool_call, link);
+        if (waiter->alone || waiter->home != instance->home)
+                return NULL;
+        (void)pool_pop_waiter(pool);
+        waiter->start = START_STOLEN;
+        pool_assign(instance, waiter, CALL_AHEAD);
+        return waiter;
+}
+
+/* In front of those who came later, behind those who were taken back before it. */
+void pool_take_back(struct pool *pool, struct pool_call *call)
+{
+        struct list *at = pool->waiters.next;
+
+        pool_unassign(call);
+        call->state = CALL_WAITING;
+        while (at != &pool->waiters &&
+               CONTAINER_OF(at, struct pool_call, link)->since_ns <= call->since_ns)
+                at = at->next;
+        list_push_back(at, &call->link);
+        pool->waiting_count++;
+}
+
+bool pool_cancel(struct pool *pool, struct pool_call *call)
+{
+        if (call->state != CALL_WAITING)
+                return false;
+        list_remove(&call->link);
+        call->state = CALL_OUT;
+        pool->waiting_count--;
+        return true;
+}
+
+void pool_end(struct pool *pool, struct pool_instance *instance)
+{
+        if (instance->state != INSTANCE_ENDING)
+                pool_move(pool, instance, INSTANCE_ENDING);
+}
+
+void pool_fail(struct pool *pool, struct pool_call *call)
+{
+        (void)pool;
+        assert(call->instance && call->instance->state == INSTANCE_ENDING);
+        pool_unassign(call);
+}
+
+void pool_remove(struct pool *pool, struct pool_instance *instance)
+{
+        assert(instance->state == INSTANCE_ENDING && list_is_empty(&instance->assigned));
+        list_remove(&instance->link);
+        pool->ending_count--;
+}
+
+/* The one that has been idle longest, over all homes. */
+static struct pool_instance *pool_oldest_idle(const struct pool *pool)
+{
+        struct pool_instance *oldest = NULL;
+
+        for (unsigned home = 0; home < pool->home_count && pool->idle_count > 0; home++) {
+                struct list *link = list_peek_back(&pool->idle[home]);
+                if (!link)
+                        continue;
+                struct pool_instance *instance = CONTAINER_OF(link, struct pool_instance, link);
+                if (!oldest || instance->idle_since_ns < oldest->idle_since_ns)
+                        oldest = instance;
+        }
+        return oldest;
+}
+
+struct pool_instance *pool_freeze_one(struct pool *pool, uint64_t before_ns)
+{
+        struct pool_instance *instance = pool_oldest_idle(pool);
+
+        if (!instance || instance->idle_since_ns > before_ns)
+                return NULL;
+        pool_move(pool, instance, INSTANCE_FROZEN);
+        return instance;
+}
+
+struct pool_instance *pool_expire_one(struct pool *pool, uint64_t before_ns)
+{
+        struct list *link = list_peek_back(&pool->frozen);
+        struct pool_instance *instance =
+                link ? CONTAINER_OF(link, struct pool_instance, link) : pool_oldest_idle(pool);
+
+        if (!instance || instance->idle_since_ns > before_ns)
+                return NULL;
+        pool_move(pool, instance, INSTANCE_ENDING);
+        return instance;
+}
+
+size_t pool_wanted_boots(const struct pool *pool, uint64_t now_ns, size_t min_instances,
+                         size_t max_instances)
+{
+        size_t present = pool_live_count(pool) + pool->booting_count;
+        size_t wanted = pool->waiting_count;
+
+        if (wanted > 0 && pool->stealing && !pool->single_use && pool->run_ns > 0 &&
+            pool->busy_count > 0) {
+                const struct pool_call *longest =
+                        CONTAINER_OF(list_peek_front(&pool->waiters), struct pool_call, link);
+                uint64_t waited_ns = now_ns > longest->since_ns ? now_ns - longest->since_ns : 0;
+                /* A line that stands still has a function that is slower than it was. */
+                uint64_t run_ns = waited_ns > pool->run_ns ? waited_ns : pool->run_ns;
+                uint64_t worth = (wanted * run_ns + pool->boot_ns - 1) / pool->boot_ns;
+
+                worth = worth > pool->busy_count ? worth - pool->busy_count : 0;
+                if (worth < wanted)
+                        wanted = (size_t)worth;
+        }
+
+        wanted = wanted > pool->booting_count ? wanted - pool->booting_count : 0;
+        if (!pool->draining && present + wanted < min_instances)
+                wanted = min_instances - present;
+        if (present + wanted > max_instances)
+                wanted = max_instances > present ? max_instances - present : 0;
+        return wanted;
+}

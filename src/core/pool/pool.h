@@ -1,0 +1,123 @@
+/* The pool of one function: idle stock, running instances, waiters, and who takes what.
+ *
+ * Competitive consumption: a call that finds no idle instance waits in line *and* is demand for the
+ * provisioner. The next instance that comes free goes to the longest waiter, whether it was just
+ * made (the call's start is then cold) or given back by another call (stolen).
+ *
+ * Idle stock is last in, first out, so that few instances stay hot and the rest can freeze and
+ * expire; waiters are first in, first out. Where a function is quick, calls are also put *ahead*: sent
+ * to a busy instance before its running call has ended, so that neither side sleeps in between. How
+ * many is bounded by what the function has lately needed (POOL_AHEAD_BUDGET_NS), and a call that the
+ * instance has not begun can be taken back (pool_take_back).
+ *
+ * Pure: no clock, no lock, no memory of its own. The caller holds the function's lock, passes the
+ * time, embeds struct pool_instance and struct pool_call in its own, and carries out what it is
+ * told. Times are monotonic nanoseconds.
+ */
+#pragma once
+
+#include "core/pool/instance.h"
+
+#define POOL_HOME_MAX 64
+#define POOL_AHEAD_MAX 32
+#define POOL_AHEAD_BUDGET_NS 1000000ull /* what all calls ahead in one instance may need together */
+
+enum start_kind { START_WARM, START_THAWED, START_STOLEN, START_COLD };
+#define START_KIND_COUNT 4
+
+const char *start_kind_name(enum start_kind start); /* as in the header Magpie-Start */
+
+enum call_state {
+        CALL_OUT,     /* not in the pool */
+        CALL_WAITING, /* in line */
+        CALL_AHEAD,   /* sent to an instance that still runs another */
+        CALL_RUNNING,
+};
+
+struct pool_call {
+        struct list link;
+        struct pool_instance *instance; /* while AHEAD or RUNNING */
+        enum call_state state;
+        enum start_kind start;
+        unsigned home;                  /* the thread that asks */
+        bool alone;                     /* must not share an instance: its body streams */
+        uint64_t since_ns;              /* when it arrived */
+};
+
+struct pool {
+        struct list idle[POOL_HOME_MAX];   /* newest first */
+        struct list frozen;                /* newest first */
+        struct list busy[POOL_HOME_MAX];   /* the one with the fewest calls tends to be in front */
+        struct list booting, ending;
+        struct list waiters;               /* longest first */
+        size_t idle_count, frozen_count, busy_count, booting_count, ending_count, waiting_count;
+        unsigned home_count;
+
+        uint64_t run_ns;                   /* moving average of a call's run time; 0: unknown */
+        uint64_t boot_ns;                  /* moving average of a boot */
+        bool stealing;                     /* off only to measure what it is worth */
+        bool single_use;                   /* keep-alive 0: an instance serves one call */
+        bool draining;                     /* retired version or shutdown: no stock is kept */
+};
+
+enum take_result {
+        TAKE_RUNNING, /* call->instance is idle no more: send. call->start is warm or thawed */
+        TAKE_AHEAD,   /* call->instance is busy: send all the same */
+        TAKE_WAITING, /* in line; tell the provisioner */
+};
+
+enum release_result {
+        RELEASE_NEXT,   /* a call ahead runs now: *ret_next, already sent */
+        RELEASE_HANDED, /* goes to a waiter: *ret_next must be sent */
+        RELEASE_IDLE,   /* nobody waits: stock */
+        RELEASE_END,    /* nobody waits and none is kept: end it */
+};
+
+void pool_init(struct pool *pool, unsigned home_count);
+void pool_instance_init(struct pool_instance *instance);
+void pool_call_init(struct pool_call *call, unsigned home);
+
+/* A call arrives. */
+enum take_result pool_take(struct pool *pool, struct pool_call *call, uint64_t now_ns);
+
+/* An instance will be made. */
+void pool_add_booting(struct pool *pool, struct pool_instance *instance);
+/* It is ready. HANDED (the call's start is cold), IDLE or END. */
+enum release_result pool_ready(struct pool *pool, struct pool_instance *instance, uint64_t now_ns,
+                               struct pool_call **ret_next);
+
+/* The running call of an instance has been answered in full. */
+enum release_result pool_release(struct pool *pool, struct pool_call *call, uint64_t now_ns,
+                                 struct pool_call **ret_next);
+/* After a release: one more waiter that may be put ahead into this instance, or NULL. */
+struct pool_call *pool_put_ahead(struct pool *pool, struct pool_instance *instance);
+
+/* The caller has received a call ahead back from the instance's socket: it waits again, in front. */
+void pool_take_back(struct pool *pool, struct pool_call *call);
+/* A waiter gives up. True when it was waiting (and is out now); false when it has an instance. */
+bool pool_cancel(struct pool *pool, struct pool_call *call);
+
+/* The instance dies or is to die. It leaves the stock; calls assigned to it stay on its list, and
+ * the caller takes each off with pool_take_back() or pool_fail(). */
+void pool_end(struct pool *pool, struct pool_instance *instance);
+/* Takes an assigned call off an ending instance. */
+void pool_fail(struct pool *pool, struct pool_call *call);
+/* Every process of it is gone: forget it. */
+void pool_remove(struct pool *pool, struct pool_instance *instance);
+
+/* The oldest idle instance that has been idle since `before_ns` or longer: now FROZEN, to be frozen
+ * in fact by the caller while it holds the lock. NULL when there is none. */
+struct pool_instance *pool_freeze_one(struct pool *pool, uint64_t before_ns);
+/* The stock that was idle longest, frozen or not, idle since `before_ns` or longer: now ENDING. */
+struct pool_instance *pool_expire_one(struct pool *pool, uint64_t before_ns);
+
+/* How many instances should be on their way, given those that are: what the provisioner tries to
+ * make. A boot that would come later than an instance's return is not worth it: with a known run time
+ * the line must need longer than a boot takes. */
+size_t pool_wanted_boots(const struct pool *pool, uint64_t now_ns, size_t min_instances,
+                         size_t max_instances);
+
+static inline size_t pool_live_count(const struct pool *pool)
+{
+        return pool->idle_count + pool->frozen_count + pool->busy_count;
+}
