@@ -1,0 +1,229 @@
+/* Asks magpie-agent for sandboxes; see agent_client.h and wire/agent_protocol.h. */
+#include "adapters/agent_client/agent_client.h"
+
+#include "base/auto.h"
+#include "wire/agent_protocol.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+static void agent_client_disconnect(struct agent_client *client)
+{
+        if (client->channel_fd < 0)
+                return;
+        loop_remove(client->loop, &client->source);
+        fd_close(&client->channel_fd);
+        client->listener->ops->lost(client->listener);
+}
+
+static enum sandbox_end sandbox_end_of(uint32_t cause)
+{
+        switch ((enum agent_exit_cause)cause) {
+        case AGENT_EXIT_CODE:
+                return SANDBOX_EXITED;
+        case AGENT_EXIT_SIGNAL:
+                return SANDBOX_SIGNALLED;
+        case AGENT_EXIT_OUT_OF_MEMORY:
+                return SANDBOX_OUT_OF_MEMORY;
+        case AGENT_EXIT_KILLED:
+                return SANDBOX_KILLED;
+        }
+        return SANDBOX_LOST;
+}
+
+/* Takes the descriptors out of a control message into `ret_fds`; returns how many came. */
+static size_t descriptors_take(struct msghdr *header, int ret_fds[AGENT_FD_COUNT])
+{
+        size_t count = 0;
+
+        for (struct cmsghdr *control = CMSG_FIRSTHDR(header); control;
+             control = CMSG_NXTHDR(header, control)) {
+                size_t here;
+                if (control->cmsg_level != SOL_SOCKET || control->cmsg_type != SCM_RIGHTS)
+                        continue;
+                here = (control->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+                for (size_t i = 0; i < here; i++) {
+                        int fd;
+                        memcpy(&fd, CMSG_DATA(control) + i * sizeof(int), sizeof(fd));
+                        if (count < AGENT_FD_COUNT)
+                                ret_fds[count++] = fd;
+                        else
+                                fd_close(&fd);
+                }
+        }
+        return count;
+}
+
+/* False for what an agent does not say. */
+static bool agent_client_handle(struct agent_client *client, const struct agent_message *message,
+                                const char *extra, int fds[AGENT_FD_COUNT], size_t fd_count)
+{
+        struct sandbox_listener *listener = client->listener;
+
+        switch ((enum agent_message_type)message->type) {
+        case AGENT_HELLO:
+                if (message->code != AGENT_PROTOCOL_VERSION)
+                        return false;
+                listener->ops->ready(listener);
+                return true;
+        case AGENT_SPAWNED: {
+                struct sandbox_descriptors descriptors = {
+                        .socket = fds[AGENT_FD_SOCKET],
+                        .worker = fds[AGENT_FD_WORKER],
+                        .freeze = fds[AGENT_FD_FREEZE],
+                        .log = fds[AGENT_FD_LOG],
+                };
+                if (fd_count != AGENT_FD_COUNT)
+                        return false;
+                listener->ops->made(listener, message->instance_id, &descriptors);
+                for (size_t i = 0; i < AGENT_FD_COUNT; i++)
+                        fds[i] = -1;
+                return true;
+        }
+        case AGENT_REFUSED:
+                listener->ops->refused(listener, message->instance_id, extra);
+                return true;
+        case AGENT_EXITED:
+                listener->ops->ended(listener, message->instance_id, sandbox_end_of(message->cause),
+                                     (int)message->code, message->memory_bytes);
+                return true;
+        case AGENT_SPAWN:
+        case AGENT_KILL:
+                return false;
+        }
+        return false;
+}
+
+/* One message; false when there is none, or the agent is gone. */
+static bool agent_client_receive(struct agent_client *client)
+{
+        int fds[AGENT_FD_COUNT] = {-1, -1, -1, -1};
+        char control[CMSG_SPACE(sizeof(int) * 8)];
+        struct iovec part = {.iov_base = client->message, .iov_len = AGENT_MESSAGE_MAX};
+        struct msghdr header = {.msg_iov = &part,
+                                .msg_iovlen = 1,
+                                .msg_control = control,
+                                .msg_controllen = sizeof(control)};
+        struct agent_message message;
+        const char *extra;
+        ssize_t length = recvmsg(client->channel_fd, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+        bool fine;
+
+        if (length < 0 && (errno == EAGAIN || errno == EINTR))
+                return false;
+        size_t fd_count = length > 0 ? descriptors_take(&header, fds) : 0;
+        fine = length > 0 &&
+               agent_message_decode(client->message, (size_t)length, &message, &extra) == 0 &&
+               agent_client_handle(client, &message, extra, fds, fd_count);
+        for (size_t i = 0; i < AGENT_FD_COUNT; i++)
+                fd_close(&fds[i]);
+        if (!fine)
+                agent_client_disconnect(client);
+        return fine;
+}
+
+static void agent_client_on_event(struct loop_source *source, uint32_t events)
+{
+        struct agent_client *client = CONTAINER_OF(source, struct agent_client, source);
+
+        (void)events;
+        while (client->channel_fd >= 0 && agent_client_receive(client))
+                ;
+}
+
+static int agent_client_make(struct sandbox_host *host, const struct sandbox_order *order)
+{
+        struct agent_client *client = CONTAINER_OF(host, struct agent_client, host);
+        const struct function *function = order->function;
+        static const enum agent_runtime runtimes[] = {
+                [RUNTIME_PYTHON3] = AGENT_RUNTIME_PYTHON3,
+                [RUNTIME_NODE] = AGENT_RUNTIME_NODE,
+                [RUNTIME_NATIVE] = AGENT_RUNTIME_NATIVE,
+                [RUNTIME_EXEC] = AGENT_RUNTIME_EXEC,
+        };
+        struct agent_spawn spawn = {
+                .instance_id = order->instance_id,
+                .runtime = runtimes[function->runtime],
+                .memory_bytes = function->memory_bytes,
+                .tmp_bytes = function->tmp_bytes,
+                .cpu_millis = function->cpu_millis,
+                .process_max = 256,
+                .verify = order->verify,
+                .digest = order->code,
+                .handler = function->handler,
+        };
+        char facts[5][128];
+        int length;
+
+        if (client->channel_fd < 0)
+                return -ENOTCONN;
+
+        (void)snprintf(facts[0], sizeof(facts[0]), "MAGPIE_FUNCTION_NAME=%s", function->name);
+        (void)snprintf(facts[1], sizeof(facts[1]), "MAGPIE_FUNCTION_VERSION=%llu",
+                       (unsigned long long)function->version);
+        (void)snprintf(facts[2], sizeof(facts[2]), "MAGPIE_MEMORY_BYTES=%llu",
+                       (unsigned long long)function->memory_bytes);
+        (void)snprintf(facts[3], sizeof(facts[3]), "MAGPIE_TIMEOUT_MS=%u", function->timeout_ms);
+        for (size_t i = 0; i < 4; i++)
+                spawn.env[spawn.env_count++] = facts[i];
+        if (order->verify)
+                spawn.env[spawn.env_count++] = "MAGPIE_VERIFY=1";
+        for (size_t i = 0; i < function->env_count && spawn.env_count < AGENT_ENV_MAX; i++)
+                spawn.env[spawn.env_count++] = function->env[i];
+
+        length = agent_spawn_encode(&spawn, client->message, AGENT_MESSAGE_MAX);
+        if (length < 0)
+                return length;
+        if (send(client->channel_fd, client->message, (size_t)length, MSG_NOSIGNAL) < 0)
+                return -errno;
+        return 0;
+}
+
+static void agent_client_kill(struct sandbox_host *host, uint64_t instance_id)
+{
+        struct agent_client *client = CONTAINER_OF(host, struct agent_client, host);
+        struct agent_message message = {.type = AGENT_KILL, .instance_id = instance_id};
+
+        /* Where it cannot be sent the agent is gone, and the sandboxes with it: lost() tells. */
+        if (client->channel_fd >= 0)
+                (void)send(client->channel_fd, &message, sizeof(message), MSG_NOSIGNAL);
+}
+
+static const struct sandbox_host_ops agent_client_ops = {
+        .make = agent_client_make,
+        .kill = agent_client_kill,
+};
+
+int agent_client_init(struct agent_client *client, struct loop *loop,
+                      struct sandbox_listener *listener)
+{
+        *client = (struct agent_client){.host = {.ops = &agent_client_ops},
+                                        .listener = listener,
+                                        .loop = loop,
+                                        .channel_fd = -1,
+                                        .message = malloc(AGENT_MESSAGE_MAX)};
+        loop_source_init(&client->source, agent_client_on_event);
+        return client->message ? 0 : -ENOMEM;
+}
+
+void agent_client_deinit(struct agent_client *client)
+{
+        loop_remove(client->loop, &client->source);
+        fd_close(&client->channel_fd);
+        free(client->message);
+        client->message = NULL;
+}
+
+void agent_client_connect(struct agent_client *client, int channel_fd)
+{
+        struct agent_message hello = {.type = AGENT_HELLO, .code = AGENT_PROTOCOL_VERSION};
+
+        agent_client_disconnect(client);
+        client->channel_fd = channel_fd;
+        if (loop_add(client->loop, &client->source, channel_fd, EPOLLIN) < 0 ||
+            send(channel_fd, &hello, sizeof(hello), MSG_NOSIGNAL) < 0)
+                agent_client_disconnect(client);
+}

@@ -1,0 +1,20 @@
+/* The sandbox host that is magpie-agent, over the agent protocol. */
+#pragma once
+
+#include "base/loop.h"
+#include "ports/sandbox_host.h"
+
+struct agent_client {
+        struct sandbox_host host;
+        struct sandbox_listener *listener; /* borrowed */
+        struct loop *loop;                 /* borrowed */
+        struct loop_source source;
+        int channel_fd; /* -1 while no agent is there */
+        char *message;  /* AGENT_MESSAGE_MAX bytes, for both directions */
+};
+
+int agent_client_init(struct agent_client *client, struct loop *loop,
+                      struct sandbox_listener *listener);
+void agent_client_deinit(struct agent_client *client);
+/* A new agent is there (or the first one). Takes the descriptor over; ready() or lost() follows. */
+void agent_client_connect(struct agent_client *client, int channel_fd);

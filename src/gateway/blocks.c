@@ -1,0 +1,73 @@
+/* Blocks of memory; see blocks.h. */
+#include "gateway/blocks.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SMALL_KEPT 256
+#define LARGE_KEPT 16
+
+void blocks_init(struct blocks *blocks, size_t limit_bytes)
+{
+        *blocks = (struct blocks){.limit_bytes = limit_bytes};
+}
+
+static void blocks_free_stock(struct block *block)
+{
+        while (block) {
+                struct block *next = block->next;
+                free(block);
+                block = next;
+        }
+}
+
+void blocks_deinit(struct blocks *blocks)
+{
+        blocks_free_stock(blocks->small);
+        blocks_free_stock(blocks->large);
+        blocks->small = blocks->large = NULL;
+}
+
+struct block *block_take(struct blocks *blocks, size_t size)
+{
+        bool is_small = size <= BLOCK_SMALL;
+        struct block **stock = is_small ? &blocks->small : &blocks->large;
+        uint32_t capacity = is_small ? BLOCK_SMALL : BLOCK_LARGE;
+        struct block *block = *stock;
+
+        assert(size <= BLOCK_LARGE);
+        if (blocks->used_bytes + capacity > blocks->limit_bytes)
+                return NULL;
+        if (block) {
+                *stock = block->next;
+                *(is_small ? &blocks->small_count : &blocks->large_count) -= 1;
+        } else {
+                block = malloc(sizeof(*block) + capacity);
+                if (!block)
+                        return NULL;
+                block->capacity = capacity;
+        }
+        block->next = NULL;
+        block->start = block->end = 0;
+        blocks->used_bytes += capacity;
+        return block;
+}
+
+void block_give(struct blocks *blocks, struct block *block)
+{
+        bool is_small;
+
+        if (!block)
+                return;
+        is_small = block->capacity == BLOCK_SMALL;
+        blocks->used_bytes -= block->capacity;
+        if (is_small ? blocks->small_count >= SMALL_KEPT : blocks->large_count >= LARGE_KEPT) {
+                free(block);
+                return;
+        }
+        explicit_bzero(block->data, block->end);
+        block->next = is_small ? blocks->small : blocks->large;
+        *(is_small ? &blocks->small : &blocks->large) = block;
+        *(is_small ? &blocks->small_count : &blocks->large_count) += 1;
+}

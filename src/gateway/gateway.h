@@ -1,0 +1,117 @@
+/* The gateway: HTTP in front, instances behind, and the threads that join them.
+ *
+ * Theory of operation. Each gateway thread has an event loop, a listening socket of its own
+ * (SO_REUSEPORT) and its own stock of memory; a client's connection stays on the thread that
+ * accepted it, and so does every request on it. What threads share is small: the catalog (an
+ * immutable snapshot behind one atomic pointer), and per function a `struct live` (the pool of
+ * instances behind that function's own lock, and counters that each thread writes for itself).
+ *
+ * A request's way: connection.c reads and parses, router.c finds the route, authentication.c knows
+ * the caller, invocation.c takes an instance from the pool (or waits in line), instance.c writes a
+ * frame to it and reads the answer, response.c writes it to the client, and invocation.c gives the
+ * instance back or hands it to the longest waiter. scheduler.c, on the first thread's loop, makes,
+ * freezes and ends instances. docs/ARCHITECTURE.md walks through it file by file.
+ */
+#pragma once
+
+#include "base/crew.h"
+#include "base/loop.h"
+#include "base/mailbox.h"
+#include "core/registry/catalog.h"
+#include "gateway/blocks.h"
+#include "gateway/live.h"
+#include "gateway/scheduler.h"
+#include "ports/registry_store.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct bundle_store;
+struct api_ports;
+struct instance;
+struct token_cache;
+
+/* All limits in one place; `magpie serve` fills it from flags, environment and file. */
+struct gateway_config {
+        const char *data_dir;
+        unsigned thread_count;
+        uint64_t payload_max_bytes;    /* request bodies of functions: 413 above */
+        uint64_t response_max_bytes;   /* what a function may answer */
+        uint64_t code_max_bytes;       /* uploads of code */
+        uint64_t buffers_max_bytes;    /* bytes in flight, all threads together */
+        unsigned connections_max;      /* all threads together */
+        unsigned waiters_max;          /* calls in line, one function */
+        uint32_t wait_max_ms;          /* how long a call waits for an instance */
+        uint32_t head_timeout_ms;      /* a request's head, from its first byte */
+        uint32_t idle_timeout_ms;      /* between requests */
+        uint32_t stall_timeout_ms;     /* a body or a response that makes no progress */
+        uint32_t freeze_after_ms;      /* idle grace before an instance is frozen */
+        uint32_t boot_timeout_ms;      /* from the order to READY */
+        uint64_t memory_budget_bytes;  /* the sum of the limits of all instances */
+        unsigned boots_max;            /* at once */
+        bool stealing;                 /* off: an experiment (`--no-stealing`) */
+};
+
+/* A frame that waits for the end of the turn; see instance_send(). */
+struct pending_frame {
+        struct instance *instance;
+        uint32_t offset, length; /* in the thread's arena */
+};
+
+#define PENDING_MAX 1024
+#define ARENA_SIZE (1u << 19)
+#define SCRATCH_SIZE (1u << 16)
+
+struct gateway_thread {
+        struct gateway *gateway;
+        unsigned index;
+        pthread_t thread;
+        struct loop loop;
+        struct mailbox mailbox;
+        struct loop_source listener;
+        int listen_fd;
+        bool accept_paused;
+        struct timer accept_timer;
+        struct blocks blocks;
+        struct list connections;
+        atomic_uint connection_count;
+        atomic_ullong lag_ns;               /* longest turn lately, for /metrics */
+        struct token_cache *tokens;
+        uint64_t chance[2];                 /* state of the generator for ids */
+
+        struct loop_task flush;             /* sends the pending frames at the end of the turn */
+        size_t pending_count, arena_used;
+        struct pending_frame pending[PENDING_MAX];
+        char *arena;                        /* ARENA_SIZE */
+        char *scratch;                      /* SCRATCH_SIZE: what was just read from a client */
+        struct frame_inbox *inbox;          /* what was just read from an instance */
+
+        struct letter quiesce;              /* see gateway.c: when may an old catalog be freed? */
+};
+
+struct gateway {
+        struct gateway_config config;
+        _Atomic(struct catalog *) catalog;
+        struct registry_store *store;
+        struct bundle_store *bundles;
+        struct api_ports *api;              /* what the API routes need: signing, passwords, logs */
+        struct crew *crew;
+        struct scheduler scheduler;         /* on threads[0].loop */
+        struct catalog_listener listener;
+        pthread_mutex_t lives_lock;
+        struct list lives;                  /* every struct live; guarded by lives_lock */
+        atomic_bool draining;
+        atomic_uint connection_count;
+        uint64_t started_ns;
+        struct gateway_thread *threads;
+        struct catalog_retired *retired;    /* old catalogs that readers may still see; thread 0's */
+};
+
+/* The catalog as of now; valid until the caller's loop turn ends. */
+static inline struct catalog *gateway_catalog(const struct gateway *gateway)
+{
+        return atomic_load_explicit(&gateway->catalog, memory_order_acquire);
+}
+
+/* 10 random bytes and the time make an id (ID_LENGTH characters and a NUL). */
+void gateway_make_id(struct gateway_thread *thread, char *ret_id);

@@ -1,0 +1,49 @@
+/* A version of a function that is in use: its pool of instances, its lock, its figures.
+ *
+ * Made by the first request for the version, reached through function->live without a lock. When
+ * the registry replaces the version it is retired: it serves those who wait, keeps no stock, and is
+ * freed by the scheduler when it is empty.
+ */
+#pragma once
+
+#include "core/invoker/outcome.h"
+#include "core/pool/pool.h"
+#include "core/provisioner/provisioner.h"
+#include "core/registry/function.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct gateway;
+
+/* Bucket bounds of the duration histograms, microseconds; the last bucket is +Inf. */
+#define DURATION_BUCKETS 20
+extern const uint32_t duration_bounds_us[DURATION_BUCKETS - 1];
+
+/* One thread's figures for one function: written by that thread alone, read by any (relaxed). */
+struct live_figures {
+        atomic_ullong count[START_KIND_COUNT][OUTCOME_COUNT];
+        atomic_ullong bucket[DURATION_BUCKETS];
+        atomic_ullong duration_sum_us;
+};
+
+struct live {
+        struct list link;             /* gateway->lives */
+        struct function *function;    /* a reference */
+        pthread_mutex_t lock;         /* guards `pool`, and nothing else */
+        struct pool pool;
+        struct boot_record boots;     /* the scheduler's */
+        char last_failure[256];       /* why the last boot failed; guarded by `lock` */
+        bool retired;                 /* the scheduler's */
+        atomic_bool wake_posted;      /* the scheduler has been told and has not looked yet */
+        struct function_log *log;     /* where its output is kept */
+        unsigned thread_count;
+        struct live_figures figures[]; /* one a thread */
+};
+
+/* The live of a version, made now if nobody has used it yet. NULL without memory. */
+struct live *live_of(struct gateway *gateway, struct function *function);
+void live_free(struct live *live);
+
+void live_count(struct live *live, unsigned thread, enum start_kind start, enum outcome outcome,
+                uint64_t duration_ns);

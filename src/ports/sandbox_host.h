@@ -1,0 +1,63 @@
+/* What the scheduler needs from outside: sandboxes made and destroyed.
+ *
+ * Everything is asynchronous and happens on the loop of the thread that owns the host. Orders are
+ * sent at once; each order leads to exactly one made() or refused(), each made() to exactly one
+ * ended(). lost() means that the host itself died, and with it every sandbox: ended() and refused()
+ * do not follow for those; orders are accepted again after ready().
+ */
+#pragma once
+
+#include "core/registry/function.h"
+
+#include <stdint.h>
+
+enum sandbox_end {
+        SANDBOX_EXITED,        /* code: the exit status */
+        SANDBOX_SIGNALLED,     /* code: the signal */
+        SANDBOX_OUT_OF_MEMORY, /* by the kernel's own counter */
+        SANDBOX_KILLED,        /* we asked for it */
+        SANDBOX_LOST,          /* the host died */
+};
+
+/* Owned by whoever receives them. */
+struct sandbox_descriptors {
+        int socket; /* the worker protocol, non-blocking */
+        int worker; /* the other end of it, to take requests back */
+        int freeze; /* cgroup.freeze: "1" or "0" */
+        int log;    /* what the function writes to its stdout and stderr */
+};
+
+struct sandbox_order {
+        uint64_t instance_id; /* never used twice */
+        const struct function *function;
+        const char *code;     /* digest of a kept bundle, or a staging name where verify is set */
+        bool verify;
+};
+
+struct sandbox_listener;
+
+struct sandbox_listener_ops {
+        void (*ready)(struct sandbox_listener *listener);
+        void (*made)(struct sandbox_listener *listener, uint64_t instance_id,
+                     const struct sandbox_descriptors *descriptors);
+        void (*refused)(struct sandbox_listener *listener, uint64_t instance_id, const char *why);
+        void (*ended)(struct sandbox_listener *listener, uint64_t instance_id, enum sandbox_end end,
+                      int code, uint64_t peak_memory_bytes);
+        void (*lost)(struct sandbox_listener *listener);
+};
+
+struct sandbox_listener {
+        const struct sandbox_listener_ops *ops;
+};
+
+struct sandbox_host;
+
+struct sandbox_host_ops {
+        /* 0, or -ENOTCONN while the host is away, or -EINVAL for what cannot be sent. */
+        int (*make)(struct sandbox_host *host, const struct sandbox_order *order);
+        void (*kill)(struct sandbox_host *host, uint64_t instance_id);
+};
+
+struct sandbox_host {
+        const struct sandbox_host_ops *ops;
+};
