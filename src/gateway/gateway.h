@@ -22,6 +22,8 @@
 #include "gateway/live.h"
 #include "gateway/scheduler.h"
 #include "ports/registry_store.h"
+#include "wire/http_request.h"
+#include "wire/http_response.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -60,7 +62,8 @@ struct pending_frame {
 
 #define PENDING_MAX 1024
 #define ARENA_SIZE (1u << 19)
-#define SCRATCH_SIZE (1u << 16)
+#define SCRATCH_SIZE BLOCK_LARGE
+#define HEAD_SIZE (1u << 16)
 
 struct gateway_thread {
         struct gateway *gateway;
@@ -84,6 +87,9 @@ struct gateway_thread {
         struct pending_frame pending[PENDING_MAX];
         char *arena;                        /* ARENA_SIZE */
         char *scratch;                      /* SCRATCH_SIZE: what was just read from a client */
+        char *head;                         /* HEAD_SIZE: the head of a response being made */
+        struct http_request request;        /* the head that was just parsed */
+        struct http_date date;
         struct frame_inbox *inbox;          /* what was just read from an instance */
 
         struct letter quiesce;              /* see gateway.c: when may an old catalog be freed? */

@@ -148,7 +148,7 @@ static struct pool_instance *pool_pick_idle(struct pool *pool, unsigned home)
 
 static bool pool_may_put_ahead(const struct pool *pool, const struct pool_instance *instance)
 {
-        if (instance->exclusive || pool->run_ns == 0 || pool->run_ns > QUICK_RUN_NS ||
+        if (instance->exclusive || pool->never_ahead || pool->run_ns == 0 || pool->run_ns > QUICK_RUN_NS ||
             instance->assigned_count > POOL_AHEAD_MAX)
                 return false;
         return instance->assigned_count * pool->run_ns <= POOL_AHEAD_BUDGET_NS;
@@ -295,6 +295,23 @@ void pool_take_back(struct pool *pool, struct pool_call *call)
                 at = at->next;
         list_push_back(at, &call->link);
         pool->waiting_count++;
+}
+
+struct pool_call *pool_match(struct pool *pool, uint64_t now_ns)
+{
+        struct list *link = list_peek_front(&pool->waiters);
+        struct pool_instance *instance;
+        struct pool_call *waiter;
+
+        if (!link || !pool->stealing)
+                return NULL;
+        waiter = CONTAINER_OF(link, struct pool_call, link);
+        instance = pool_pick_idle(pool, waiter->home);
+        if (!instance)
+                return NULL;
+        (void)pool_pop_waiter(pool);
+        pool_run(pool, instance, waiter, START_STOLEN, now_ns);
+        return waiter;
 }
 
 bool pool_cancel(struct pool *pool, struct pool_call *call)

@@ -57,6 +57,7 @@ struct pool {
         uint64_t boot_ns;                  /* moving average of a boot */
         bool stealing;                     /* off only to measure what it is worth */
         bool single_use;                   /* keep-alive 0: an instance serves one call */
+        bool never_ahead;                  /* its output must be told apart call by call */
         bool draining;                     /* retired version or shutdown: no stock is kept */
 };
 
@@ -94,6 +95,10 @@ struct pool_call *pool_put_ahead(struct pool *pool, struct pool_instance *instan
 
 /* The caller has received a call ahead back from the instance's socket: it waits again, in front. */
 void pool_take_back(struct pool *pool, struct pool_call *call);
+/* After calls came back in line: the longest waiter runs on stock that is there, or NULL. Ask until
+ * NULL; the returned call must be sent. */
+struct pool_call *pool_match(struct pool *pool, uint64_t now_ns);
+
 /* A waiter gives up. True when it was waiting (and is out now); false when it has an instance. */
 bool pool_cancel(struct pool *pool, struct pool_call *call);
 

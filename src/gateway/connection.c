@@ -1,0 +1,526 @@
+/* A client's connection; see connection.h. */
+#include "gateway/connection.h"
+
+#include "base/auto.h"
+#include "base/clock.h"
+#include "gateway/gateway.h"
+#include "gateway/response.h"
+#include "gateway/router.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#define WRITE_PARTS_MAX 8
+#define LINGER_MS 2000
+#define LINGER_MAX_BYTES (1u << 20)
+
+static uint64_t loop_ms(const struct connection *connection)
+{
+        return connection->thread->loop.now_ns / NS_PER_MS;
+}
+
+static void connection_on_timer(struct timer *timer)
+{
+        struct connection *connection = CONTAINER_OF(timer, struct connection, timer);
+        uint64_t now_ms = loop_ms(connection);
+
+        if (connection->deadline_ms > now_ms) {
+                loop_set_timer(&connection->thread->loop, timer, connection->deadline_ms - now_ms);
+                return;
+        }
+        if (connection->deadline_ms == 0)
+                return; /* connection_touch() sets it again */
+        if (connection->state == CONNECTION_HEAD && block_length(connection->input) > 0)
+                response_refuse(connection, 408, "request.timeout",
+                                "The request head did not arrive in time.");
+        else if (connection->state == CONNECTION_BODY && !connection->head_sent &&
+                 connection_backlog(connection) == 0)
+                response_refuse(connection, 408, "request.timeout",
+                                "The request body did not arrive in time.");
+        else
+                connection_close(connection);
+}
+
+void connection_touch(struct connection *connection, uint32_t timeout_ms)
+{
+        connection->deadline_ms = timeout_ms ? loop_ms(connection) + timeout_ms : 0;
+        if (timeout_ms == 0)
+                return;
+        /* A timer that fires too early looks and sleeps on; one that would fire too late moves. */
+        if (!timer_is_set(&connection->timer) ||
+            connection->timer.due_ms > connection->deadline_ms)
+                loop_set_timer(&connection->thread->loop, &connection->timer, timeout_ms);
+}
+
+/* What the socket should wake us for. */
+static void connection_watch(struct connection *connection)
+{
+        uint32_t events = 0;
+
+        if (connection->fd < 0)
+                return;
+        if (connection_backlog(connection) > 0)
+                events |= EPOLLOUT;
+        /* While there is unprocessed input the client has to wait: its window closes. */
+        if (!connection->peer_closed && connection->state != CONNECTION_FLUSH &&
+            (block_length(connection->input) < BLOCK_LARGE / 2 ||
+             block_length(connection->input) < connection->needed))
+                events |= EPOLLIN | EPOLLRDHUP;
+        (void)loop_modify(&connection->thread->loop, &connection->source, events);
+}
+
+size_t connection_backlog(const struct connection *connection)
+{
+        return connection->output_end - connection->output_start;
+}
+
+void connection_close(struct connection *connection)
+{
+        struct gateway_thread *thread = connection->thread;
+        struct exchange *exchange = connection->exchange;
+
+        if (connection->fd < 0)
+                return;
+        loop_remove(&thread->loop, &connection->source);
+        loop_remove_timer(&thread->loop, &connection->timer);
+        fd_close(&connection->fd);
+        connection->exchange = NULL;
+        if (exchange) {
+                exchange->connection = NULL;
+                exchange->ops->gone(exchange);
+        }
+        /* Whoever is in the middle of using it sees fd -1; the memory goes at the turn's end. */
+        loop_defer(&thread->loop, &connection->resume_task);
+}
+
+static void connection_free(struct connection *connection)
+{
+        struct gateway_thread *thread = connection->thread;
+
+        list_remove(&connection->link);
+        block_give(&thread->blocks, connection->input);
+        free(connection->output);
+        free(connection);
+        atomic_fetch_sub_explicit(&thread->connection_count, 1, memory_order_relaxed);
+        atomic_fetch_sub_explicit(&thread->gateway->connection_count, 1, memory_order_relaxed);
+}
+
+/* Keeps what the socket did not take. */
+static int connection_keep_output(struct connection *connection, const struct slice *parts,
+                                  size_t count, size_t skip)
+{
+        size_t length = 0, waiting = connection_backlog(connection);
+
+        for (size_t i = 0; i < count; i++)
+                length += parts[i].length;
+        length -= skip;
+        if (connection->output_start > 0) {
+                memmove(connection->output, connection->output + connection->output_start, waiting);
+                connection->output_start = 0;
+                connection->output_end = waiting;
+        }
+        if (waiting + length > connection->output_capacity) {
+                char *grown = realloc(connection->output, waiting + length);
+                if (!grown)
+                        return -ENOMEM;
+                connection->output = grown;
+                connection->output_capacity = waiting + length;
+        }
+        for (size_t i = 0; i < count; i++) {
+                size_t from = skip < parts[i].length ? skip : parts[i].length;
+                skip -= from;
+                memcpy(connection->output + connection->output_end, parts[i].data + from,
+                       parts[i].length - from);
+                connection->output_end += parts[i].length - from;
+        }
+        return 0;
+}
+
+int connection_write(struct connection *connection, const struct slice *parts, size_t count)
+{
+        struct iovec vector[WRITE_PARTS_MAX];
+        struct msghdr message = {.msg_iov = vector, .msg_iovlen = count};
+        size_t total = 0;
+        ssize_t sent = 0;
+
+        assert(count <= WRITE_PARTS_MAX);
+        if (connection->fd < 0)
+                return -EPIPE;
+        for (size_t i = 0; i < count; i++) {
+                vector[i] = (struct iovec){.iov_base = (void *)(uintptr_t)parts[i].data,
+                                           .iov_len = parts[i].length};
+                total += parts[i].length;
+        }
+        if (connection_backlog(connection) == 0)
+                sent = sendmsg(connection->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (sent == (ssize_t)total)
+                return 0;
+        if (sent < 0 && errno != EAGAIN && errno != EINTR) {
+                connection_close(connection);
+                return -EPIPE;
+        }
+        if (connection_keep_output(connection, parts, count, sent > 0 ? (size_t)sent : 0) < 0) {
+                connection_close(connection);
+                return -EPIPE;
+        }
+        connection_touch(connection, connection->thread->gateway->config.stall_timeout_ms);
+        connection_watch(connection);
+        return 0;
+}
+
+static void connection_send_output(struct connection *connection)
+{
+        ssize_t sent = send(connection->fd, connection->output + connection->output_start,
+                            connection_backlog(connection), MSG_NOSIGNAL | MSG_DONTWAIT);
+
+        if (sent < 0) {
+                if (errno != EAGAIN && errno != EINTR)
+                        connection_close(connection);
+                return;
+        }
+        connection->output_start += (size_t)sent;
+        connection_touch(connection, connection->thread->gateway->config.stall_timeout_ms);
+        if (connection_backlog(connection) > 0)
+                return;
+
+        free(connection->output);
+        connection->output = NULL;
+        connection->output_start = connection->output_end = connection->output_capacity = 0;
+        if (connection->state == CONNECTION_FLUSH) {
+                connection_finish(connection);
+                return;
+        }
+        if (connection->exchange && connection->exchange->ops->drained)
+                connection->exchange->ops->drained(connection->exchange);
+        if (connection->fd >= 0 && connection->state == CONNECTION_HEAD)
+                connection_resume(connection);
+}
+
+/* Keeps what was read and not processed. False when no memory may be had. */
+static bool connection_keep_input(struct connection *connection, struct slice rest)
+{
+        struct blocks *blocks = &connection->thread->blocks;
+        struct block *block = connection->input;
+        size_t room = rest.length > connection->needed ? rest.length : connection->needed;
+
+        if (rest.length == 0) {
+                block_give(blocks, block);
+                connection->input = NULL;
+                return true;
+        }
+        if (!block || block->capacity < room) {
+                struct block *larger = block_take(blocks, room > BLOCK_LARGE ? BLOCK_LARGE : room);
+                if (!larger)
+                        return false;
+                memcpy(larger->data, rest.data, rest.length);
+                block_give(blocks, block);
+                connection->input = block = larger;
+        } else {
+                memmove(block->data, rest.data, rest.length);
+        }
+        block->start = 0;
+        block->end = (uint32_t)rest.length;
+        return true;
+}
+
+/* Parses a head and finds its exchange. False: nothing more can be done with this input now. */
+static bool connection_take_head(struct connection *connection, struct slice *input)
+{
+        struct gateway_thread *thread = connection->thread;
+        const struct http_limits limits = HTTP_LIMITS_DEFAULT;
+        struct http_request *request = &thread->request;
+        struct http_refusal refusal;
+        size_t consumed;
+
+        if (input->length < connection->needed)
+                return false;
+        switch (http_request_parse(input->data, input->length, connection->scanned, &limits,
+                                   request, &refusal)) {
+        case HTTP_PARSE_MORE:
+                connection->scanned = input->length;
+                return false;
+        case HTTP_PARSE_REFUSED:
+                response_refuse(connection, refusal.status, "request.malformed", refusal.reason);
+                return false;
+        case HTTP_PARSE_DONE:
+                break;
+        }
+        connection->scanned = 0;
+        consumed = request->head_length;
+        connection->method = request->method;
+        connection->minor_version = request->minor_version;
+        connection->keep_alive = request->keep_alive;
+        connection->head_sent = false;
+        connection->body = request->body;
+        connection->body_left = request->content_length;
+        connection->body_ended = request->body == HTTP_BODY_NONE ||
+                                 (request->body == HTTP_BODY_LENGTH && request->content_length == 0);
+
+        switch (gateway_route(connection, request, *input, &consumed)) {
+        case ROUTE_MORE: /* a small body is waited for, so that it goes in one piece */
+                return false;
+        case ROUTE_SUSPENDED:
+                connection->state = CONNECTION_SUSPENDED;
+                return false;
+        case ROUTE_ANSWERED:
+        case ROUTE_EXCHANGE:
+                break;
+        }
+        connection->needed = 0;
+        if (connection->fd < 0)
+                return false;
+        *input = slice_skip(*input, consumed);
+        return true;
+}
+
+/* One piece of the body for the exchange. False: it takes no more now, or nothing is there. */
+static bool connection_take_body(struct connection *connection, struct slice *input)
+{
+        struct exchange *exchange = connection->exchange;
+        struct slice payload = {0}, piece = *input;
+        struct http_refusal refusal;
+        size_t room = exchange->ops->room(exchange);
+        bool end;
+
+        if (piece.length > room)
+                piece.length = room;
+        if (connection->body == HTTP_BODY_LENGTH) {
+                if (piece.length > connection->body_left)
+                        piece.length = (size_t)connection->body_left;
+                if (piece.length == 0)
+                        return false;
+                connection->body_left -= piece.length;
+                *input = slice_skip(*input, piece.length);
+                end = connection->body_left == 0;
+                payload = piece;
+        } else {
+                size_t before = piece.length;
+                enum http_chunked_result result =
+                        http_chunked_next(&connection->chunked, &piece, &payload, &refusal);
+                *input = slice_skip(*input, before - piece.length);
+                if (result == HTTP_CHUNKED_MORE)
+                        return false;
+                if (result == HTTP_CHUNKED_REFUSED) {
+                        response_refuse(connection, refusal.status,
+                                        refusal.status == 413 ? "payload.too_large"
+                                                              : "request.malformed",
+                                        refusal.reason);
+                        return false;
+                }
+                end = result == HTTP_CHUNKED_DONE;
+        }
+
+        connection_touch(connection, connection->thread->gateway->config.stall_timeout_ms);
+        connection->body_ended = end;
+        if (end)
+                connection->state = CONNECTION_ANSWER;
+        exchange->ops->body(exchange, payload, end);
+        return true;
+}
+
+/* Takes requests and bodies off the input as far as they go. */
+static struct slice connection_process(struct connection *connection, struct slice input)
+{
+        bool more = true;
+
+        while (more && connection->fd >= 0) {
+                switch (connection->state) {
+                case CONNECTION_HEAD:
+                        /* An answer that the client does not read holds up its next request. */
+                        more = input.length > 0 && connection_backlog(connection) == 0 &&
+                               connection_take_head(connection, &input);
+                        break;
+                case CONNECTION_BODY:
+                        more = connection_take_body(connection, &input);
+                        break;
+                case CONNECTION_SUSPENDED:
+                case CONNECTION_ANSWER:
+                        more = false;
+                        break;
+                case CONNECTION_FLUSH:
+                case CONNECTION_LINGER:
+                        return slice_make(NULL, 0);
+                }
+        }
+        return input;
+}
+
+/* Between requests the time runs from the last answer, in a head from its first byte. */
+static void connection_settle(struct connection *connection, struct slice rest, bool was_empty)
+{
+        const struct gateway_config *config = &connection->thread->gateway->config;
+
+        if (connection->fd < 0)
+                return;
+        if (!connection_keep_input(connection, rest)) {
+                if (connection->state == CONNECTION_HEAD)
+                        response_refuse(connection, 503, "overloaded",
+                                        "No memory for more requests at the moment.");
+                else
+                        connection_close(connection);
+                return;
+        }
+        if (connection->state == CONNECTION_HEAD && rest.length > 0 && was_empty)
+                connection_touch(connection, config->head_timeout_ms);
+        if (connection->peer_closed && connection->state == CONNECTION_HEAD) {
+                if (connection_backlog(connection) == 0) {
+                        connection_close(connection); /* nothing asked, or half a request */
+                        return;
+                }
+                connection->state = CONNECTION_FLUSH;
+        }
+        connection_watch(connection);
+}
+
+static void connection_linger(struct connection *connection)
+{
+        ssize_t length;
+
+        while ((length = recv(connection->fd, connection->thread->scratch, SCRATCH_SIZE,
+                              MSG_DONTWAIT)) > 0) {
+                connection->lingered += (size_t)length;
+                if (connection->lingered > LINGER_MAX_BYTES)
+                        break;
+        }
+        if (length >= 0 || (errno != EAGAIN && errno != EINTR))
+                connection_close(connection);
+}
+
+static void connection_read(struct connection *connection)
+{
+        struct gateway_thread *thread = connection->thread;
+        struct block *block = connection->input;
+        size_t held = block_length(block);
+        ssize_t length;
+
+        if (connection->state == CONNECTION_LINGER) {
+                connection_linger(connection);
+                return;
+        }
+        if (connection->state == CONNECTION_FLUSH)
+                return;
+        if (held > 0)
+                memcpy(thread->scratch, block->data + block->start, held);
+        length = recv(connection->fd, thread->scratch + held, SCRATCH_SIZE - held, MSG_DONTWAIT);
+        if (length < 0) {
+                if (errno != EAGAIN && errno != EINTR)
+                        connection_close(connection);
+                return;
+        }
+        if (length == 0)
+                connection->peer_closed = true;
+        connection_settle(connection,
+                          connection_process(connection, slice_make(thread->scratch,
+                                                                    held + (size_t)length)),
+                          held == 0);
+}
+
+static void connection_on_event(struct loop_source *source, uint32_t events)
+{
+        struct connection *connection = CONTAINER_OF(source, struct connection, source);
+
+        if (events & EPOLLOUT)
+                connection_send_output(connection);
+        if (connection->fd >= 0 && (events & (EPOLLHUP | EPOLLERR)))
+                connection_close(connection);
+        else if (connection->fd >= 0 && (events & (EPOLLIN | EPOLLRDHUP)))
+                connection_read(connection);
+}
+
+static void connection_run_task(struct loop_task *task)
+{
+        struct connection *connection = CONTAINER_OF(task, struct connection, resume_task);
+        struct slice held;
+
+        if (connection->fd < 0) {
+                connection_free(connection);
+                return;
+        }
+        held = slice_make(connection->thread->scratch, block_length(connection->input));
+        if (held.length > 0)
+                memcpy(connection->thread->scratch, connection->input->data + connection->input->start,
+                       held.length);
+        connection_settle(connection, connection_process(connection, held), false);
+}
+
+void connection_resume(struct connection *connection)
+{
+        loop_defer(&connection->thread->loop, &connection->resume_task);
+}
+
+void connection_finish(struct connection *connection)
+{
+        if (connection->fd < 0)
+                return;
+        if (connection_backlog(connection) > 0) {
+                connection->state = CONNECTION_FLUSH;
+                connection_watch(connection);
+                return;
+        }
+        (void)shutdown(connection->fd, SHUT_WR);
+        connection->state = CONNECTION_LINGER;
+        connection_touch(connection, LINGER_MS);
+        connection_watch(connection);
+}
+
+void connection_answered(struct connection *connection)
+{
+        const struct gateway *gateway = connection->thread->gateway;
+
+        if (connection->exchange) {
+                connection->exchange->connection = NULL;
+                connection->exchange = NULL;
+        }
+        if (connection->fd < 0)
+                return;
+        if (!connection->framing.keep_alive || !connection->body_ended || connection->peer_closed) {
+                connection_finish(connection);
+                return;
+        }
+        connection->state = CONNECTION_HEAD;
+        connection_touch(connection, gateway->config.idle_timeout_ms);
+        if (block_length(connection->input) > 0)
+                connection_resume(connection);
+}
+
+void connection_drain(struct connection *connection)
+{
+        connection->keep_alive = false;
+        connection->framing.keep_alive = false;
+        if (connection->state == CONNECTION_HEAD && block_length(connection->input) == 0)
+                connection_finish(connection);
+}
+
+int connection_open(struct gateway_thread *thread, int fd, const char *peer)
+{
+        struct connection *connection = calloc(1, sizeof(*connection));
+        const int yes = 1;
+        int r = connection ? 0 : -ENOMEM;
+
+        if (r == 0) {
+                connection->thread = thread;
+                connection->fd = fd;
+                (void)strncpy(connection->peer, peer, sizeof(connection->peer) - 1);
+                list_init(&connection->link);
+                timer_init(&connection->timer, connection_on_timer);
+                loop_task_init(&connection->resume_task, connection_run_task);
+                loop_source_init(&connection->source, connection_on_event);
+                (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
+                r = loop_add(&thread->loop, &connection->source, fd, EPOLLIN | EPOLLRDHUP);
+        }
+        if (r < 0) {
+                free(connection);
+                fd_close(&fd);
+                return r;
+        }
+        list_push_back(&thread->connections, &connection->link);
+        atomic_fetch_add_explicit(&thread->connection_count, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&thread->gateway->connection_count, 1, memory_order_relaxed);
+        connection_touch(connection, thread->gateway->config.idle_timeout_ms);
+        return 0;
+}

@@ -1,0 +1,107 @@
+/* A client's connection: bytes to requests, answers to bytes.
+ *
+ * One request at a time: while an exchange is under way, what the client pipelines behind it stays
+ * unread (or in one block). The connection knows nothing of functions: it hands a head to
+ * gateway_route(), which sets an exchange; the exchange is fed the body, and writes the answer by
+ * response.h.
+ *
+ * Time-outs: a head must be complete within head_timeout_ms of its first byte, a body or an answer
+ * must move within stall_timeout_ms, an idle connection is closed after idle_timeout_ms. One timer a
+ * connection, looked at when it fires and only then moved, so a request costs no timer at all.
+ */
+#pragma once
+
+#include "base/loop.h"
+#include "gateway/blocks.h"
+#include "wire/http_chunked.h"
+#include "wire/http_request.h"
+#include "wire/http_response.h"
+
+#include <netinet/in.h>
+
+struct connection;
+struct gateway_thread;
+struct exchange;
+
+/* What answers a request. Embedded by the invocation and by the API's calls. */
+struct exchange_ops {
+        /* How many bytes of the body it can take now. 0 means "not now": connection_resume() when
+         * that changes. */
+        size_t (*room)(struct exchange *exchange);
+        /* More of the body, at most what there is room for; `end` with its last bytes (perhaps
+         * none). */
+        void (*body)(struct exchange *exchange, struct slice bytes, bool end);
+        /* The client has taken everything that was written so far. May be NULL. */
+        void (*drained)(struct exchange *exchange);
+        /* The client is gone, or the request turned out to be malformed. The exchange must forget
+         * its connection. */
+        void (*gone)(struct exchange *exchange);
+};
+
+struct exchange {
+        const struct exchange_ops *ops;
+        struct connection *connection; /* NULL once the client is gone or the answer is complete */
+};
+
+enum connection_state {
+        CONNECTION_HEAD,      /* between requests, or in a head */
+        CONNECTION_SUSPENDED, /* the head is being judged elsewhere (a password check) */
+        CONNECTION_BODY,      /* an exchange takes the body */
+        CONNECTION_ANSWER,    /* the body is complete, the answer is not */
+        CONNECTION_FLUSH,     /* to be closed when the output is sent */
+        CONNECTION_LINGER,    /* our side is shut; what still comes is dropped, else it would reset
+                                 the answer away (RFC 9112, section 9.6) */
+};
+
+struct connection {
+        struct list link;
+        struct gateway_thread *thread;
+        struct loop_source source;
+        struct loop_task resume_task;
+        struct timer timer;
+        uint64_t deadline_ms;  /* loop time; 0: none */
+        int fd;
+        enum connection_state state;
+        bool peer_closed;      /* it sends no more; what it sent is still answered */
+        bool body_ended;       /* the request's body has been taken in full */
+        bool refused_credentials; /* the suspended head's password was wrong */
+        struct block *input;   /* bytes that are not processed yet */
+        size_t scanned;        /* of an incomplete head */
+        size_t needed;         /* the head and small body that are waited for; 0: unknown */
+        size_t lingered;
+        char *output;          /* what the socket did not take */
+        size_t output_start, output_end, output_capacity;
+
+        /* The request under way. */
+        struct exchange *exchange;
+        enum http_method method;
+        int minor_version;
+        bool keep_alive, head_sent;
+        enum http_body body;
+        uint64_t body_left;    /* HTTP_BODY_LENGTH */
+        struct http_chunked chunked;
+        struct http_framing framing;
+        char peer[INET6_ADDRSTRLEN];
+};
+
+/* Takes the accepted descriptor over. 0 or a negative errno (the descriptor is closed). */
+int connection_open(struct gateway_thread *thread, int fd, const char *peer);
+/* Ends it now; its exchange is told. */
+void connection_close(struct connection *connection);
+/* While draining: close it if it is idle. */
+void connection_drain(struct connection *connection);
+
+/* Looks again at what is there to be read or to be processed, at the end of this turn. */
+void connection_resume(struct connection *connection);
+
+/* Writes as much as the socket takes and keeps the rest. 0, or -EPIPE when the connection is (now)
+ * closed: the exchange has then been told by gone(). */
+int connection_write(struct connection *connection, const struct slice *parts, size_t count);
+/* Bytes that wait for the client. */
+size_t connection_backlog(const struct connection *connection);
+/* The answer is complete: on to the next request, or close. The exchange is forgotten. */
+void connection_answered(struct connection *connection);
+/* Sends what is left, then closes in a way that lets the client read it. */
+void connection_finish(struct connection *connection);
+/* Moves the time-out: the request makes progress. */
+void connection_touch(struct connection *connection, uint32_t timeout_ms);

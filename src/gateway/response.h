@@ -1,0 +1,36 @@
+/* Answers on a connection: problems, small documents, and bodies that stream.
+ *
+ * Every function may find the connection gone (fd < 0) and then does nothing. */
+#pragma once
+
+#include "gateway/connection.h"
+
+/* What a problem says beyond its status (RFC 9457). */
+struct problem {
+        int status;
+        const char *reason;        /* the stable word */
+        const char *title;         /* NULL: the status' own phrase */
+        const char *detail;        /* a sentence; NULL: the title */
+        const char *invocation_id; /* NULL where there is none */
+        unsigned retry_after_s;    /* 0: no such header */
+        const char *extra;         /* more members, as JSON text `"name":value,`; NULL: none */
+};
+
+/* Answers the request under way, and ends its exchange. */
+void response_problem(struct connection *connection, const struct problem *problem);
+/* A problem that ends the connection: the rest of its bytes cannot be trusted or are not wanted. */
+void response_refuse(struct connection *connection, int status, const char *reason,
+                     const char *detail);
+/* A whole document. `extra_name` (may be NULL) is one more header. */
+void response_document(struct connection *connection, int status, struct slice content_type,
+                       struct slice body);
+
+/* A head of one's own: response_begin(), http_response_header()..., response_send(). */
+void response_begin(struct connection *connection, struct http_response *response, int status);
+/* Sends the head and the first bytes of the body. `complete`: these are all. 0 or -EPIPE. */
+int response_send(struct connection *connection, struct http_response *response, struct slice body,
+                  bool complete);
+/* More of a body whose head was sent as incomplete. `complete` with its last bytes. */
+int response_more(struct connection *connection, struct slice body, bool complete);
+/* A body that breaks off: the client must be able to tell, so the connection is cut. */
+void response_break(struct connection *connection);
