@@ -19,19 +19,20 @@ enum catalog_change_kind {
 
 struct catalog_change {
         enum catalog_change_kind kind;
-        struct user *user;         /* PUT: referenced by the new catalog */
-        struct function *function; /* PUT: referenced by the new catalog */
+        struct user *user;         /* PUT */
+        struct function *function; /* PUT: also replaces the version that was there */
         const char *id;            /* REMOVE */
 };
 
 /* `seed` salts the hash tables (random, see base/hash.h). NULL without memory. */
 struct catalog *catalog_new_empty(uint64_t seed);
-/* A new catalog with the changes applied in order; the old one stays as it is. */
+/* A new catalog with the changes applied in order; the old one stays as it is. Takes references of
+ * its own. Ids are never used twice: what was removed does not come back. NULL without memory. */
 struct catalog *catalog_with(const struct catalog *catalog, const struct catalog_change *changes,
                              size_t count);
 void catalog_free(struct catalog *catalog); /* NULL is fine */
 
-/* Each borrows from the catalog; NULL where there is none. */
+/* Each borrows from the catalog; NULL where there is none. One hash lookup each. */
 struct user *catalog_find_user(const struct catalog *catalog, struct slice id);
 struct user *catalog_find_user_by_email(const struct catalog *catalog, struct slice email);
 struct user *catalog_find_user_by_name_space(const struct catalog *catalog, struct slice name_space);
@@ -41,7 +42,7 @@ struct function *catalog_find_function_by_name(const struct catalog *catalog, st
 struct function *catalog_find_function_by_route(const struct catalog *catalog,
                                                 struct slice name_space, struct slice name);
 
-/* In order of creation. Returns how many there are; visits until `visit` returns false. */
+/* In order of creation (that of their ids), until `visit` returns false. Returns how many there are. */
 size_t catalog_each_function(const struct catalog *catalog,
                              bool (*visit)(struct function *function, void *context), void *context);
 size_t catalog_each_function_of(const struct catalog *catalog, struct slice owner_id,

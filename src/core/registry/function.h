@@ -19,7 +19,18 @@
 #define HANDLER_MAX_LENGTH 255
 #define DIGEST_LENGTH 64 /* SHA-256 in lower-case hexadecimal */
 #define ENV_MAX_COUNT 100
-#define ENV_MAX_BYTES 32768
+#define ENV_MAX_BYTES 32768 /* names, values, '=' and a NUL each */
+
+/* What a function may ask for. */
+#define MEMORY_MIN_BYTES (8ull << 20)
+#define MEMORY_MAX_BYTES (64ull << 30)
+#define TMP_MIN_BYTES (1ull << 20)
+#define TMP_MAX_BYTES (16ull << 30)
+#define TIMEOUT_MAX_MS (60u * 60 * 1000)
+#define KEEP_ALIVE_MAX_MS (24u * 60 * 60 * 1000)
+#define CONCURRENCY_MAX 1000u
+#define INSTANCES_MAX 10000u
+#define CPU_MAX_MILLIS 1024000u
 
 enum runtime { RUNTIME_PYTHON3, RUNTIME_NODE, RUNTIME_NATIVE, RUNTIME_EXEC };
 
@@ -80,13 +91,21 @@ void function_unref(struct function *function); /* NULL is fine */
 int function_set_env(struct function *function, size_t count, const char *const *env);
 
 /* Is everything within its bounds? 0, or -EINVAL and a sentence that names the field, what is
- * allowed and what was given. */
+ * allowed and what was given. Handler and digest may still be empty: they are chosen later. */
 int function_validate(const struct function *function, struct err *err);
 int name_validate(struct slice name, struct err *err);     /* [a-z0-9]([a-z0-9-]*[a-z0-9])?, <= 63 */
 int email_validate(struct slice email, struct err *err);
 int env_validate(struct slice assignment, struct err *err); /* NAME=value; MAGPIE_ is reserved */
 
-/* "128MiB", "1GiB", "512k" or plain bytes; "30s", "1500ms", "10m", "1h". 0 or -EINVAL. */
+/* The one spelling of a valid address that is stored and looked up: lower case. `ret_email` holds
+ * EMAIL_MAX_LENGTH + 1 bytes. */
+void email_fold(struct slice email, char *ret_email);
+/* A namespace to try for a new user: "jo.doe@example.org" gives "jo-doe", then, as `attempt` goes
+ * up from 0, "jo-doe-2", "jo-doe-3". `ret_name_space` holds NAME_MAX_LENGTH + 1 bytes. */
+void name_space_from_email(struct slice email, uint32_t attempt, char *ret_name_space);
+
+/* "128MiB", "1GiB", "512k" or plain bytes, units in powers of 1024; "30s", "1500ms", "10m", "1h",
+ * "0". 0 or -EINVAL. */
 int size_parse(struct slice text, uint64_t *ret_bytes, struct err *err);
 int duration_parse(struct slice text, uint64_t *ret_ms, struct err *err);
 /* The shortest exact spelling: "128MiB", "30s". `ret_text` holds 24 bytes. */

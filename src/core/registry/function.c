@@ -1,0 +1,129 @@
+/* Users and functions as shared, immutable values; see function.h. */
+#include "core/registry/function.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* function_copy() relies on this: the counter is first, what must not be copied is last. */
+_Static_assert(offsetof(struct function, references) == 0, "the counter comes first");
+_Static_assert(offsetof(struct function, live) > offsetof(struct function, env),
+               "what belongs to one value alone comes last");
+
+static const char *const runtime_names[] = {
+        [RUNTIME_PYTHON3] = "python3",
+        [RUNTIME_NODE] = "node",
+        [RUNTIME_NATIVE] = "native",
+        [RUNTIME_EXEC] = "exec",
+};
+
+const char *runtime_name(enum runtime runtime)
+{
+        return runtime_names[runtime];
+}
+
+bool runtime_parse(struct slice name, enum runtime *ret_runtime)
+{
+        for (size_t i = 0; i < sizeof(runtime_names) / sizeof(runtime_names[0]); i++) {
+                if (slice_equal(name, slice_of(runtime_names[i]))) {
+                        *ret_runtime = (enum runtime)i;
+                        return true;
+                }
+        }
+        return false;
+}
+
+struct user *user_new(void)
+{
+        struct user *user = calloc(1, sizeof(*user));
+
+        if (user)
+                atomic_init(&user->references, 1);
+        return user;
+}
+
+struct user *user_ref(struct user *user)
+{
+        atomic_fetch_add_explicit(&user->references, 1, memory_order_relaxed);
+        return user;
+}
+
+void user_unref(struct user *user)
+{
+        /* Release what was written through this reference, acquire what came through the others. */
+        if (user && atomic_fetch_sub_explicit(&user->references, 1, memory_order_acq_rel) == 1)
+                free(user);
+}
+
+struct function *function_new(void)
+{
+        struct function *function = calloc(1, sizeof(*function));
+
+        if (!function)
+                return NULL;
+        atomic_init(&function->references, 1);
+        atomic_init(&function->live, NULL);
+        function->version = 1;
+        function->memory_bytes = 128ull << 20;
+        function->tmp_bytes = 64ull << 20;
+        function->timeout_ms = 30 * 1000;
+        function->keep_alive_ms = 10 * 60 * 1000;
+        function->concurrency = 1;
+        function->max_instances = 1000;
+        return function;
+}
+
+struct function *function_copy(const struct function *function)
+{
+        const size_t from = offsetof(struct function, id);
+        const size_t to = offsetof(struct function, env_count);
+        struct function *copy = function_new();
+
+        if (!copy)
+                return NULL;
+        memcpy((char *)copy + from, (const char *)function + from, to - from);
+        if (function_set_env(copy, function->env_count, (const char *const *)function->env) < 0) {
+                function_unref(copy);
+                return NULL;
+        }
+        return copy;
+}
+
+struct function *function_ref(struct function *function)
+{
+        atomic_fetch_add_explicit(&function->references, 1, memory_order_relaxed);
+        return function;
+}
+
+void function_unref(struct function *function)
+{
+        if (!function ||
+            atomic_fetch_sub_explicit(&function->references, 1, memory_order_acq_rel) != 1)
+                return;
+        free(function->env);
+        free(function);
+}
+
+/* Pointers and text lie in one allocation. */
+int function_set_env(struct function *function, size_t count, const char *const *env)
+{
+        size_t size = count * sizeof(char *);
+        char **copy = NULL;
+        char *text;
+
+        for (size_t i = 0; i < count; i++)
+                size += strlen(env[i]) + 1;
+        if (count > 0) {
+                copy = malloc(size);
+                if (!copy)
+                        return -ENOMEM;
+                text = (char *)(copy + count);
+                for (size_t i = 0; i < count; i++) {
+                        copy[i] = text;
+                        text = stpcpy(text, env[i]) + 1;
+                }
+        }
+        free(function->env);
+        function->env = copy;
+        function->env_count = count;
+        return 0;
+}
