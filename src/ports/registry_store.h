@@ -41,8 +41,9 @@ struct store_request {
         struct err err;
 };
 
-/* Told of every new catalog, on the store's thread, before the done() of the requests in it.
- * Takes the catalog over. */
+/* Told of every new catalog, on a thread of the store, one catalog at a time, before the done() of the
+ * requests in it. Takes the catalog over, and frees it at the earliest when the next one is published
+ * or the store is closed: the next is made from it. */
 struct catalog_listener {
         void (*publish)(struct catalog_listener *listener, struct catalog *catalog);
 };
@@ -54,7 +55,7 @@ struct registry_store {
 struct registry_store_ops {
         /* From any thread. done() always follows. */
         void (*submit)(struct registry_store *store, struct store_request *request);
-        /* Answers what was submitted, then closes and frees. */
+        /* Carries out what was submitted, posts the answers, then closes and frees. */
         void (*close)(struct registry_store *store);
 };
 
