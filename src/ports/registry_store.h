@@ -41,9 +41,9 @@ struct store_request {
         struct err err;
 };
 
-/* Told of every new catalog, on a thread of the store, one catalog at a time, before the done() of the
- * requests in it. Takes the catalog over, and frees it at the earliest when the next one is published
- * or the store is closed: the next is made from it. */
+/* Told of every new catalog, on a thread of the store, one catalog at a time, before the done() of
+ * the requests in it. Takes the catalog over, and frees it at the earliest when the next one is
+ * published or the store is closed: the next is made from it. */
 struct catalog_listener {
         void (*publish)(struct catalog_listener *listener, struct catalog *catalog);
 };

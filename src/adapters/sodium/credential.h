@@ -12,8 +12,8 @@ struct credential_key {
         uint8_t bytes[16];
 };
 
-/* Random, for one process. Call once, before threads exist: it also starts libsodium. 0 or a negative
- * errno. */
+/* Random, for one process. Call once, before threads exist: it also starts libsodium. 0 or a
+ * negative errno. */
 int credential_key_make(struct credential_key *ret_key);
 void credential_digest(const struct credential_key *key, struct slice credential,
                        struct credential_digest *ret_digest);

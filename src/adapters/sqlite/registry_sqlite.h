@@ -6,8 +6,8 @@
 
 #include "ports/registry_store.h"
 
-/* Opens or makes the database (0600), checks and loads it, and publishes the first catalog before it
- * returns. `seed` salts the catalog's tables. One process at a time: -EBUSY where another has it.
- * 0, or a negative errno and a sentence. */
+/* Opens or makes the database (0600), checks and loads it, and publishes the first catalog before
+ * it returns. `seed` salts the catalog's tables. One process at a time: -EBUSY where another has
+ * it. 0, or a negative errno and a sentence. */
 int registry_sqlite_open(const char *path, uint64_t seed, struct catalog_listener *listener,
                          struct registry_store **ret_store, struct err *err);

@@ -1,8 +1,8 @@
 /* Tokens: who logged in, until when, in a text that only the holder of the key can make.
  *
- * A token is a JSON Web Token (RFC 7519) signed with HMAC-SHA256 ("HS256", RFC 7515). It is made and
- * read here alone, so exactly one spelling of header and claims is accepted; whatever else another
- * signer, another algorithm or "alg":"none" would look like is not a token.
+ * A token is a JSON Web Token (RFC 7519) signed with HMAC-SHA256 ("HS256", RFC 7515). It is made
+ * and read here alone, so exactly one spelling of header and claims is accepted; whatever else
+ * another signer, another algorithm or "alg":"none" would look like is not a token.
  */
 #pragma once
 
@@ -26,8 +26,8 @@ enum token_result {
         TOKEN_FAILED, /* the signature could not be computed */
 };
 
-/* Writes a NUL-terminated token; `ret_token` holds TOKEN_MAX_LENGTH + 1 bytes. 0, -EINVAL for a user
- * id that is not one, or what the mac says. */
+/* Writes a NUL-terminated token; `ret_token` holds TOKEN_MAX_LENGTH + 1 bytes. 0, -EINVAL for a
+ * user id that is not one, or what the mac says. */
 int token_sign(const struct token_claims *claims, const struct mac *mac, char *ret_token);
 
 /* *ret_claims is written for TOKEN_VALID only. */

@@ -1,9 +1,9 @@
 /* Credentials that were verified lately, so that the next request with the same one costs a lookup.
  *
  * One cache a thread: no lock, no memory beyond the struct. It is asked with a keyed digest of the
- * whole credential ("Bearer ..." or "Basic ...", see adapters/sodium/credential.h) and knows nothing
- * of the credential itself. An entry says whose it was and for which epoch; whether that user still
- * exists and still has that epoch is token_user()'s to answer, for each request.
+ * whole credential ("Bearer ..." or "Basic ...", see adapters/sodium/credential.h) and knows
+ * nothing of the credential itself. An entry says whose it was and for which epoch; whether that
+ * user still exists and still has that epoch is token_user()'s to answer, for each request.
  *
  * Four entries share a set, which is what a digest chooses. A new entry takes the place of a dead
  * one, else that of the oldest.
