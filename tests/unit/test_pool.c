@@ -1,0 +1,391 @@
+/* The pool, one decision at a time: who takes what, who waits, what becomes of an instance. The
+ * stories in tests/scenario/ show the same rules at work together. */
+#include "core/pool/pool.h"
+
+#include "base/clock.h"
+#include "testing.h"
+
+#define US 1000ull
+#define MS NS_PER_MS
+
+static struct pool pool;
+static struct pool_instance instances[64];
+static struct pool_call calls[256];
+static size_t instance_count, call_count;
+
+static void start(unsigned home_count)
+{
+        pool_init(&pool, home_count);
+        instance_count = call_count = 0;
+}
+
+static struct pool_call *call_from(unsigned home)
+{
+        struct pool_call *call = &calls[call_count++];
+        pool_call_init(call, home);
+        return call;
+}
+
+static struct pool_call *take(unsigned home, uint64_t now_ns, enum take_result expected)
+{
+        struct pool_call *call = call_from(home);
+        ck_assert_int_eq(pool_take(&pool, call, now_ns), expected);
+        return call;
+}
+
+static struct pool_instance *boot(void)
+{
+        struct pool_instance *instance = &instances[instance_count++];
+        pool_instance_init(instance);
+        pool_add_booting(&pool, instance);
+        return instance;
+}
+
+static struct pool_instance *stock(unsigned home, uint64_t now_ns)
+{
+        struct pool_instance *instance = boot();
+        struct pool_call *next = NULL;
+
+        instance->home = home;
+        ck_assert_int_eq(pool_ready(&pool, instance, now_ns, &next), RELEASE_IDLE);
+        return instance;
+}
+
+static struct pool_call *release(struct pool_call *call, uint64_t now_ns,
+                                 enum release_result expected)
+{
+        struct pool_call *next = NULL;
+        ck_assert_int_eq(pool_release(&pool, call, now_ns, &next), expected);
+        return next;
+}
+
+/* One instance that has served a call of `run_ns`, idle from then on. */
+static struct pool_instance *stock_that_took(unsigned home, uint64_t run_ns)
+{
+        struct pool_instance *instance = stock(home, 0);
+        release(take(home, 0, TAKE_RUNNING), run_ns, RELEASE_IDLE);
+        return instance;
+}
+
+TEST(every_state_and_every_start_has_its_own_name)
+{
+        ck_assert_str_eq(instance_state_name(INSTANCE_BOOTING), "booting");
+        ck_assert_str_eq(instance_state_name(INSTANCE_IDLE), "idle");
+        ck_assert_str_eq(instance_state_name(INSTANCE_FROZEN), "frozen");
+        ck_assert_str_eq(instance_state_name(INSTANCE_BUSY), "busy");
+        ck_assert_str_eq(instance_state_name(INSTANCE_ENDING), "ending");
+        ck_assert_str_eq(start_kind_name(START_WARM), "warm");
+        ck_assert_str_eq(start_kind_name(START_THAWED), "thawed");
+        ck_assert_str_eq(start_kind_name(START_STOLEN), "stolen");
+        ck_assert_str_eq(start_kind_name(START_COLD), "cold");
+}
+TEST_END
+
+TEST(nothing_leaves_ending_and_nothing_returns_to_booting)
+{
+        for (int state = 0; state < INSTANCE_STATE_COUNT; state++) {
+                ck_assert(!instance_may_become(INSTANCE_ENDING, (enum instance_state)state));
+                ck_assert(!instance_may_become((enum instance_state)state, INSTANCE_BOOTING));
+                if (state != INSTANCE_ENDING)
+                        ck_assert(instance_may_become((enum instance_state)state, INSTANCE_ENDING));
+        }
+        ck_assert(!instance_may_become(INSTANCE_BOOTING, INSTANCE_FROZEN));
+        ck_assert(!instance_may_become(INSTANCE_BUSY, INSTANCE_FROZEN));
+        ck_assert(!instance_may_become(INSTANCE_FROZEN, INSTANCE_IDLE));
+}
+TEST_END
+
+TEST(a_call_takes_the_newest_idle_instance_of_its_own_home_first)
+{
+        start(2);
+        struct pool_instance *old = stock(0, 1), *new = stock(0, 2), *foreign = stock(1, 3);
+
+        ck_assert_ptr_eq(take(0, 4, TAKE_RUNNING)->instance, new);
+        ck_assert_ptr_eq(take(0, 4, TAKE_RUNNING)->instance, old);
+        ck_assert_ptr_eq(take(0, 4, TAKE_RUNNING)->instance, foreign);
+        ck_assert_uint_eq(foreign->home, 0);
+        take(0, 4, TAKE_WAITING);
+}
+TEST_END
+
+TEST(idle_stock_of_another_home_is_better_than_frozen_stock)
+{
+        start(2);
+        struct pool_instance *frozen = stock(0, 1), *foreign = stock(1, 2);
+
+        ck_assert_ptr_eq(pool_freeze_one(&pool, 1), frozen);
+        struct pool_call *first = take(0, 3, TAKE_RUNNING), *second = take(0, 3, TAKE_RUNNING);
+        ck_assert_ptr_eq(first->instance, foreign);
+        ck_assert_int_eq(first->start, START_WARM);
+        ck_assert_ptr_eq(second->instance, frozen);
+        ck_assert_int_eq(second->start, START_THAWED);
+}
+TEST_END
+
+TEST(the_longest_waiter_gets_what_comes_free_whatever_its_home)
+{
+        start(3);
+        struct pool_instance *instance = stock(0, 0);
+        struct pool_call *running = take(0, 0, TAKE_RUNNING);
+        struct pool_call *first = take(2, 1, TAKE_WAITING), *second = take(0, 2, TAKE_WAITING);
+
+        ck_assert_ptr_eq(release(running, 3, RELEASE_HANDED), first);
+        ck_assert_int_eq(first->start, START_STOLEN);
+        ck_assert_uint_eq(instance->home, 2);
+        ck_assert_ptr_eq(release(first, 4, RELEASE_HANDED), second);
+        ck_assert_uint_eq(instance->home, 0);
+        release(second, 5, RELEASE_IDLE);
+}
+TEST_END
+
+TEST(a_call_that_was_given_a_new_instance_started_cold)
+{
+        start(1);
+        struct pool_call *waiter = take(0, 0, TAKE_WAITING), *next = NULL;
+
+        ck_assert_int_eq(pool_ready(&pool, boot(), 5, &next), RELEASE_HANDED);
+        ck_assert_ptr_eq(next, waiter);
+        ck_assert_int_eq(next->start, START_COLD);
+}
+TEST_END
+
+TEST(a_waiter_may_give_up_and_a_running_call_may_not)
+{
+        start(1);
+        stock(0, 0);
+        struct pool_call *running = take(0, 0, TAKE_RUNNING), *waiter = take(0, 0, TAKE_WAITING);
+
+        ck_assert(pool_cancel(&pool, waiter));
+        ck_assert(!pool_cancel(&pool, waiter));
+        ck_assert(!pool_cancel(&pool, running));
+        release(running, 1, RELEASE_IDLE);
+}
+TEST_END
+
+TEST(quick_calls_are_put_ahead_in_turn_into_the_busy_instances_of_their_home)
+{
+        start(2);
+        stock_that_took(0, 10 * US);
+        stock(0, 20 * US);
+        struct pool_call *a = take(0, 30 * US, TAKE_RUNNING), *b = take(0, 30 * US, TAKE_RUNNING);
+        struct pool_call *c = take(0, 30 * US, TAKE_AHEAD), *d = take(0, 30 * US, TAKE_AHEAD);
+
+        ck_assert_ptr_ne(c->instance, d->instance);
+        ck_assert(c->instance == a->instance || c->instance == b->instance);
+        ck_assert_int_eq(c->start, START_WARM);
+        take(1, 30 * US, TAKE_WAITING); /* another thread does not write to it */
+}
+TEST_END
+
+TEST(no_more_is_put_ahead_than_the_budget_and_the_bound_allow)
+{
+        static const struct {
+                uint64_t run_ns;
+                unsigned ahead;
+        } cases[] = {{1 * US, 32}, {10 * US, 32}, {99 * US, 10}, {240 * US, 4}, {260 * US, 0}};
+
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+                start(1);
+                stock_that_took(0, cases[i].run_ns);
+                take(0, MS, TAKE_RUNNING);
+                for (unsigned n = 0; n < cases[i].ahead; n++)
+                        take(0, MS, TAKE_AHEAD);
+                take(0, MS, TAKE_WAITING);
+        }
+}
+TEST_END
+
+TEST(nothing_is_put_ahead_while_the_run_time_is_unknown)
+{
+        start(1);
+        stock(0, 0);
+        take(0, 0, TAKE_RUNNING);
+        take(0, 0, TAKE_WAITING);
+}
+TEST_END
+
+TEST(a_call_that_streams_shares_its_instance_with_nobody)
+{
+        start(1);
+        stock_that_took(0, 10 * US);
+        struct pool_call *streaming = call_from(0), *second = call_from(0);
+        streaming->alone = second->alone = true;
+
+        ck_assert_int_eq(pool_take(&pool, streaming, 20 * US), TAKE_RUNNING);
+        struct pool_call *behind = take(0, 20 * US, TAKE_WAITING);
+        ck_assert_ptr_eq(release(streaming, 30 * US, RELEASE_HANDED), behind);
+        ck_assert_int_eq(pool_take(&pool, second, 30 * US), TAKE_WAITING);
+        ck_assert_ptr_null(pool_put_ahead(&pool, behind->instance));
+}
+TEST_END
+
+TEST(a_release_starts_the_call_ahead_and_waiters_fill_up_behind_it)
+{
+        start(2);
+        stock_that_took(0, 240 * US);
+        struct pool_call *running = take(0, MS, TAKE_RUNNING), *ahead[4], *waiters[3];
+        for (int i = 0; i < 4; i++)
+                ahead[i] = take(0, MS, TAKE_AHEAD);
+        for (unsigned i = 0; i < 3; i++)
+                waiters[i] = take(i == 2, MS, TAKE_WAITING);
+
+        struct pool_instance *instance = running->instance;
+        ck_assert_ptr_eq(release(running, MS + 200 * US, RELEASE_NEXT), ahead[0]);
+        ck_assert_int_eq(ahead[0]->state, CALL_RUNNING);
+        ck_assert_ptr_eq(pool_put_ahead(&pool, instance), waiters[0]);
+        ck_assert_int_eq(waiters[0]->start, START_STOLEN);
+        ck_assert_ptr_null(pool_put_ahead(&pool, instance)); /* the budget is used up */
+        release(ahead[0], MS + 400 * US, RELEASE_NEXT);
+        ck_assert_ptr_eq(pool_put_ahead(&pool, instance), waiters[1]);
+        release(ahead[1], MS + 600 * US, RELEASE_NEXT);
+        ck_assert_ptr_null(pool_put_ahead(&pool, instance)); /* the third is of another home */
+        ck_assert_uint_eq(pool.waiting_count, 1);
+}
+TEST_END
+
+TEST(calls_taken_back_wait_in_front_in_the_order_they_had)
+{
+        start(1);
+        stock_that_took(0, 240 * US);
+        struct pool_call *running = take(0, 1 * MS, TAKE_RUNNING), *ahead[4];
+        for (unsigned i = 0; i < 4; i++)
+                ahead[i] = take(0, 1 * MS + i, TAKE_AHEAD);
+        struct pool_call *waiter = take(0, 2 * MS, TAKE_WAITING);
+
+        for (int i = 0; i < 4; i++)
+                pool_take_back(&pool, ahead[i]);
+        for (int i = 0; i < 4; i++)
+                ck_assert_ptr_eq(running = release(running, 5 * MS, RELEASE_HANDED), ahead[i]);
+        ck_assert_ptr_eq(release(running, 5 * MS, RELEASE_HANDED), waiter);
+}
+TEST_END
+
+TEST(an_instance_that_ends_keeps_its_calls_until_each_is_taken_off)
+{
+        start(1);
+        stock_that_took(0, 10 * US);
+        struct pool_call *running = take(0, MS, TAKE_RUNNING), *ahead = take(0, MS, TAKE_AHEAD);
+        struct pool_instance *instance = running->instance;
+
+        pool_end(&pool, instance);
+        pool_end(&pool, instance); /* asked for twice: a kill, then its death */
+        ck_assert_uint_eq(pool.ending_count, 1);
+        pool_fail(&pool, running);
+        pool_take_back(&pool, ahead);
+        ck_assert_int_eq(running->state, CALL_OUT);
+        ck_assert_int_eq(ahead->state, CALL_WAITING);
+        pool_remove(&pool, instance);
+        ck_assert_uint_eq(pool.ending_count, 0);
+        ck_assert_uint_eq(pool_live_count(&pool), 0);
+}
+TEST_END
+
+TEST(a_boot_may_end_before_it_is_ready)
+{
+        start(1);
+        struct pool_instance *instance = boot();
+
+        pool_end(&pool, instance);
+        ck_assert_uint_eq(pool.booting_count, 0);
+        pool_remove(&pool, instance);
+}
+TEST_END
+
+TEST(freezing_takes_the_oldest_idle_instance_of_all_homes_once_its_grace_is_over)
+{
+        start(3);
+        struct pool_instance *b = stock(1, 2), *a = stock(2, 1), *c = stock(0, 3);
+
+        ck_assert_ptr_null(pool_freeze_one(&pool, 0));
+        ck_assert_ptr_eq(pool_freeze_one(&pool, 2), a);
+        ck_assert_ptr_eq(pool_freeze_one(&pool, 2), b);
+        ck_assert_ptr_null(pool_freeze_one(&pool, 2));
+        ck_assert_ptr_eq(pool_freeze_one(&pool, 3), c);
+        ck_assert_ptr_null(pool_freeze_one(&pool, UINT64_MAX));
+}
+TEST_END
+
+TEST(expiry_takes_the_stock_that_was_idle_longest_frozen_or_not)
+{
+        start(2);
+        struct pool_instance *a = stock(0, 1), *b = stock(1, 2), *c = stock(0, 3);
+
+        pool_freeze_one(&pool, 1);
+        pool_freeze_one(&pool, 2);
+        ck_assert_ptr_null(pool_expire_one(&pool, 0));
+        ck_assert_ptr_eq(pool_expire_one(&pool, UINT64_MAX), a);
+        ck_assert_ptr_eq(pool_expire_one(&pool, UINT64_MAX), b);
+        ck_assert_ptr_eq(pool_expire_one(&pool, UINT64_MAX), c);
+        ck_assert_ptr_null(pool_expire_one(&pool, UINT64_MAX));
+        ck_assert_int_eq(c->state, INSTANCE_ENDING);
+}
+TEST_END
+
+TEST(a_draining_pool_serves_who_waits_and_keeps_no_stock)
+{
+        start(1);
+        stock(0, 0);
+        struct pool_call *running = take(0, 0, TAKE_RUNNING), *waiter = take(0, 0, TAKE_WAITING);
+        struct pool_instance *late = boot();
+        struct pool_call *next = NULL;
+
+        pool.draining = true;
+        ck_assert_ptr_eq(release(running, 1, RELEASE_HANDED), waiter);
+        release(waiter, 2, RELEASE_END);
+        ck_assert_int_eq(pool_ready(&pool, late, 3, &next), RELEASE_END);
+        ck_assert_uint_eq(pool_wanted_boots(&pool, 4, 5, 10), 0);
+}
+TEST_END
+
+TEST(a_single_use_instance_serves_one_call_and_ends_though_others_wait)
+{
+        start(1);
+        pool.single_use = true;
+        stock(0, 0);
+        struct pool_call *running = take(0, 0, TAKE_RUNNING), *waiter = take(0, 0, TAKE_WAITING);
+        struct pool_call *next = NULL;
+
+        release(running, 1, RELEASE_END);
+        ck_assert_uint_eq(pool_wanted_boots(&pool, 1, 0, 10), 1);
+        ck_assert_int_eq(pool_ready(&pool, boot(), 2, &next), RELEASE_HANDED);
+        ck_assert_ptr_eq(next, waiter);
+        ck_assert_ptr_null(pool_put_ahead(&pool, next->instance));
+}
+TEST_END
+
+TEST(the_minimum_is_made_up_for_and_the_maximum_is_kept)
+{
+        start(1);
+        ck_assert_uint_eq(pool_wanted_boots(&pool, 0, 3, 10), 3);
+        stock(0, 0);
+        boot();
+        ck_assert_uint_eq(pool_wanted_boots(&pool, 0, 3, 10), 1);
+        take(0, 0, TAKE_RUNNING);
+        for (int i = 0; i < 20; i++)
+                take(0, 0, TAKE_WAITING);
+        ck_assert_uint_eq(pool_wanted_boots(&pool, 0, 3, 10), 8);
+        ck_assert_uint_eq(pool_wanted_boots(&pool, 0, 0, 2), 0);
+        ck_assert_uint_eq(pool_wanted_boots(&pool, 0, 0, 1), 0);
+}
+TEST_END
+
+TEST_MAIN("pool", every_state_and_every_start_has_its_own_name,
+          nothing_leaves_ending_and_nothing_returns_to_booting,
+          a_call_takes_the_newest_idle_instance_of_its_own_home_first,
+          idle_stock_of_another_home_is_better_than_frozen_stock,
+          the_longest_waiter_gets_what_comes_free_whatever_its_home,
+          a_call_that_was_given_a_new_instance_started_cold,
+          a_waiter_may_give_up_and_a_running_call_may_not,
+          quick_calls_are_put_ahead_in_turn_into_the_busy_instances_of_their_home,
+          no_more_is_put_ahead_than_the_budget_and_the_bound_allow,
+          nothing_is_put_ahead_while_the_run_time_is_unknown,
+          a_call_that_streams_shares_its_instance_with_nobody,
+          a_release_starts_the_call_ahead_and_waiters_fill_up_behind_it,
+          calls_taken_back_wait_in_front_in_the_order_they_had,
+          an_instance_that_ends_keeps_its_calls_until_each_is_taken_off,
+          a_boot_may_end_before_it_is_ready,
+          freezing_takes_the_oldest_idle_instance_of_all_homes_once_its_grace_is_over,
+          expiry_takes_the_stock_that_was_idle_longest_frozen_or_not,
+          a_draining_pool_serves_who_waits_and_keeps_no_stock,
+          a_single_use_instance_serves_one_call_and_ends_though_others_wait,
+          the_minimum_is_made_up_for_and_the_maximum_is_kept)
