@@ -1,0 +1,77 @@
+'use strict';
+// Sends what a handler returned, by its kind (docs/functions.md).
+
+const frame = require('./frame');
+
+const JSON_META = 'content-type:application/json\n';
+const TEXT_META = 'content-type:text/plain; charset=utf-8\n';
+const BYTES_META = 'content-type:application/octet-stream\n';
+
+// What the handler returned cannot be sent.
+class MarshalError extends Error {
+  get name() {
+    return 'Runtime.MarshalError';
+  }
+}
+
+function toJson(value) {
+  let text;
+  try {
+    text = JSON.stringify(value);
+  } catch (error) {
+    throw new MarshalError(`the handler's result is not JSON: ${error.message}`);
+  }
+  return text === undefined ? 'null' : text; // undefined, a function or a symbol
+}
+
+function isBytes(value) {
+  return ArrayBuffer.isView(value) || value instanceof ArrayBuffer;
+}
+
+function toBytes(value) {
+  return value instanceof ArrayBuffer
+    ? new Uint8Array(value)
+    : new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+}
+
+function isStream(value) {
+  if (value === null || typeof value !== 'object') return false;
+  return Symbol.asyncIterator in value || (typeof value.next === 'function' && Symbol.iterator in value);
+}
+
+// Where the result is a stream, a promise of its end.
+function answer(result) {
+  if (typeof result === 'string') return frame.answer(0, TEXT_META, result);
+  if (result !== null && typeof result === 'object') {
+    if (result.statusCode !== undefined) return require('./function_url').answer(result);
+    if (isBytes(result)) return frame.answer(0, BYTES_META, toBytes(result));
+    if (isStream(result)) return stream(0, null, result);
+  }
+  return frame.answer(0, JSON_META, toJson(result));
+}
+
+function piece(chunk) {
+  if (typeof chunk === 'string') return Buffer.from(chunk);
+  if (chunk !== null && typeof chunk === 'object' && isBytes(chunk)) return toBytes(chunk);
+  throw new MarshalError(`a streamed result consists of strings or bytes, not ${typeof chunk}`);
+}
+
+// RESULT goes out with the first piece, so that a failure before it is still a clean one. Each piece
+// leaves at once, in a write that blocks while the gateway has no room: that is the back-pressure.
+async function stream(status, meta, pieces) {
+  let begun = false;
+  for await (const chunk of pieces) {
+    const bytes = piece(chunk);
+    if (begun) {
+      frame.data(bytes);
+    } else {
+      frame.begin(status, meta ?? (typeof chunk === 'string' ? TEXT_META : BYTES_META), bytes);
+      begun = true;
+    }
+  }
+  require('./logs').flush();
+  if (begun) frame.end();
+  else frame.answer(status, meta ?? BYTES_META, '');
+}
+
+module.exports = { MarshalError, JSON_META, toJson, isBytes, toBytes, isStream, stream, answer };

@@ -1,0 +1,252 @@
+"""The worker's loop: a request from descriptor 3, the handler's call, its answer back.
+
+Warm invocations cost a read, a JSON scan, the call, a JSON encoding and a write; nothing here
+allocates or looks up more than that needs, and the `json` package (whose decoder imports `re`, eight
+milliseconds of start-up) is left alone in favour of the C accelerators that it is made of.
+"""
+
+import sys
+import time
+from _json import encode_basestring, encode_basestring_ascii, make_encoder, make_scanner
+from posix import _exit, environ, getcwd, register_at_fork, set_inheritable
+
+from . import frame, logs
+from .frame import FLAG_END, FLAG_HTTP, HEADER_SIZE, INVOKE
+
+JSON_META = b"content-type:application/json\n"
+TEXT_META = b"content-type:text/plain; charset=utf-8\n"
+BYTES_META = b"content-type:application/octet-stream\n"
+
+
+class MarshalError(Exception):
+    """What the handler returned cannot be sent."""
+
+
+class Context:
+    """What a handler learns about the invocation it runs for (docs/functions.md)."""
+
+    __slots__ = ("_meta", "deadline_ms")
+
+    function_name = ""
+    function_version = ""
+    memory_limit_in_mb = 0
+
+    def __init__(self, meta, deadline_ms):
+        self._meta = meta
+        self.deadline_ms = deadline_ms
+
+    @property
+    def invocation_id(self):
+        return self._meta.split(b"\n", 1)[0].decode()
+
+    @property
+    def aws_request_id(self):
+        return self.invocation_id
+
+    @property
+    def user_id(self):
+        """Who called, verified by the platform; None for an anonymous caller."""
+        return self._meta.split(b"\n", 2)[1].decode() or None
+
+    def get_remaining_time_in_millis(self):
+        return max(0, self.deadline_ms - time.time_ns() // 1_000_000)
+
+    def __repr__(self):
+        return f"<Context of {self.function_name}, invocation {self.invocation_id}>"
+
+
+def _variable(name, default=""):
+    return environ.get(name.encode(), default.encode()).decode("utf-8", "surrogateescape")
+
+
+# ---- events ----
+
+
+def _no_constant(name):
+    raise ValueError(f"{name} is not JSON")
+
+
+class _ScannerSettings:
+    strict = True
+    object_hook = object_pairs_hook = None
+    parse_float = float
+    parse_int = int
+    parse_constant = staticmethod(_no_constant)
+
+
+_scan = make_scanner(_ScannerSettings)
+
+
+def parse_event(payload):
+    """JSON where it is JSON, else the text, else the bytes."""
+    try:
+        text = payload.decode()
+    except UnicodeDecodeError:
+        return payload
+    try:
+        event, end = _scan(text, 0)
+        if end == len(text):
+            return event
+    except (StopIteration, ValueError, RecursionError):
+        pass
+    return _parse_padded(text)
+
+
+def _parse_padded(text):
+    """The scanner knows no white space around the value."""
+    stripped = text.strip(" \t\r\n")
+    if len(stripped) != len(text):
+        try:
+            event, end = _scan(stripped, 0)
+            if end == len(stripped):
+                return event
+        except (StopIteration, ValueError, RecursionError):
+            pass
+    return text
+
+
+# ---- results ----
+
+
+def _unknown(value):
+    raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
+
+
+# No markers: a circular structure ends in a RecursionError instead. NaN is refused: it is not JSON.
+_encode = make_encoder(None, _unknown, encode_basestring, None, ":", ",", False, False, False)
+_encode_ascii = make_encoder(
+    None, _unknown, encode_basestring_ascii, None, ":", ",", False, False, False
+)
+
+
+def to_json(value):
+    try:
+        return "".join(_encode(value, 0)).encode()
+    except UnicodeEncodeError:  # half a surrogate pair, which only an escape can carry
+        return "".join(_encode_ascii(value, 0)).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise MarshalError(f"the handler's result is not JSON: {error}") from None
+
+
+def to_text(value):
+    try:
+        return value.encode()
+    except UnicodeEncodeError as error:
+        raise MarshalError(f"the handler's result is not text: {error}") from None
+
+
+def answer(result):
+    """Sends what the handler returned, by its kind."""
+    kind = type(result)
+    if kind is dict:
+        if "statusCode" in result:
+            from . import function_url
+
+            function_url.answer(result)
+        else:
+            frame.answer(0, JSON_META, to_json(result))
+    elif kind is str:
+        frame.answer(0, TEXT_META, to_text(result))
+    elif kind is bytes:
+        frame.answer(0, BYTES_META, result)
+    elif result is None or kind in (list, int, float, bool, tuple):
+        frame.answer(0, JSON_META, to_json(result))
+    else:
+        from . import results
+
+        results.answer(result)
+
+
+# ---- the loop ----
+
+
+def _fail(error):
+    """Tells the caller and the log about an exception; returns so that the loop goes on."""
+    from . import failure
+
+    logs.flush()  # what the handler printed comes before what became of it
+    sys.stderr.write(failure.log_text(error))
+    logs.flush()
+    frame.finish(frame.ERROR, 0, 0, b"", failure.to_json(error))
+
+
+def _leave_child(status):
+    """A child that user code forked has come back into the loop, which is its parent's."""
+    logs.flush()
+    _exit(status)
+
+
+def serve(handler):
+    """Until the gateway closes its end."""
+    receive, unpack, begin = frame.receive, frame.unpack, frame.begin
+    while message := receive():
+        kind, flags, meta_length, number, deadline_ms = unpack(message)
+        if kind != INVOKE:
+            raise ValueError(f"frame {kind} between invocations")
+        body = HEADER_SIZE + meta_length
+        meta = message[HEADER_SIZE:body]
+        payload = message[body:]
+        if not flags & FLAG_END:
+            payload = frame.rest_of_body(number, payload)
+        begin(number)
+        try:
+            context = Context(meta, deadline_ms)
+            if flags & FLAG_HTTP:
+                from . import function_url
+
+                event = function_url.event(meta, payload, context)
+            else:
+                event = parse_event(payload)
+            result = handler(event, context)
+            if frame.orphaned:
+                _leave_child(0)
+            logs.flush()
+            answer(result)
+        except SystemExit:
+            raise  # sys.exit() ends the instance, as it would end a program
+        except BaseException as error:
+            if frame.orphaned:
+                sys.stderr.write(_traceback(error))
+                _leave_child(1)
+            _fail(error)
+        event = context = result = None  # the user's objects must not live until the next call
+
+
+def _traceback(error):
+    from . import failure
+
+    return failure.log_text(error)
+
+
+def _after_fork_in_child():
+    import posix
+
+    frame.orphan()
+    try:
+        posix.close(frame.FD)
+    except OSError:
+        pass
+
+
+def main():
+    started_ns = time.perf_counter_ns()
+    import gc
+
+    from . import loader
+
+    set_inheritable(frame.FD, False)
+    register_at_fork(after_in_child=_after_fork_in_child)
+    sys.dont_write_bytecode = True  # the bundle is read-only
+    logs.install()
+    Context.function_name = _variable("MAGPIE_FUNCTION_NAME")
+    Context.function_version = _variable("MAGPIE_FUNCTION_VERSION")
+    Context.memory_limit_in_mb = int(_variable("MAGPIE_MEMORY_BYTES", "0")) >> 20
+
+    code = _variable("MAGPIE_CODE") or getcwd()
+    handler = loader.load(code, _variable("MAGPIE_HANDLER"), _variable("MAGPIE_VERIFY") == "1")
+    gc.freeze()  # what was loaded stays: no collection need look at it again
+    logs.flush()
+    took_us = (time.perf_counter_ns() - started_ns) // 1000
+    frame.send(frame.READY, 0, 0, took_us, b"", b"")
+    serve(handler)
+    logs.flush()
