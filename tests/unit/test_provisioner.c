@@ -92,6 +92,21 @@ TEST(each_failed_boot_doubles_the_pause_up_to_the_longest)
 }
 TEST_END
 
+TEST(boots_that_began_together_and_fail_are_one_failure)
+{
+        struct boot_record record = {0};
+
+        start(1024 * MIB, 8);
+        for (int i = 0; i < 8; i++)
+                provisioner_boot_began(&provisioner, MIB);
+        for (unsigned i = 0; i < 8; i++)
+                provisioner_boot_failed(&provisioner, &record, i);
+        ck_assert_uint_eq(record.failures, 1);
+        ck_assert_int_eq(ask(&record, MIB, BOOT_BACKOFF_FIRST_NS), BOOT_NOW);
+        ck_assert_uint_eq(provisioner.boots, 0);
+}
+TEST_END
+
 TEST(one_boot_that_succeeds_ends_the_patience_with_a_function)
 {
         struct boot_record record = {0};
@@ -99,7 +114,7 @@ TEST(one_boot_that_succeeds_ends_the_patience_with_a_function)
         start(1024 * MIB, 2);
         for (int i = 0; i < 5; i++) {
                 provisioner_boot_began(&provisioner, MIB);
-                provisioner_boot_failed(&provisioner, &record, 0);
+                provisioner_boot_failed(&provisioner, &record, record.not_before_ns);
         }
         ck_assert_int_eq(ask(&record, MIB, NS_PER_S), BOOT_BACKING_OFF);
         provisioner_boot_began(&provisioner, MIB);
@@ -126,5 +141,6 @@ TEST_MAIN("provisioner", memory_is_promised_up_to_the_last_byte_and_no_further,
           what_would_not_fit_into_an_empty_machine_is_told_apart_from_what_must_wait,
           only_so_many_boots_are_under_way_at_once,
           each_failed_boot_doubles_the_pause_up_to_the_longest,
+          boots_that_began_together_and_fail_are_one_failure,
           one_boot_that_succeeds_ends_the_patience_with_a_function,
           a_function_that_backs_off_holds_up_no_other)

@@ -27,6 +27,7 @@ enum boot_answer provisioner_ask(const struct provisioner *provisioner,
 
 void provisioner_boot_began(struct provisioner *provisioner, uint64_t memory_bytes)
 {
+        assert(memory_bytes <= provisioner->memory_budget_bytes - provisioner->memory_used_bytes);
         provisioner->boots++;
         provisioner->memory_used_bytes += memory_bytes;
 }
@@ -45,6 +46,8 @@ void provisioner_boot_failed(struct provisioner *provisioner, struct boot_record
 
         assert(provisioner->boots > 0);
         provisioner->boots--;
+        if (now_ns < record->not_before_ns)
+                return; /* it began beside one whose failure is counted: the same bad moment */
         for (unsigned i = 0; i < record->failures && delay_ns < BOOT_BACKOFF_MAX_NS; i++)
                 delay_ns *= 2;
         if (delay_ns > BOOT_BACKOFF_MAX_NS)

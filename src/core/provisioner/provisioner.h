@@ -25,7 +25,7 @@ struct provisioner {
 
 /* One function's record. */
 struct boot_record {
-        unsigned failures; /* boots that failed since one succeeded */
+        unsigned failures; /* since a boot succeeded; boots that began together count as one */
         uint64_t not_before_ns;
 };
 
