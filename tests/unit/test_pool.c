@@ -37,7 +37,7 @@ static struct pool_instance *boot(void)
 {
         struct pool_instance *instance = &instances[instance_count++];
         pool_instance_init(instance);
-        pool_add_booting(&pool, instance);
+        pool_add_booting(&pool, instance, 0);
         return instance;
 }
 
@@ -369,6 +369,22 @@ TEST(the_minimum_is_made_up_for_and_the_maximum_is_kept)
 }
 TEST_END
 
+TEST(the_time_of_a_boot_is_learned_from_the_boots)
+{
+        struct pool_call *next = NULL;
+
+        start(1);
+        for (int i = 0; i < 3; i++) {
+                struct pool_instance *instance = &instances[i];
+                pool_instance_init(instance);
+                pool_add_booting(&pool, instance, 100 * MS);
+                pool_ready(&pool, instance, 140 * MS, &next);
+                ck_assert_uint_ge(pool.boot_ns, 39 * MS); /* from the first on, not a guess */
+                ck_assert_uint_le(pool.boot_ns, 41 * MS);
+        }
+}
+TEST_END
+
 TEST_MAIN("pool", every_state_and_every_start_has_its_own_name,
           nothing_leaves_ending_and_nothing_returns_to_booting,
           a_call_takes_the_newest_idle_instance_of_its_own_home_first,
@@ -388,4 +404,5 @@ TEST_MAIN("pool", every_state_and_every_start_has_its_own_name,
           expiry_takes_the_stock_that_was_idle_longest_frozen_or_not,
           a_draining_pool_serves_who_waits_and_keeps_no_stock,
           a_single_use_instance_serves_one_call_and_ends_though_others_wait,
-          the_minimum_is_made_up_for_and_the_maximum_is_kept)
+          the_minimum_is_made_up_for_and_the_maximum_is_kept,
+          the_time_of_a_boot_is_learned_from_the_boots)

@@ -19,7 +19,7 @@ const char *start_kind_name(enum start_kind start)
 void pool_init(struct pool *pool, unsigned home_count)
 {
         assert(home_count >= 1 && home_count <= POOL_HOME_MAX);
-        *pool = (struct pool){.home_count = home_count, .boot_ns = BOOT_GUESS_NS, .stealing = true};
+        *pool = (struct pool){.home_count = home_count, .stealing = true};
         for (unsigned home = 0; home < POOL_HOME_MAX; home++) {
                 list_init(&pool->idle[home]);
                 list_init(&pool->busy[home]);
@@ -198,9 +198,10 @@ enum take_result pool_take(struct pool *pool, struct pool_call *call, uint64_t n
         return TAKE_WAITING;
 }
 
-void pool_add_booting(struct pool *pool, struct pool_instance *instance)
+void pool_add_booting(struct pool *pool, struct pool_instance *instance, uint64_t now_ns)
 {
         assert(instance->state == INSTANCE_BOOTING && list_is_empty(&instance->link));
+        instance->boot_since_ns = now_ns;
         list_push_front(&pool->booting, &instance->link);
         pool->booting_count++;
 }
@@ -242,6 +243,7 @@ enum release_result pool_ready(struct pool *pool, struct pool_instance *instance
                                struct pool_call **ret_next)
 {
         assert(instance->state == INSTANCE_BOOTING);
+        pool_average(&pool->boot_ns, now_ns - instance->boot_since_ns);
         return pool_place(pool, instance, now_ns, ret_next);
 }
 
@@ -395,7 +397,8 @@ size_t pool_wanted_boots(const struct pool *pool, uint64_t now_ns, size_t min_in
                 uint64_t waited_ns = now_ns > longest->since_ns ? now_ns - longest->since_ns : 0;
                 /* A line that stands still has a function that is slower than it was. */
                 uint64_t run_ns = waited_ns > pool->run_ns ? waited_ns : pool->run_ns;
-                uint64_t worth = (wanted * run_ns + pool->boot_ns - 1) / pool->boot_ns;
+                uint64_t boot_ns = pool->boot_ns > 0 ? pool->boot_ns : BOOT_GUESS_NS;
+                uint64_t worth = (wanted * run_ns + boot_ns - 1) / boot_ns;
 
                 worth = worth > pool->busy_count ? worth - pool->busy_count : 0;
                 if (worth < wanted)

@@ -54,7 +54,7 @@ struct pool {
         unsigned home_count;
 
         uint64_t run_ns;                   /* moving average of a call's run time; 0: unknown */
-        uint64_t boot_ns;                  /* moving average of a boot */
+        uint64_t boot_ns;                  /* moving average of a boot; 0: none was seen yet */
         bool stealing;                     /* off only to measure what it is worth */
         bool single_use;                   /* keep-alive 0: an instance serves one call */
         bool never_ahead;                  /* its output must be told apart call by call */
@@ -82,7 +82,7 @@ void pool_call_init(struct pool_call *call, unsigned home);
 enum take_result pool_take(struct pool *pool, struct pool_call *call, uint64_t now_ns);
 
 /* An instance will be made. */
-void pool_add_booting(struct pool *pool, struct pool_instance *instance);
+void pool_add_booting(struct pool *pool, struct pool_instance *instance, uint64_t now_ns);
 /* It is ready. HANDED (the call's start is cold), IDLE or END. */
 enum release_result pool_ready(struct pool *pool, struct pool_instance *instance, uint64_t now_ns,
                                struct pool_call **ret_next);
