@@ -385,6 +385,20 @@ TEST(the_time_of_a_boot_is_learned_from_the_boots)
 }
 TEST_END
 
+TEST(a_thread_whose_clock_is_a_turn_behind_does_not_spoil_the_averages)
+{
+        struct pool_call *next = NULL;
+
+        start(2);
+        struct pool_instance *instance = boot();
+        instance->boot_since_ns = 5 * MS;
+        pool_ready(&pool, instance, 4 * MS, &next);
+        release(take(0, 7 * MS, TAKE_RUNNING), 6 * MS, RELEASE_IDLE);
+        ck_assert_uint_le(pool.boot_ns, 1);
+        ck_assert_uint_le(pool.run_ns, 1);
+}
+TEST_END
+
 TEST_MAIN("pool", every_state_and_every_start_has_its_own_name,
           nothing_leaves_ending_and_nothing_returns_to_booting,
           a_call_takes_the_newest_idle_instance_of_its_own_home_first,
@@ -405,4 +419,5 @@ TEST_MAIN("pool", every_state_and_every_start_has_its_own_name,
           a_draining_pool_serves_who_waits_and_keeps_no_stock,
           a_single_use_instance_serves_one_call_and_ends_though_others_wait,
           the_minimum_is_made_up_for_and_the_maximum_is_kept,
-          the_time_of_a_boot_is_learned_from_the_boots)
+          the_time_of_a_boot_is_learned_from_the_boots,
+          a_thread_whose_clock_is_a_turn_behind_does_not_spoil_the_averages)

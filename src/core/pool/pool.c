@@ -88,6 +88,12 @@ static void pool_move(struct pool *pool, struct pool_instance *instance, enum in
         list_push_front(pool_list_of(pool, instance), &instance->link);
 }
 
+/* Each thread has the time at which its loop's turn began: "now" may lie before "since". */
+static uint64_t pool_elapsed(uint64_t since_ns, uint64_t now_ns)
+{
+        return now_ns > since_ns ? now_ns - since_ns : 0;
+}
+
 static void pool_average(uint64_t *average, uint64_t value)
 {
         if (*average == 0)
@@ -243,7 +249,7 @@ enum release_result pool_ready(struct pool *pool, struct pool_instance *instance
                                struct pool_call **ret_next)
 {
         assert(instance->state == INSTANCE_BOOTING);
-        pool_average(&pool->boot_ns, now_ns - instance->boot_since_ns);
+        pool_average(&pool->boot_ns, pool_elapsed(instance->boot_since_ns, now_ns));
         return pool_place(pool, instance, now_ns, ret_next);
 }
 
@@ -254,7 +260,7 @@ enum release_result pool_release(struct pool *pool, struct pool_call *call, uint
         struct list *next;
 
         assert(call->state == CALL_RUNNING && instance->state == INSTANCE_BUSY);
-        pool_average(&pool->run_ns, now_ns - instance->head_since_ns);
+        pool_average(&pool->run_ns, pool_elapsed(instance->head_since_ns, now_ns));
         pool_unassign(call);
         instance->exclusive = false;
 
@@ -394,7 +400,7 @@ size_t pool_wanted_boots(const struct pool *pool, uint64_t now_ns, size_t min_in
             pool->busy_count > 0) {
                 const struct pool_call *longest =
                         CONTAINER_OF(list_peek_front(&pool->waiters), struct pool_call, link);
-                uint64_t waited_ns = now_ns > longest->since_ns ? now_ns - longest->since_ns : 0;
+                uint64_t waited_ns = pool_elapsed(longest->since_ns, now_ns);
                 /* A line that stands still has a function that is slower than it was. */
                 uint64_t run_ns = waited_ns > pool->run_ns ? waited_ns : pool->run_ns;
                 uint64_t boot_ns = pool->boot_ns > 0 ? pool->boot_ns : BOOT_GUESS_NS;
