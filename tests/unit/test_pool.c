@@ -247,10 +247,11 @@ TEST(calls_taken_back_wait_in_front_in_the_order_they_had)
 {
         start(1);
         stock_that_took(0, 240 * US);
-        struct pool_call *running = take(0, 1 * MS, TAKE_RUNNING), *ahead[4];
-        for (unsigned i = 0; i < 4; i++)
-                ahead[i] = take(0, 1 * MS + i, TAKE_AHEAD);
-        struct pool_call *waiter = take(0, 2 * MS, TAKE_WAITING);
+        /* One turn of the loop, so all have the same time; the waiter's thread is even behind. */
+        struct pool_call *running = take(0, MS, TAKE_RUNNING), *ahead[4];
+        for (int i = 0; i < 4; i++)
+                ahead[i] = take(0, MS, TAKE_AHEAD);
+        struct pool_call *waiter = take(0, MS - 1, TAKE_WAITING);
 
         for (int i = 0; i < 4; i++)
                 pool_take_back(&pool, ahead[i]);

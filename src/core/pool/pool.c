@@ -182,6 +182,7 @@ enum take_result pool_take(struct pool *pool, struct pool_call *call, uint64_t n
 
         assert(call->state == CALL_OUT);
         call->since_ns = now_ns;
+        call->ticket = pool->next_ticket++;
         if (pool->waiting_count == 0 || !pool->stealing) {
                 instance = pool_pick_idle(pool, call->home);
                 if (instance) {
@@ -299,7 +300,7 @@ void pool_take_back(struct pool *pool, struct pool_call *call)
         pool_unassign(call);
         call->state = CALL_WAITING;
         while (at != &pool->waiters &&
-               CONTAINER_OF(at, struct pool_call, link)->since_ns <= call->since_ns)
+               CONTAINER_OF(at, struct pool_call, link)->ticket < call->ticket)
                 at = at->next;
         list_push_back(at, &call->link);
         pool->waiting_count++;

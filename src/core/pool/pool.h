@@ -42,6 +42,7 @@ struct pool_call {
         unsigned home;                  /* the thread that asks */
         bool alone;                     /* must not share an instance: its body streams */
         uint64_t since_ns;              /* when it arrived */
+        uint64_t ticket;                /* counts arrivals: equal times have an order too */
 };
 
 struct pool {
@@ -52,6 +53,7 @@ struct pool {
         struct list waiters;               /* longest first */
         size_t idle_count, frozen_count, busy_count, booting_count, ending_count, waiting_count;
         unsigned home_count;
+        uint64_t next_ticket;
 
         uint64_t run_ns;                   /* moving average of a call's run time; 0: unknown */
         uint64_t boot_ns;                  /* moving average of a boot; 0: none was seen yet */
