@@ -41,12 +41,6 @@ const unsigned char http_byte_classes[256] = {
         ['~'] = T | U | H,
 };
 
-static bool is_control(char byte)
-{
-        unsigned char value = (unsigned char)byte;
-        return (value < 0x20 && value != '\t') || value == 0x7f;
-}
-
 const char *http_find_control(const char *at, const char *end)
 {
 #ifdef __SSE2__
@@ -64,7 +58,7 @@ const char *http_find_control(const char *at, const char *end)
                         return at + __builtin_ctz((unsigned)mask);
         }
 #endif
-        while (at < end && !is_control(*at))
+        while (at < end && !http_is_control(*at))
                 at++;
         return at;
 }

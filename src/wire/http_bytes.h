@@ -27,6 +27,13 @@ static inline bool http_is_hex_digit(char byte)
         return http_is_digit(byte) || (byte >= 'a' && byte <= 'f') || (byte >= 'A' && byte <= 'F');
 }
 
+/* HTAB is not among them: it may stand in a field value. */
+static inline bool http_is_control(char byte)
+{
+        unsigned char value = (unsigned char)byte;
+        return (value < 0x20 && value != '\t') || value == 0x7f;
+}
+
 /* The first byte of [at, end) that is not of the class, or end. */
 static inline const char *http_skip(const char *at, const char *end, enum http_byte_class class)
 {
