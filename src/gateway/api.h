@@ -3,6 +3,8 @@
 
 #include "gateway/router.h"
 
+#include <stdatomic.h>
+
 struct gateway;
 
 /* Finds the route (404, 405 with Allow), authenticates where it needs that, and makes the exchange
@@ -10,14 +12,19 @@ struct gateway;
 enum route_result api_route(struct connection *connection, const struct http_request *request,
                             struct slice input, size_t *ret_consumed);
 
-/* What the API needs beside the registry: the key of tokens, the folder of logs. Made once. */
-struct api_ports;
-/* Reads or makes DATA-DIR/secret; 0, or a negative errno and a sentence. */
-int api_ports_open(const char *data_dir, struct api_ports **ret_ports, struct err *err);
-void api_ports_close(struct api_ports *ports);
+/* Bounds on what all calls together may use, and what is still under way. */
+struct api {
+        atomic_uint call_count;   /* also those whose client has gone: 0 before threads are joined */
+        atomic_uint upload_count; /* large bodies in memory */
+        atomic_uint check_count;  /* passwords being hashed */
+};
 
-/* The first start: makes the administrator (admin@localhost, no password) where there is no user
- * yet, and DATA-DIR/admin.token (0600) where that file is missing. Calls done() on the first
+/* Once at start-up, before connections are accepted: removes code and logs that no function in the
+ * catalog has, makes the administrator (admin@localhost, no password) where there is no user yet,
+ * and DATA-DIR/admin.token (0600) where it is missing or stale. done() is called on the first
  * thread's loop; `problem` is NULL when all is well. */
-void api_prepare_administrator(struct gateway *gateway,
-                               void (*done)(struct gateway *gateway, const char *problem));
+void api_start(struct gateway *gateway, void (*done)(struct gateway *gateway, const char *problem));
+
+/* Draining begins: ends the answers that would never end by themselves (logs that are followed).
+ * From any thread. */
+void api_drain(struct gateway *gateway);

@@ -418,6 +418,8 @@ static void connection_read(struct connection *connection)
                           connection_process(connection, slice_make(thread->scratch,
                                                                     held + (size_t)length)),
                           held == 0);
+        if (length == 0 && connection->exchange && connection->exchange->ops->half_closed)
+                connection->exchange->ops->half_closed(connection->exchange);
 }
 
 static void connection_on_event(struct loop_source *source, uint32_t events)

@@ -18,8 +18,11 @@
 #include "base/loop.h"
 #include "base/mailbox.h"
 #include "core/registry/catalog.h"
+#include "gateway/api.h"
 #include "gateway/blocks.h"
+#include "gateway/function_log.h"
 #include "gateway/live.h"
+#include "gateway/metrics.h"
 #include "gateway/scheduler.h"
 #include "ports/registry_store.h"
 #include "wire/http_request.h"
@@ -28,9 +31,10 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-struct bundle_store;
-struct api_ports;
+struct bundles;
+struct credentials;
 struct instance;
+struct mac;
 struct token_cache;
 
 /* All limits in one place; `magpie serve` fills it from flags, environment and file. */
@@ -99,9 +103,13 @@ struct gateway {
         struct gateway_config config;
         _Atomic(struct catalog *) catalog;
         struct registry_store *store;
-        struct bundle_store *bundles;
-        struct api_ports *api;              /* what the API routes need: signing, passwords, logs */
+        struct bundles *bundles;            /* ports/bundles.h */
+        struct credentials *credentials;    /* ports/credentials.h */
+        const struct mac *mac;              /* signs tokens, with DATA-DIR/secret as its key */
         struct crew *crew;
+        struct api api;
+        struct function_logs logs;
+        struct metrics metrics;
         struct scheduler scheduler;         /* on threads[0].loop */
         struct catalog_listener listener;
         pthread_mutex_t lives_lock;

@@ -1,0 +1,45 @@
+/* Figures for Prometheus: what is counted where, and the text that /metrics shows.
+ *
+ * Invocations are counted in each function's struct live, by each thread for itself. A live ends
+ * with its version; metrics_keep() adds up what it had counted, so that no counter ever goes back
+ * while the function exists. Cold starts are recorded here, a histogram a runtime and phase.
+ */
+#pragma once
+
+#include "base/buffer.h"
+#include "gateway/live.h"
+
+#define RUNTIME_COUNT 4
+
+/* A cold start, phase by phase. */
+enum cold_start_phase {
+        COLD_START_ORDER,   /* from the demand to the order of a sandbox */
+        COLD_START_SANDBOX, /* until the sandbox is made */
+        COLD_START_LOAD,    /* until the runtime has loaded the function and is ready */
+        COLD_START_TOTAL,
+};
+
+#define COLD_START_PHASE_COUNT 4
+
+struct duration_histogram {
+        atomic_ullong bucket[DURATION_BUCKETS]; /* as live_figures: not cumulative */
+        atomic_ullong sum_us;
+};
+
+struct metrics {
+        struct duration_histogram cold_starts[RUNTIME_COUNT][COLD_START_PHASE_COUNT];
+        struct list past; /* what ended lives have counted; guarded by gateway->lives_lock */
+};
+
+void metrics_init(struct metrics *metrics);
+void metrics_deinit(struct metrics *metrics);
+
+/* From any thread. */
+void metrics_cold_start(struct metrics *metrics, enum runtime runtime, enum cold_start_phase phase,
+                        uint64_t duration_ns);
+/* Before a live is freed, with gateway->lives_lock held. Without memory its figures are lost. */
+void metrics_keep(struct metrics *metrics, const struct live *live);
+
+/* The whole text, version 0.0.4 of Prometheus' format. `open_fds` < 0: unknown. On a gateway
+ * thread. 0, -ENOBUFS, -ENOMEM. */
+int metrics_write(struct gateway *gateway, long open_fds, struct buffer *text);
