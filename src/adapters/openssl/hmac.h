@@ -1,7 +1,7 @@
-/* HMAC-SHA256 (RFC 2104) as the port `mac`, by OpenSSL. */
+/* HMAC-SHA256 (RFC 2104) by OpenSSL, for core/auth/mac.h. */
 #pragma once
 
-#include "ports/mac.h"
+#include "core/auth/mac.h"
 
 /* Copies the key; give it 32 random bytes. NULL without memory. */
 struct mac *hmac_new(struct slice key);

@@ -2,7 +2,7 @@
  *
  * SipHash-2-4 with 128 bits of result: a pseudo-random function (Aumasson and Bernstein, 2012), so
  * who does not know the key cannot make a credential that meets the digest of another, and a digest
- * tells nothing of the credential. Four times as fast as BLAKE2b for a token's length.
+ * tells nothing of the credential. Three times as fast as BLAKE2b for a token's length.
  */
 #pragma once
 

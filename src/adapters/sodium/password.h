@@ -1,13 +1,13 @@
-/* Passwords, hashed with argon2id by libsodium. Each call takes some 20 ms and 19 MiB: on the crew
+/* Passwords, hashed with argon2id by libsodium. Each call takes some 30 ms and 19 MiB: on the crew
  * only. The memory is mapped for the call and given back to the kernel at its end. */
 #pragma once
 
 #include "base/err.h"
 #include "base/slice.h"
 
-#define PASSWORD_MIN_LENGTH 8
-#define PASSWORD_MAX_LENGTH 1024
-#define PASSWORD_HASH_SIZE 128 /* with the NUL; fits struct user */
+#define PASSWORD_MIN_LENGTH 8    /* characters */
+#define PASSWORD_MAX_LENGTH 1024 /* bytes */
+#define PASSWORD_HASH_SIZE 128   /* with the NUL; fits struct user */
 
 enum password_result { PASSWORD_RIGHT, PASSWORD_WRONG, PASSWORD_FAILED };
 

@@ -6,10 +6,10 @@
  */
 #pragma once
 
+#include "core/auth/mac.h"
 #include "core/registry/catalog.h"
-#include "ports/mac.h"
 
-#define TOKEN_MAX_LENGTH 320
+#define TOKEN_MAX_LENGTH 256
 
 struct token_claims {
         char user_id[ID_LENGTH + 1]; /* sub */

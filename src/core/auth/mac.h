@@ -1,4 +1,6 @@
-/* A message authentication code: who made the tag knew the key. Tokens are signed with it. */
+/* A message authentication code: who made the tag knew the key. Tokens are signed with it.
+ *
+ * A port in all but its folder: the core calls it, so it stands where the core can see it. */
 #pragma once
 
 #include "base/slice.h"
