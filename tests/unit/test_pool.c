@@ -63,7 +63,10 @@ static struct pool_call *release(struct pool_call *call, uint64_t now_ns,
 static struct pool_instance *stock_that_took(unsigned home, uint64_t run_ns)
 {
         struct pool_instance *instance = stock(home, 0);
-        release(take(home, 0, TAKE_RUNNING), run_ns, RELEASE_IDLE);
+        struct pool_call *call = take(home, 0, TAKE_RUNNING);
+
+        ck_assert_ptr_eq(call->instance, instance);
+        release(call, run_ns, RELEASE_IDLE);
         return instance;
 }
 
@@ -400,6 +403,35 @@ TEST(a_thread_whose_clock_is_a_turn_behind_does_not_spoil_the_averages)
 }
 TEST_END
 
+TEST(nothing_is_put_ahead_behind_a_call_that_has_become_slow)
+{
+        start(1);
+        stock_that_took(0, 10 * US);
+        struct pool_call *slow = take(0, MS, TAKE_RUNNING);
+
+        take(0, MS + POOL_AHEAD_BUDGET_NS, TAKE_AHEAD);
+        ck_assert(!pool_head_is_slow(slow->instance, MS + POOL_AHEAD_BUDGET_NS));
+        ck_assert(pool_head_is_slow(slow->instance, MS + POOL_AHEAD_BUDGET_NS + 1));
+        take(0, MS + POOL_AHEAD_BUDGET_NS + 1, TAKE_WAITING);
+}
+TEST_END
+
+TEST(one_slow_or_streaming_call_does_not_keep_others_from_being_put_ahead)
+{
+        start(1);
+        for (int i = 0; i < 3; i++)
+                stock_that_took(0, 10 * US);
+        struct pool_call *slow = take(0, 0, TAKE_RUNNING), *quick = take(0, 5 * MS, TAKE_RUNNING);
+        struct pool_call *streaming = call_from(0);
+        streaming->alone = true;
+        ck_assert_int_eq(pool_take(&pool, streaming, 5 * MS), TAKE_RUNNING);
+
+        ck_assert(pool_head_is_slow(slow->instance, 5 * MS));
+        for (int i = 0; i < 32; i++)
+                ck_assert_ptr_eq(take(0, 5 * MS, TAKE_AHEAD)->instance, quick->instance);
+}
+TEST_END
+
 TEST_MAIN("pool", every_state_and_every_start_has_its_own_name,
           nothing_leaves_ending_and_nothing_returns_to_booting,
           a_call_takes_the_newest_idle_instance_of_its_own_home_first,
@@ -421,4 +453,6 @@ TEST_MAIN("pool", every_state_and_every_start_has_its_own_name,
           a_single_use_instance_serves_one_call_and_ends_though_others_wait,
           the_minimum_is_made_up_for_and_the_maximum_is_kept,
           the_time_of_a_boot_is_learned_from_the_boots,
-          a_thread_whose_clock_is_a_turn_behind_does_not_spoil_the_averages)
+          a_thread_whose_clock_is_a_turn_behind_does_not_spoil_the_averages,
+          nothing_is_put_ahead_behind_a_call_that_has_become_slow,
+          one_slow_or_streaming_call_does_not_keep_others_from_being_put_ahead)

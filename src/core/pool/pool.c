@@ -5,6 +5,7 @@
 
 #define BOOT_GUESS_NS 5000000ull  /* until the first boot was seen */
 #define AVERAGE_SHIFT 3           /* a new value counts for an eighth */
+#define AHEAD_TRIES 4
 #define QUICK_RUN_NS 250000ull    /* above this nothing is put ahead */
 
 const char *start_kind_name(enum start_kind start)
@@ -160,20 +161,28 @@ static bool pool_may_put_ahead(const struct pool *pool, const struct pool_instan
         return instance->assigned_count * pool->run_ns <= POOL_AHEAD_BUDGET_NS;
 }
 
-static struct pool_instance *pool_pick_busy(struct pool *pool, const struct pool_call *call)
+bool pool_head_is_slow(const struct pool_instance *instance, uint64_t now_ns)
+{
+        return pool_elapsed(instance->head_since_ns, now_ns) > POOL_AHEAD_BUDGET_NS;
+}
+
+/* Round robin comes close enough to "the least loaded" and costs nothing. An instance with a slow
+ * or streaming call is passed over; where several are, waiting for the next that is quick is fine. */
+static struct pool_instance *pool_pick_busy(struct pool *pool, const struct pool_call *call,
+                                            uint64_t now_ns)
 {
         struct list *busy = &pool->busy[call->home];
-        struct pool_instance *instance;
 
         if (call->alone || pool->single_use || !pool->stealing || list_is_empty(busy))
                 return NULL;
-        instance = CONTAINER_OF(list_peek_front(busy), struct pool_instance, link);
-        if (!pool_may_put_ahead(pool, instance))
-                return NULL;
-        /* Round robin comes close enough to "the least loaded" and costs nothing. */
-        list_remove(&instance->link);
-        list_push_back(busy, &instance->link);
-        return instance;
+        for (int tries = 0; tries < AHEAD_TRIES; tries++) {
+                struct pool_instance *instance =
+                        CONTAINER_OF(list_pop_front(busy), struct pool_instance, link);
+                list_push_back(busy, &instance->link);
+                if (pool_may_put_ahead(pool, instance) && !pool_head_is_slow(instance, now_ns))
+                        return instance;
+        }
+        return NULL;
 }
 
 enum take_result pool_take(struct pool *pool, struct pool_call *call, uint64_t now_ns)
@@ -191,7 +200,7 @@ enum take_result pool_take(struct pool *pool, struct pool_call *call, uint64_t n
                         pool_run(pool, instance, call, start, now_ns);
                         return TAKE_RUNNING;
                 }
-                instance = pool_pick_busy(pool, call);
+                instance = pool_pick_busy(pool, call, now_ns);
                 if (instance) {
                         call->start = START_WARM;
                         pool_assign(instance, call, CALL_AHEAD);

@@ -95,6 +95,9 @@ enum release_result pool_release(struct pool *pool, struct pool_call *call, uint
 /* After a release: one more waiter that may be put ahead into this instance, or NULL. */
 struct pool_call *pool_put_ahead(struct pool *pool, struct pool_instance *instance);
 
+/* The running call has used up what all calls ahead may need together: those behind it had better
+ * be taken back. Nothing more is put ahead here. */
+bool pool_head_is_slow(const struct pool_instance *instance, uint64_t now_ns);
 /* The caller has received a call ahead back from the instance's socket: it waits again, in front. */
 void pool_take_back(struct pool *pool, struct pool_call *call);
 /* After calls came back in line: the longest waiter runs on stock that is there, or NULL. Ask until
