@@ -432,6 +432,30 @@ TEST(one_slow_or_streaming_call_does_not_keep_others_from_being_put_ahead)
 }
 TEST_END
 
+TEST(calls_taken_back_go_on_in_the_stock_that_came_meanwhile)
+{
+        start(1);
+        stock_that_took(0, 10 * US);
+        struct pool_call *slow = take(0, MS, TAKE_RUNNING), *ahead[3];
+        for (int i = 0; i < 3; i++)
+                ahead[i] = take(0, MS, TAKE_AHEAD);
+        struct pool_instance *frozen = stock(0, MS), *idle = stock(0, 2 * MS);
+        pool_freeze_one(&pool, MS);
+
+        ck_assert_ptr_null(pool_match(&pool, 3 * MS));
+        for (int i = 0; i < 3; i++)
+                pool_take_back(&pool, ahead[i]);
+        ck_assert_ptr_eq(pool_match(&pool, 3 * MS), ahead[0]);
+        ck_assert_ptr_eq(ahead[0]->instance, idle);
+        ck_assert_int_eq(ahead[0]->start, START_STOLEN);
+        ck_assert_ptr_eq(pool_match(&pool, 3 * MS), ahead[1]);
+        ck_assert_ptr_eq(ahead[1]->instance, frozen);
+        ck_assert_int_eq(ahead[1]->start, START_THAWED);
+        ck_assert_ptr_null(pool_match(&pool, 3 * MS));
+        ck_assert_ptr_eq(release(slow, 4 * MS, RELEASE_HANDED), ahead[2]);
+}
+TEST_END
+
 TEST_MAIN("pool", every_state_and_every_start_has_its_own_name,
           nothing_leaves_ending_and_nothing_returns_to_booting,
           a_call_takes_the_newest_idle_instance_of_its_own_home_first,
@@ -455,4 +479,5 @@ TEST_MAIN("pool", every_state_and_every_start_has_its_own_name,
           the_time_of_a_boot_is_learned_from_the_boots,
           a_thread_whose_clock_is_a_turn_behind_does_not_spoil_the_averages,
           nothing_is_put_ahead_behind_a_call_that_has_become_slow,
-          one_slow_or_streaming_call_does_not_keep_others_from_being_put_ahead)
+          one_slow_or_streaming_call_does_not_keep_others_from_being_put_ahead,
+          calls_taken_back_go_on_in_the_stock_that_came_meanwhile)

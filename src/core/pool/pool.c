@@ -328,7 +328,8 @@ struct pool_call *pool_match(struct pool *pool, uint64_t now_ns)
         if (!instance)
                 return NULL;
         (void)pool_pop_waiter(pool);
-        pool_run(pool, instance, waiter, START_STOLEN, now_ns);
+        pool_run(pool, instance, waiter,
+                 instance->state == INSTANCE_FROZEN ? START_THAWED : START_STOLEN, now_ns);
         return waiter;
 }
 

@@ -101,7 +101,7 @@ bool pool_head_is_slow(const struct pool_instance *instance, uint64_t now_ns);
 /* The caller has received a call ahead back from the instance's socket: it waits again, in front. */
 void pool_take_back(struct pool *pool, struct pool_call *call);
 /* After calls came back in line: the longest waiter runs on stock that is there, or NULL. Ask until
- * NULL; the returned call must be sent. */
+ * NULL; the returned call must be sent, its start is stolen or thawed. */
 struct pool_call *pool_match(struct pool *pool, uint64_t now_ns);
 
 /* A waiter gives up. True when it was waiting (and is out now); false when it has an instance. */
