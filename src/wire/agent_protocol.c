@@ -46,8 +46,8 @@ static int check_limits(const struct agent_message *message)
                 return -EPROTO;
         if (message->process_max < AGENT_PROCESS_MIN || message->process_max > AGENT_PROCESS_MAX)
                 return -EPROTO;
-        if (message->cpu_millis != 0 &&
-            (message->cpu_millis < AGENT_CPU_MILLIS_MIN || message->cpu_millis > AGENT_CPU_MILLIS_MAX))
+        if (message->cpu_millis != 0 && (message->cpu_millis < AGENT_CPU_MILLIS_MIN ||
+                                         message->cpu_millis > AGENT_CPU_MILLIS_MAX))
                 return -EPROTO;
         if (message->verify > 1)
                 return -EPROTO;

@@ -42,10 +42,10 @@ static inline const char *http_skip(const char *at, const char *end, enum http_b
         return at;
 }
 
-static inline bool http_all(struct slice text, enum http_byte_class class)
+static inline bool http_is_token(struct slice text)
 {
-        const char *end = text.data + text.length;
-        return http_skip(text.data, end, class) == end;
+        return text.length > 0 && http_skip(text.data, text.data + text.length, HTTP_BYTE_TOKEN) ==
+                                          text.data + text.length;
 }
 
 /* The first control byte of [at, end), CR and LF among them but not HTAB, or end. What lies before

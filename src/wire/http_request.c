@@ -317,14 +317,14 @@ static bool judge_host(struct http_request *request, const struct notes *notes,
         return true;
 }
 
-/* RFC 9112, section 6.1: chunked must be the last coding; others are not implemented. */
+/* RFC 9112, section 6.1: chunked must be the last coding; the server knows no other. */
 static bool judge_transfer_encoding(struct slice list, struct http_refusal *refusal)
 {
         bool chunked = false, other = false;
         struct slice coding;
 
         while (http_list_next(&list, &coding)) {
-                if (chunked || coding.length == 0 || !http_all(coding, HTTP_BYTE_TOKEN))
+                if (chunked || !http_is_token(coding))
                         return refuse(refusal, 400, "The Transfer-Encoding is not valid.");
                 chunked = slice_equal_fold(coding, SLICE("chunked"));
                 other |= !chunked;
@@ -406,6 +406,8 @@ enum http_parse_result http_request_parse(const char *data, size_t length, size_
         struct scan scan;
 
         assert(scanned <= visible && limits->header_max <= HTTP_HEADERS_MAX);
+        if (visible == 0)
+                return HTTP_PARSE_MORE;
         /* RFC 9112, section 2.2: one empty line in front of the request is forgiven. */
         if (visible >= 2 && data[0] == '\r' && data[1] == '\n')
                 begin += 2;
@@ -436,6 +438,7 @@ enum http_parse_result http_request_parse(const char *data, size_t length, size_
                         (void)refuse(ret_refusal, 414, "The request line is too long.");
                 return HTTP_PARSE_REFUSED;
         }
+        assert(line_feed);
         ret_request->head_length = (size_t)(scan.at - data);
         return parse_complete_head(line_feed + 1, scan.at - 2, limits, ret_request, ret_refusal)
                        ? HTTP_PARSE_DONE

@@ -158,13 +158,17 @@ void http_response_begin(struct http_response *response, char *data, size_t capa
         put(response, SLICE("\r\n"));
 }
 
+static bool value_is_valid(struct slice value)
+{
+        return value.length == 0 || http_find_control(value.data, value.data + value.length) ==
+                                            value.data + value.length;
+}
+
 int http_response_header(struct http_response *response, struct slice name, struct slice value)
 {
-        const char *value_end = value.data + value.length;
         char *room;
 
-        if (name.length == 0 || !http_all(name, HTTP_BYTE_TOKEN) ||
-            http_find_control(value.data, value_end) != value_end)
+        if (!http_is_token(name) || !value_is_valid(value))
                 return -EINVAL;
 
         room = take_room(response, name.length + value.length + 4);
@@ -172,10 +176,13 @@ int http_response_header(struct http_response *response, struct slice name, stru
                 return 0;
         memcpy(room, name.data, name.length);
         room += name.length;
-        memcpy(room, ": ", 2);
+        *room++ = ':';
+        *room++ = ' ';
         if (value.length > 0)
-                memcpy(room + 2, value.data, value.length);
-        memcpy(room + 2 + value.length, "\r\n", 2);
+                memcpy(room, value.data, value.length);
+        room += value.length;
+        *room++ = '\r';
+        *room = '\n';
         return 0;
 }
 
