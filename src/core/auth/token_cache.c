@@ -42,7 +42,7 @@ void token_cache_put(struct token_cache *cache, const struct credential_digest *
         struct token_cache_entry entry = {.digest = *digest, .until_s = until_s, .epoch = epoch};
         size_t victim = 0;
 
-        (void)stpncpy(entry.user_id, user_id, ID_LENGTH);
+        memcpy(entry.user_id, user_id, strnlen(user_id, ID_LENGTH));
         while (victim < TOKEN_CACHE_WAYS - 1 && set[victim].until_s > now_s &&
                !digest_equal(&set[victim].digest, digest))
                 victim++;

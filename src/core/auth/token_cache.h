@@ -1,7 +1,7 @@
 /* Credentials that were verified lately, so that the next request with the same one costs a lookup.
  *
  * One cache a thread: no lock, no memory beyond the struct. It is asked with a keyed digest of the
- * whole credential ("Bearer ..." or "Basic ...", see adapters/sodium/credential.h) and knows
+ * whole credential ("Bearer ..." or "Basic ...", ports/credentials.h) and knows
  * nothing of the credential itself. An entry says whose it was and for which epoch; whether that
  * user still exists and still has that epoch is token_user()'s to answer, for each request.
  *

@@ -109,7 +109,7 @@ int duration_parse(struct slice text, uint64_t *ret_ms, struct err *err)
 void size_format(uint64_t bytes, char *ret_text)
 {
         if (bytes == 0)
-                (void)strcpy(ret_text, "0");
+                memcpy(ret_text, "0", sizeof("0"));
         else
                 quantity_format(bytes, size_units, COUNT(size_units), ret_text);
 }
@@ -117,7 +117,7 @@ void size_format(uint64_t bytes, char *ret_text)
 void duration_format(uint64_t ms, char *ret_text)
 {
         if (ms == 0)
-                (void)strcpy(ret_text, "0s");
+                memcpy(ret_text, "0s", sizeof("0s"));
         else
                 quantity_format(ms, duration_units, COUNT(duration_units), ret_text);
 }

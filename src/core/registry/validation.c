@@ -250,5 +250,5 @@ void name_space_from_email(struct slice email, uint32_t attempt, char *ret_name_
                 used--;
         if (used == 0)
                 used = (size_t)(stpcpy(ret_name_space, "user") - ret_name_space);
-        (void)strcpy(ret_name_space + used, suffix);
+        memcpy(ret_name_space + used, suffix, strlen(suffix) + 1);
 }
