@@ -13,18 +13,21 @@ static int hex_value(char digit)
 /* Decodes the escape or plain byte that `text` begins with; the bytes it took, or -EINVAL. */
 static int decode_one(struct slice text, unsigned flags, char *ret_byte)
 {
-        *ret_byte = text.data[0];
-        if (*ret_byte == '+' && (flags & PERCENT_PLUS_IS_SPACE))
-                *ret_byte = ' ';
-        if (*ret_byte != '%')
-                return 1;
+        int taken = 1;
 
-        if (text.length < 3 || !http_is_hex_digit(text.data[1]) || !http_is_hex_digit(text.data[2]))
-                return -EINVAL;
-        *ret_byte = (char)(hex_value(text.data[1]) << 4 | hex_value(text.data[2]));
-        if (*ret_byte == '\0' || (*ret_byte == '/' && (flags & PERCENT_NO_SLASH)))
-                return -EINVAL;
-        return 3;
+        *ret_byte = text.data[0];
+        if (*ret_byte == '%') {
+                if (text.length < 3 || !http_is_hex_digit(text.data[1]) ||
+                    !http_is_hex_digit(text.data[2]))
+                        return -EINVAL;
+                *ret_byte = (char)(hex_value(text.data[1]) << 4 | hex_value(text.data[2]));
+                if (*ret_byte == '/' && (flags & PERCENT_NO_SLASH))
+                        return -EINVAL;
+                taken = 3;
+        } else if (*ret_byte == '+' && (flags & PERCENT_PLUS_IS_SPACE)) {
+                *ret_byte = ' ';
+        }
+        return *ret_byte == '\0' ? -EINVAL : taken;
 }
 
 int percent_decode(struct slice text, unsigned flags, char *ret_text, size_t capacity,

@@ -40,6 +40,7 @@ TEST(malformed_escapes_and_nul_are_refused)
 
         for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
                 ck_assert_int_eq(decode(slice_of(texts[i]), 0), -EINVAL);
+        ck_assert_int_eq(decode(SLICE("a\0b"), 0), -EINVAL);
 }
 TEST_END
 
