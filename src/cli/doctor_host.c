@@ -1,0 +1,221 @@
+/* Checks of what else a node needs of its machine: runtimes, memory, disk, the clock; see
+ * doctor.h. */
+#include "cli/doctor.h"
+
+#include "base/auto.h"
+#include "cli/human.h"
+#include "cli/text.h"
+
+#include <fcntl.h>
+#include <spawn.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/timex.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define VERSION_TEXT 128
+#define MEMORY_ENOUGH (512ull << 20)
+#define MEMORY_LEAST (128ull << 20)
+#define DISK_ENOUGH (1ull << 30)
+#define DISK_LEAST (100ull << 20)
+#define FILES_LEAST 20000 /* of one bundle */
+#define YEAR_OF_THIS_PROGRAM 2024
+
+/* The first line that `program --version` prints; "" where it cannot be run. */
+static void version_of(const char *program, char ret_text[VERSION_TEXT])
+{
+        AUTO(file_close) FILE *output = NULL;
+        AUTO(memory_free) char *name = text_copy(program);
+        static char option[] = "--version";
+        char *arguments[] = {name, option, NULL};
+        posix_spawn_file_actions_t actions;
+        int ends[2], r;
+        pid_t pid;
+
+        *ret_text = '\0';
+        if (pipe2(ends, O_CLOEXEC) < 0)
+                return;
+        (void)posix_spawn_file_actions_init(&actions);
+        (void)posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
+        r = posix_spawn(&pid, program, &actions, NULL, arguments, environ);
+        (void)posix_spawn_file_actions_destroy(&actions);
+        (void)close(ends[1]);
+        output = fdopen(ends[0], "re");
+        if (output && fgets(ret_text, VERSION_TEXT, output))
+                ret_text[strcspn(ret_text, "\n")] = '\0';
+        if (r == 0)
+                (void)waitpid(pid, NULL, 0);
+}
+
+/* `least` is major * 1000 + minor. */
+static void look_runtime(const struct doctor *doctor, const struct check *check,
+                         struct finding *ret_finding)
+{
+        AUTO(memory_free)
+        char *mend = text_format("apt-get install -y %s",
+                                 strstr(check->subject, "node") ? "nodejs" : "python3");
+        char text[VERSION_TEXT];
+        unsigned long major = 0, minor = 0;
+        bool good;
+
+        (void)doctor;
+        version_of(check->subject, text);
+        good = text_two_numbers(text, &major, &minor) && major * 1000 + minor >= check->least;
+        finding_set(ret_finding, good ? VERDICT_OK : VERDICT_WARN,
+                    *text ? text_format("%s (%s)", text, check->subject)
+                          : text_format("no %s", check->subject),
+                    good    ? check->meaning
+                    : *text ? "older than what the runtime is tested with"
+                            : "functions of this runtime cannot start; the others can",
+                    good ? NULL : mend);
+}
+
+static uint64_t memory_available(void)
+{
+        AUTO(file_close) FILE *file = fopen("/proc/meminfo", "re");
+        static const char label[] = "MemAvailable:";
+        char line[VERSION_TEXT];
+
+        while (file && fgets(line, sizeof(line), file))
+                if (text_starts_with(line, label))
+                        return strtoull(line + strlen(label), NULL, 10) << 10; /* in KiB */
+        return 0;
+}
+
+static enum verdict verdict_of_amount(uint64_t amount, uint64_t least, uint64_t enough)
+{
+        return amount < least ? VERDICT_FAIL : amount < enough ? VERDICT_WARN : VERDICT_OK;
+}
+
+static void look_memory(const struct doctor *doctor, const struct check *check,
+                        struct finding *ret_finding)
+{
+        uint64_t available = memory_available();
+        enum verdict verdict = verdict_of_amount(available, MEMORY_LEAST, MEMORY_ENOUGH);
+        AUTO(memory_free) char *amount = human_bytes((double)available);
+
+        (void)doctor, (void)check;
+        finding_set(ret_finding, verdict, text_format("%s available", amount),
+                    "a native instance takes 0.2 MiB, a Python one 4, a Node one 6",
+                    verdict == VERDICT_OK
+                            ? NULL
+                            : "ps aux --sort=-rss | head # and end what is not needed");
+}
+
+/* The folder itself, or the nearest one above it that exists. The caller frees. */
+static char *existing_folder(const char *path)
+{
+        char *folder = text_copy(path);
+        struct stat info;
+
+        while (stat(folder, &info) < 0 && strlen(folder) > 1) {
+                char *slash = strrchr(folder, '/');
+                if (!slash) {
+                        free(folder);
+                        return text_copy(".");
+                }
+                slash[slash == folder] = '\0';
+        }
+        return folder;
+}
+
+static void look_disk(const struct doctor *doctor, const struct check *check,
+                      struct finding *ret_finding)
+{
+        AUTO(memory_free) char *folder = existing_folder(doctor->data_dir);
+        AUTO(memory_free)
+        char *mend = text_format("du -xh --max-depth=1 %s | sort -h # and remove "
+                                 "what is not needed",
+                                 folder);
+        AUTO(memory_free) char *amount = NULL;
+        struct statvfs info = {0};
+        enum verdict verdict;
+        uint64_t free_bytes;
+
+        (void)check;
+        (void)statvfs(folder, &info);
+        free_bytes = (uint64_t)info.f_bavail * info.f_frsize;
+        verdict = verdict_of_amount(free_bytes, DISK_LEAST, DISK_ENOUGH);
+        if (info.f_files > 0 && info.f_favail < FILES_LEAST && verdict == VERDICT_OK)
+                verdict = VERDICT_WARN;
+        amount = human_bytes((double)free_bytes);
+        finding_set(ret_finding, verdict, text_format("%s free at %s", amount, doctor->data_dir),
+                    "code, logs and the database live there", verdict == VERDICT_OK ? NULL : mend);
+}
+
+/* The node drops its rights: every folder above its data must let others pass. */
+static void look_path(const struct doctor *doctor, const struct check *check,
+                      struct finding *ret_finding)
+{
+        AUTO(memory_free) char *folder = existing_folder(doctor->data_dir);
+        AUTO(memory_free) char *full = realpath(folder, NULL);
+        AUTO(memory_free) char *mend = NULL;
+        struct stat info;
+        char *slash;
+
+        (void)check;
+        /* Its own mode is the node's business. */
+        while (full && (slash = strrchr(full, '/'))) {
+                slash[slash == full] = '\0';
+                if (stat(full, &info) == 0 && !(info.st_mode & S_IXOTH)) {
+                        mend = text_format("chmod o+x %s", full);
+                        finding_set(ret_finding, VERDICT_FAIL,
+                                    text_format("%s is closed to others", full),
+                                    "the node gives up its rights and could not reach its data",
+                                    mend);
+                        return;
+                }
+                if (slash == full)
+                        break;
+        }
+        finding_set(ret_finding, VERDICT_OK, text_format("%s can be reached", doctor->data_dir),
+                    "the node gives up its rights and still finds its data", NULL);
+}
+
+static void look_clock(const struct doctor *doctor, const struct check *check,
+                       struct finding *ret_finding)
+{
+        struct timex state = {0};
+        bool synchronized = adjtimex(&state) != TIME_ERROR && !(state.status & STA_UNSYNC);
+        time_t now = time(NULL);
+        struct tm parts;
+        char text[VERSION_TEXT];
+
+        (void)doctor, (void)check;
+        (void)gmtime_r(&now, &parts);
+        (void)strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S UTC", &parts);
+        if (parts.tm_year + 1900 < YEAR_OF_THIS_PROGRAM)
+                finding_set(ret_finding, VERDICT_FAIL, text_copy(text),
+                            "in the past: tokens would not hold",
+                            "apt-get install -y systemd-timesyncd && timedatectl set-ntp true");
+        else if (!synchronized)
+                finding_set(ret_finding, VERDICT_WARN, text_format("%s, not synchronized", text),
+                            "times in tokens and logs may be off",
+                            "apt-get install -y systemd-timesyncd && timedatectl set-ntp true");
+        else
+                finding_set(ret_finding, VERDICT_OK, text_format("%s, synchronized", text),
+                            "times in tokens and logs are right", NULL);
+}
+
+const struct check checks_host[] = {
+        {.name = "python3",
+         .look = look_runtime,
+         .subject = "/usr/bin/python3",
+         .least = 3011,
+         .meaning = "runs python3 functions"},
+        {.name = "node",
+         .look = look_runtime,
+         .subject = "/usr/bin/node",
+         .least = 18000,
+         .meaning = "runs node functions"},
+        {.name = "memory", .look = look_memory},
+        {.name = "disk", .look = look_disk},
+        {.name = "data folder", .look = look_path},
+        {.name = "clock", .look = look_clock},
+        {0},
+};

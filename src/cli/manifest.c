@@ -1,0 +1,255 @@
+/* function.yaml, strictly; see manifest.h. */
+#include "cli/manifest.h"
+
+#include "base/auto.h"
+#include "cli/files.h"
+#include "cli/options.h"
+#include "cli/output.h"
+#include "core/registry/function.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdint.h>
+#include <string.h>
+
+enum key_kind {
+        KEY_NAME,
+        KEY_RUNTIME,
+        KEY_PLAIN,
+        KEY_SIZE,
+        KEY_DURATION,
+        KEY_COUNT,
+        KEY_BOOL,
+        KEY_MAP
+};
+
+/* Every key: what it takes and where it goes. */
+static const struct key {
+        const char *name;
+        enum key_kind kind;
+        size_t offset; /* in struct manifest */
+} keys[] = {
+        {"name", KEY_NAME, offsetof(struct manifest, name)},
+        {"runtime", KEY_RUNTIME, offsetof(struct manifest, runtime)},
+        {"handler", KEY_PLAIN, offsetof(struct manifest, handler)},
+        {"memory", KEY_SIZE, offsetof(struct manifest, memory)},
+        {"timeout", KEY_DURATION, offsetof(struct manifest, timeout)},
+        {"keepAlive", KEY_DURATION, offsetof(struct manifest, keep_alive)},
+        {"concurrency", KEY_COUNT, offsetof(struct manifest, concurrency)},
+        {"min", KEY_COUNT, offsetof(struct manifest, min)},
+        {"max", KEY_COUNT, offsetof(struct manifest, max)},
+        {"public", KEY_BOOL, offsetof(struct manifest, is_public)},
+        {"build", KEY_PLAIN, offsetof(struct manifest, build)},
+        {"env", KEY_MAP, 0},
+};
+
+#define KEY_COUNT_ALL (sizeof(keys) / sizeof(keys[0]))
+
+void manifest_init(struct manifest *manifest)
+{
+        *manifest = (struct manifest){.concurrency = -1, .min = -1, .max = -1, .is_public = -1};
+}
+
+void manifest_deinit(struct manifest *manifest)
+{
+        free(manifest->name);
+        free(manifest->runtime);
+        free(manifest->handler);
+        free(manifest->memory);
+        free(manifest->timeout);
+        free(manifest->keep_alive);
+        free(manifest->build);
+        text_list_deinit(&manifest->env);
+        manifest_init(manifest);
+}
+
+static const struct key *key_find(const char *name)
+{
+        for (size_t i = 0; i < KEY_COUNT_ALL; i++)
+                if (strcmp(keys[i].name, name) == 0)
+                        return &keys[i];
+        return NULL;
+}
+
+static int key_unknown(const char *name, struct err *err)
+{
+        const char *names[KEY_COUNT_ALL + 1] = {0};
+        const char *nearest;
+
+        for (size_t i = 0; i < KEY_COUNT_ALL; i++)
+                names[i] = keys[i].name;
+        nearest = text_nearest(name, names);
+        if (nearest)
+                return err_set(err, -EINVAL, "there is no key '%s'; did you mean '%s'?", name,
+                               nearest);
+        return err_set(err, -EINVAL,
+                       "there is no key '%s'; there are name, runtime, handler, memory, timeout, "
+                       "env, concurrency, min, max, keepAlive, public and build",
+                       name);
+}
+
+/* Is the value what the key takes? */
+static int key_check_plainly(const struct key *key, const char *value, struct err *err)
+{
+        enum runtime runtime;
+        uint64_t amount;
+
+        switch (key->kind) {
+        case KEY_NAME:
+                return name_validate(slice_of(value), err);
+        case KEY_RUNTIME:
+                if (runtime_parse(slice_of(value), &runtime))
+                        return 0;
+                return err_set(err, -EINVAL, "runtime is python3, node, native or exec, not '%s'",
+                               value);
+        case KEY_PLAIN:
+                if (*value)
+                        return 0;
+                return err_set(err, -EINVAL, "%s is empty", key->name);
+        case KEY_SIZE:
+                return size_parse(slice_of(value), &amount, err);
+        case KEY_DURATION:
+                return duration_parse(slice_of(value), &amount, err);
+        case KEY_COUNT:
+        case KEY_BOOL:
+        case KEY_MAP:
+                return 0;
+        }
+        return 0;
+}
+
+static int key_check(const struct key *key, const char *value, struct err *err)
+{
+        int r = key_check_plainly(key, value, err);
+
+        if (r < 0 && (key->kind == KEY_SIZE || key->kind == KEY_DURATION))
+                (void)err_prefix(err, "%s", key->name);
+        return r;
+}
+
+static int key_store_bool(const struct key *key, const char *value, int *ret_flag, struct err *err)
+{
+        if (strcmp(value, "true") == 0)
+                *ret_flag = 1;
+        else if (strcmp(value, "false") == 0)
+                *ret_flag = 0;
+        else
+                return err_set(err, -EINVAL, "%s is true or false, not '%s'", key->name, value);
+        return 0;
+}
+
+int manifest_set(struct manifest *manifest, const char *name, const char *value, struct err *err)
+{
+        const struct key *key = key_find(name);
+        void *target;
+        int r;
+
+        if (!key)
+                return key_unknown(name, err);
+        r = key_check(key, value, err);
+        if (r < 0)
+                return r;
+        target = (char *)manifest + key->offset;
+        switch (key->kind) {
+        case KEY_NAME:
+        case KEY_RUNTIME:
+        case KEY_PLAIN:
+        case KEY_SIZE:
+        case KEY_DURATION:
+                free(*(char **)target);
+                *(char **)target = text_copy(value);
+                return 0;
+        case KEY_COUNT:
+                if (number_parse(value, INT_MAX, target))
+                        return 0;
+                return err_set(err, -EINVAL, "%s is a whole number, not '%s'", name, value);
+        case KEY_BOOL:
+                return key_store_bool(key, value, target, err);
+        case KEY_MAP:
+                return err_set(err, -EINVAL, "%s is a mapping: NAME: value lines", name);
+        }
+        return 0;
+}
+
+int manifest_set_env(struct manifest *manifest, const char *assignment, struct err *err)
+{
+        struct text_list *env = &manifest->env;
+        const char *equals = strchr(assignment, '=');
+        int r = env_validate(slice_of(assignment), err);
+
+        if (r < 0)
+                return r;
+        if (!equals)
+                return err_set(err, -EINVAL, "'%s' is not NAME=value", assignment);
+        manifest->has_env = true;
+        for (size_t i = 0; i < env->count; i++) {
+                if (strncmp(env->items[i], assignment, (size_t)(equals - assignment) + 1) != 0)
+                        continue;
+                free(env->items[i]);
+                env->items[i] = text_copy(assignment);
+                return 0;
+        }
+        if (env->count >= ENV_MAX_COUNT)
+                return err_set(err, -EINVAL, "more than %d environment variables", ENV_MAX_COUNT);
+        text_list_add(env, text_copy(assignment));
+        return 0;
+}
+
+int manifest_read(struct manifest *manifest, const char *path, struct err *err)
+{
+        AUTO(buffer_deinit) struct buffer text;
+        int r;
+
+        buffer_init(&text, MANIFEST_MAX);
+        r = file_read(path, &text, err);
+        if (r < 0)
+                return r;
+        r = manifest_parse(manifest, buffer_slice(&text), err);
+        if (r < 0)
+                (void)err_prefix(err, "%s", path);
+        return r;
+}
+
+static void add_text(cJSON *object, const char *key, const char *value)
+{
+        if (value)
+                (void)cJSON_AddStringToObject(object, key, value);
+}
+
+static void add_count(cJSON *object, const char *key, long value)
+{
+        if (value >= 0)
+                (void)cJSON_AddNumberToObject(object, key, (double)value);
+}
+
+static void add_env(cJSON *object, const struct text_list *env)
+{
+        cJSON *map = cJSON_AddObjectToObject(object, "env");
+
+        for (size_t i = 0; i < env->count; i++) {
+                const char *equals = strchr(env->items[i], '=');
+                AUTO(memory_free)
+                char *name = text_copy_span(env->items[i], (size_t)(equals - env->items[i]));
+                (void)cJSON_AddStringToObject(map, name, equals + 1);
+        }
+}
+
+cJSON *manifest_to_json(const struct manifest *manifest)
+{
+        cJSON *object = cJSON_CreateObject();
+
+        add_text(object, "name", manifest->name);
+        add_text(object, "runtime", manifest->runtime);
+        add_text(object, "handler", manifest->handler);
+        add_text(object, "memory", manifest->memory);
+        add_text(object, "timeout", manifest->timeout);
+        add_text(object, "keepAlive", manifest->keep_alive);
+        add_count(object, "concurrency", manifest->concurrency);
+        add_count(object, "min", manifest->min);
+        add_count(object, "max", manifest->max);
+        if (manifest->is_public >= 0)
+                (void)cJSON_AddBoolToObject(object, "public", manifest->is_public);
+        if (manifest->has_env)
+                add_env(object, &manifest->env);
+        return object;
+}

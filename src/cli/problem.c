@@ -1,0 +1,90 @@
+/* problem+json (RFC 9457) to words and an exit code; see problem.h. */
+#include "cli/problem.h"
+
+#include "base/auto.h"
+#include "cli/output.h"
+#include "cli/text.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* By the problem's reason where it has one that helps, else by its status. */
+static const struct {
+        const char *reason;
+        int status;
+        const char *hint;
+} hints[] = {
+        {"function.out_of_memory", 0, "give it more: magpie deploy --memory 256MiB"},
+        {"function.timeout", 0, "give it longer: magpie deploy --timeout 60s"},
+        {"throttled", 429, "too many calls at once; wait a little and try again"},
+        {"overloaded", 503, "the node is busy or stopping; wait a little and try again"},
+        {"payload.too_large", 413, "send less, or let the function fetch what it needs"},
+        {NULL, 401, "log in: magpie login --email YOU; no account yet: magpie user create"},
+        {NULL, 403, "this needs another account: magpie login --email YOU"},
+        {NULL, 404, "magpie ls shows what there is"},
+};
+
+static const char *problem_hint(int status, const char *reason)
+{
+        for (size_t i = 0; i < sizeof(hints) / sizeof(hints[0]); i++)
+                if ((hints[i].reason && strcmp(hints[i].reason, reason) == 0) ||
+                    (hints[i].status && hints[i].status == status))
+                        return hints[i].hint;
+        return NULL;
+}
+
+int problem_exit_code(int status, const char *reason)
+{
+        if (strcmp(reason, "function.timeout") == 0 || status == 504 || status == 408)
+                return CLI_TIMED_OUT;
+        if (text_starts_with(reason, "function.") && status >= 500)
+                return CLI_FUNCTION_FAILED;
+        if (status == 401 || status == 403)
+                return CLI_DENIED;
+        if (status == 404)
+                return CLI_NOT_FOUND;
+        return CLI_FAILED;
+}
+
+/* The first of these that the problem has. */
+static const char *problem_sentence(const cJSON *problem)
+{
+        static const char *const keys[] = {"detail", "message", "title"};
+
+        for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+                if (*json_text(problem, keys[i]))
+                        return json_text(problem, keys[i]);
+        return NULL;
+}
+
+int problem_report(const struct reply *reply, const char *subject)
+{
+        AUTO(json_free)
+        cJSON *problem =
+                cJSON_ParseWithLength(reply->body.data ? reply->body.data : "", reply->body.length);
+        const char *sentence = problem_sentence(problem), *reason = json_text(problem, "reason");
+        const char *hint = problem_hint(reply->status, reason);
+        const char *invocation = json_text(problem, "invocationId");
+
+        if (reply->status == 404 && subject)
+                say_error("there is no %s", subject);
+        else if (sentence)
+                say_error("%s", sentence);
+        else
+                say_error("the node answered with status %d", reply->status);
+        if (hint)
+                say_hint("%s", hint);
+        if (*invocation)
+                say_hint("what it wrote: magpie logs NAME --invocation %s", invocation);
+        return problem_exit_code(reply->status, reason);
+}
+
+int problem_report_silence(const struct err *err)
+{
+        if (err->code == -EPIPE) /* our own reader has gone: nothing to say, nobody to say it to */
+                return CLI_FAILED;
+        say_error("%s", err->text);
+        if (err->code == -ECONNREFUSED)
+                say_hint("start a node: magpie serve; or name another: --server URL or MAGPIE_URL");
+        return err->code == -ETIMEDOUT ? CLI_TIMED_OUT : CLI_FAILED;
+}

@@ -1,0 +1,13 @@
+/* What an error of a node means to the person at the terminal: a sentence, the next thing to do,
+ * and an exit code. */
+#pragma once
+
+#include "base/err.h"
+#include "cli/client.h"
+
+/* For an answer that is not 2xx. `subject` names what was asked for, "function 'hello'". */
+int problem_report(const struct reply *reply, const char *subject);
+/* For no answer at all. */
+int problem_report_silence(const struct err *err);
+/* The exit code alone. `reason` is the problem's stable word, "" where there was none. */
+int problem_exit_code(int status, const char *reason);
