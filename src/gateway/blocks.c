@@ -31,14 +31,21 @@ void blocks_deinit(struct blocks *blocks)
 
 struct block *block_take(struct blocks *blocks, size_t size)
 {
+        uint32_t capacity = size <= BLOCK_SMALL ? BLOCK_SMALL : BLOCK_LARGE;
+
+        return blocks->used_bytes + capacity > blocks->limit_bytes
+                       ? NULL
+                       : block_take_anyway(blocks, size);
+}
+
+struct block *block_take_anyway(struct blocks *blocks, size_t size)
+{
         bool is_small = size <= BLOCK_SMALL;
         struct block **stock = is_small ? &blocks->small : &blocks->large;
         uint32_t capacity = is_small ? BLOCK_SMALL : BLOCK_LARGE;
         struct block *block = *stock;
 
         assert(size <= BLOCK_LARGE);
-        if (blocks->used_bytes + capacity > blocks->limit_bytes)
-                return NULL;
         if (block) {
                 *stock = block->next;
                 *(is_small ? &blocks->small_count : &blocks->large_count) -= 1;

@@ -28,6 +28,8 @@ void blocks_init(struct blocks *blocks, size_t limit_bytes);
 void blocks_deinit(struct blocks *blocks);
 /* An empty block that holds `size` (<= BLOCK_LARGE) bytes, or NULL beyond the bound. */
 struct block *block_take(struct blocks *blocks, size_t size);
+/* The same, beyond the bound too: for what is bounded otherwise. */
+struct block *block_take_anyway(struct blocks *blocks, size_t size);
 void block_give(struct blocks *blocks, struct block *block); /* NULL is fine */
 
 static inline size_t block_length(const struct block *block)

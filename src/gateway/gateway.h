@@ -35,6 +35,7 @@ struct bundles;
 struct credentials;
 struct instance;
 struct mac;
+struct invocation;
 struct token_cache;
 
 /* All limits in one place; `magpie serve` fills it from flags, environment and file. */
@@ -94,6 +95,7 @@ struct gateway_thread {
         char *head;                         /* HEAD_SIZE: the head of a response being made */
         struct http_request request;        /* the head that was just parsed */
         struct http_date date;
+        struct invocation *spare_invocation; /* saves a malloc a request */
         struct frame_inbox *inbox;          /* what was just read from an instance */
 
         struct letter quiesce;              /* see gateway.c: when may an old catalog be freed? */

@@ -56,8 +56,26 @@ struct trial {
         struct function *function;        /* the caller's reference */
         char staging[DIGEST_LENGTH + 1];
         bool loaded;                      /* the answer */
+        size_t text_length;
         char text[4096];                  /* else why not, in the compiler's words */
+        struct live *live;                /* the scheduler's, while it has the trial */
 };
+
+/* Adds to the text what fits of what the function printed. */
+void trial_append(struct trial *trial, struct slice text);
 
 /* From any thread. done() always follows. */
 void scheduler_try(struct scheduler *scheduler, struct trial *trial);
+
+/* For instance.c, on the instance's home (while it boots: the first thread). */
+struct worker_frame;
+enum outcome;
+
+/* READY or REFUSED of a booting instance. False: neither belongs here. */
+bool scheduler_boot_answer(struct instance *instance, const struct worker_frame *frame);
+/* It was not ready within boot_timeout_ms. */
+void scheduler_boot_late(struct instance *instance);
+/* It died or broke the protocol while booting: it is ENDING afterwards. */
+void scheduler_boot_failed(struct instance *instance, enum outcome outcome, const char *detail);
+/* From any thread: nothing refers to the instance any more; it is freed. */
+void scheduler_forget(struct scheduler *scheduler, struct instance *instance);

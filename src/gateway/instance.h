@@ -1,0 +1,91 @@
+/* One instance as the gateway holds it: four descriptors and what is known of the sandbox.
+ *
+ * Its input and output happen on one thread, its home (`thread`); it moves by being detached there
+ * and handed over by letter. Frames to it are collected in the thread's arena and sent at the end
+ * of the turn, all of an instance with one sendmmsg(2): a sleeping worker is woken once.
+ *
+ * The worker is hostile: a frame that does not fit the protocol ends the instance. When it dies, by
+ * whatever cause, the call that it had begun fails, and those it had not begun (still in its
+ * socket, received back through our duplicate of the worker's end) wait again in front of the line.
+ */
+#pragma once
+
+#include "base/loop.h"
+#include "base/mailbox.h"
+#include "core/invoker/outcome.h"
+#include "core/pool/instance.h"
+#include "ports/sandbox_host.h"
+#include "wire/worker_protocol.h"
+
+struct gateway_thread;
+struct invocation;
+struct live;
+struct pool_call;
+struct trial;
+
+struct instance {
+        struct pool_instance pool;
+        struct live *live;
+        struct trial *trial;            /* set: it only shows whether the function loads */
+        _Atomic(struct gateway_thread *) thread;
+        uint64_t id;
+        struct sandbox_descriptors fds;
+        struct loop_source socket_source, log_source;
+        struct timer timer;             /* booting: the boot's limit; later: looks at a slow head */
+        struct timer log_timer;         /* output came too fast: reading goes on when it fires */
+        struct letter move_letter;      /* to its home: please hand it to `moving_to` */
+        struct letter end_letter;       /* to its home: it is dead */
+        struct letter kill_letter;      /* to the scheduler */
+        struct invocation *moving_to;
+        bool attached;                  /* its sources are in its home's loop */
+        bool paused;                    /* the client is slow: nothing is read */
+        bool ended;                     /* its sandbox is gone; `end` and `end_code` are known */
+        atomic_bool kill_asked;
+        bool spoke_nonsense;
+        bool timed_watch;               /* `timer` looks at the head */
+        enum sandbox_end end;
+        int end_code;
+        uint64_t peak_memory_bytes;
+        uint32_t last_wire_id;
+        uint64_t ordered_ns, made_ns, ready_ns; /* phases of its boot */
+};
+
+struct instance *instance_new(struct live *live, uint64_t id, struct gateway_thread *thread);
+void instance_free(struct instance *instance); /* closes its descriptors */
+
+/* Registers its descriptors with this thread's loop. 0 or a negative errno. */
+int instance_attach(struct instance *instance, struct gateway_thread *thread);
+void instance_detach(struct instance *instance);
+
+/* The pool made this call (NULL is fine) the running one: notes who belongs to whom. With the
+ * pool's lock held, right after the pool said so. */
+void instance_bind(struct pool_call *call);
+/* Brings a bound pair together, from thread `here`, wherever each of them is; then it is sent. */
+void instance_give(struct instance *instance, struct invocation *invocation,
+                   struct gateway_thread *here);
+/* Before a call's end is told: what it wrote to its raw stdout belongs to it. */
+void instance_drain_log(struct instance *instance);
+/* Wakes it up, if it was frozen. */
+void instance_thaw(struct instance *instance);
+void instance_freeze(struct instance *instance);
+
+/* Sends one frame, at the end of the turn where it is small. The bytes are copied. */
+void instance_send(struct instance *instance, const struct slice *parts, size_t count);
+/* A piece of a request's body: -EAGAIN when it does not fit now (instance_watch_room). */
+int instance_send_data(struct instance *instance, uint32_t wire_id, struct slice bytes, bool end);
+void instance_watch_room(struct instance *instance, bool wanted);
+/* Stops and starts reading from it (its client does not take more). */
+void instance_pause(struct instance *instance, bool paused);
+/* A call was put ahead: look at the running one in a while. */
+void instance_watch_head(struct instance *instance);
+
+/* Ends it: the running call (if any) fails so, the calls ahead wait again, the sandbox is killed. */
+void instance_fail(struct instance *instance, enum outcome outcome, const char *detail);
+/* From the scheduler, on any thread: its sandbox is gone. */
+void instance_post_end(struct instance *instance);
+
+void gateway_thread_flush(struct loop_task *task);
+
+/* Room for what one recvmmsg(2) brings. */
+struct frame_inbox *frame_inbox_new(void);
+void frame_inbox_free(struct frame_inbox *inbox);

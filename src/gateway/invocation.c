@@ -1,0 +1,649 @@
+/* One invocation; see invocation.h. */
+#include "gateway/invocation.h"
+
+#include "base/clock.h"
+#include "gateway/function_log.h"
+#include "gateway/gateway.h"
+#include "gateway/instance.h"
+#include "gateway/response.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define ALONE_FRAME 2048        /* frames above this are never ahead: they fill socket buffers */
+#define CLIENT_BACKLOG_MAX 262144
+
+static void invocation_on_timer(struct timer *timer);
+static const struct exchange_ops invocation_exchange_ops;
+
+/* Making and freeing ----------------------------------------------------------------------------- */
+
+static struct invocation *invocation_new(struct gateway_thread *thread, struct live *live)
+{
+        struct invocation *invocation = thread->spare_invocation;
+
+        if (invocation)
+                thread->spare_invocation = NULL;
+        else
+                invocation = malloc(sizeof(*invocation));
+        if (!invocation)
+                return NULL;
+        *invocation = (struct invocation){.thread = thread,
+                                          .live = live,
+                                          .exchange = {.ops = &invocation_exchange_ops},
+                                          .arrived_ns = thread->loop.now_ns};
+        timer_init(&invocation->timer, invocation_on_timer);
+        pool_call_init(&invocation->call, thread->index);
+        gateway_make_id(thread, invocation->id);
+        return invocation;
+}
+
+static void invocation_free(struct invocation *invocation)
+{
+        struct gateway_thread *thread = invocation->thread;
+
+        assert(invocation->call.state == CALL_OUT);
+        loop_remove_timer(&thread->loop, &invocation->timer);
+        block_give(&thread->blocks, invocation->frame);
+        if (invocation->exchange.connection)
+                connection_answered(invocation->exchange.connection);
+        if (thread->spare_invocation)
+                free(invocation);
+        else
+                thread->spare_invocation = invocation;
+}
+
+/* The INVOKE frame's meta ------------------------------------------------------------------------- */
+
+struct meta_writer {
+        char *at, *end;
+        bool overflow;
+};
+
+static void meta_bytes(struct meta_writer *writer, const char *data, size_t length)
+{
+        if ((size_t)(writer->end - writer->at) < length) {
+                writer->overflow = true;
+                return;
+        }
+        memcpy(writer->at, data, length);
+        writer->at += length;
+}
+
+static void meta_line(struct meta_writer *writer, struct slice text)
+{
+        if (text.length > 0)
+                meta_bytes(writer, text.data, text.length);
+        meta_bytes(writer, "\n", 1);
+}
+
+static void meta_header(struct meta_writer *writer, struct slice name, struct slice value)
+{
+        char *from = writer->at;
+
+        meta_bytes(writer, name.data, name.length);
+        for (char *c = from; c < writer->at; c++)
+                if (*c >= 'A' && *c <= 'Z')
+                        *c = (char)(*c + ('a' - 'A'));
+        meta_bytes(writer, ":", 1);
+        meta_line(writer, value);
+}
+
+/* What the function must not be told by the client, or not at all. */
+static bool meta_hides(struct slice name)
+{
+        return slice_equal_fold(name, SLICE("magpie-user")) || http_header_is_hop_by_hop(name) ||
+               slice_equal_fold(name, SLICE("authorization"));
+}
+
+/* Writes the header (its id is patched later) and the meta. The length, or 0 when it is too long. */
+static size_t invocation_write_head(const struct invocation *invocation,
+                                    const struct http_request *request,
+                                    const struct invocation_request *wanted, const char *peer,
+                                    bool complete, char *bytes, size_t capacity)
+{
+        struct meta_writer writer = {.at = bytes + WORKER_HEADER_SIZE, .end = bytes + capacity};
+        struct worker_frame frame = {
+                .type = WORKER_INVOKE,
+                .flags = (uint8_t)((complete ? WORKER_FLAG_END : 0) |
+                                   (wanted->url ? WORKER_FLAG_HTTP : 0)),
+        };
+        char *meta = writer.at;
+
+        meta_line(&writer, slice_make(invocation->id, ID_LENGTH));
+        meta_line(&writer, wanted->user ? slice_of(wanted->user->id) : SLICE(""));
+        if (wanted->url) {
+                meta_line(&writer, request->method_text);
+                meta_line(&writer, wanted->path);
+                meta_line(&writer, request->query);
+                meta_line(&writer, slice_of(peer));
+                meta_line(&writer, request->host);
+                for (size_t i = 0; i < request->header_count; i++)
+                        if (!meta_hides(request->headers[i].name))
+                                meta_header(&writer, request->headers[i].name,
+                                            request->headers[i].value);
+        }
+        if (writer.overflow || writer.at - meta > WORKER_META_MAX)
+                return 0;
+        frame.meta = slice_make(meta, (size_t)(writer.at - meta));
+        worker_frame_encode_header(&frame, bytes);
+        return (size_t)(writer.at - bytes);
+}
+
+/* The number on this instance, and the deadline, into a frame that is about to be sent. Offsets as
+ * in wire/worker_protocol.h. */
+static void invocation_address(struct invocation *invocation, struct instance *instance, char *bytes)
+{
+        uint64_t deadline_ms = clock_unix_ms() + invocation->live->function->timeout_ms;
+        uint32_t id = ++instance->last_wire_id;
+
+        if (id == 0)
+                id = ++instance->last_wire_id;
+        invocation->wire_id = id;
+        memcpy(bytes + 4, &id, sizeof(id));
+        memcpy(bytes + 8, &deadline_ms, sizeof(deadline_ms));
+}
+
+/* Asking the pool --------------------------------------------------------------------------------- */
+
+static void invocation_begin_run(struct invocation *invocation)
+{
+        invocation->running_ns = invocation->thread->loop.now_ns;
+        loop_set_timer(&invocation->thread->loop, &invocation->timer,
+                       invocation->live->function->timeout_ms);
+}
+
+void invocation_runs(struct invocation *invocation)
+{
+        invocation_begin_run(invocation);
+        if (invocation->call.instance->assigned_count > 1)
+                instance_watch_head(invocation->instance);
+}
+
+static void invocation_send_parts(struct invocation *invocation, struct instance *instance,
+                                  char *head, size_t head_length, struct slice payload)
+{
+        struct slice parts[2] = {slice_make(head, head_length), payload};
+
+        if (invocation->call.start == START_THAWED && !invocation->body_sent)
+                instance_thaw(instance);
+        if (invocation->instance != instance)
+                return; /* it could not be thawed and has ended */
+        invocation_address(invocation, instance, head);
+        invocation->streaming = invocation->collecting;
+        invocation->body_sent = !invocation->collecting;
+        invocation->collecting = false;
+        if (invocation->call.state == CALL_RUNNING)
+                invocation_begin_run(invocation);
+        else
+                instance_watch_head(instance);
+        instance_send(instance, parts, payload.length > 0 ? 2 : 1);
+}
+
+void invocation_send(struct invocation *invocation, struct instance *instance)
+{
+        struct block *frame = invocation->frame;
+        struct connection *connection = invocation->exchange.connection;
+
+        invocation->frame = NULL;
+        invocation_send_parts(invocation, instance, frame->data, frame->end, slice_make("", 0));
+        block_give(&invocation->thread->blocks, frame);
+        /* More of the body may come now. */
+        if (connection && connection->exchange == &invocation->exchange && invocation->streaming)
+                connection_resume(connection);
+}
+
+/* Takes a place in the pool. The frame lies at `head` and `payload`, or in invocation->frame where
+ * `head` is NULL. */
+static void invocation_submit(struct invocation *invocation, char *head, size_t head_length,
+                              struct slice payload)
+{
+        struct gateway_thread *thread = invocation->thread;
+        const struct gateway_config *config = &thread->gateway->config;
+        struct live *live = invocation->live;
+        struct block *kept = head ? block_take(&thread->blocks, head_length + payload.length)
+                                  : invocation->frame;
+        enum take_result result;
+        bool full;
+
+        if (!kept) {
+                invocation_fail(invocation, OUTCOME_OVERLOADED, "No memory for more requests.");
+                return;
+        }
+        invocation->submitted = true;
+        invocation->call.alone = !head || head_length + payload.length > ALONE_FRAME;
+        pthread_mutex_lock(&live->lock);
+        full = live->pool.waiting_count >= config->waiters_max;
+        result = pool_take(&live->pool, &invocation->call, thread->loop.now_ns);
+        if (result == TAKE_WAITING && full)
+                (void)pool_cancel(&live->pool, &invocation->call);
+        else if (result != TAKE_WAITING)
+                instance_bind(&invocation->call);
+        pthread_mutex_unlock(&live->lock);
+
+        if (result == TAKE_WAITING && full) {
+                if (head)
+                        block_give(&thread->blocks, kept);
+                invocation_fail(invocation, OUTCOME_OVERLOADED,
+                                "Too many requests wait for this function.");
+                return;
+        }
+        if (head && result != TAKE_WAITING && !invocation->instance->moving_to) {
+                block_give(&thread->blocks, kept);
+                invocation_send_parts(invocation, invocation->instance, head, head_length, payload);
+                return;
+        }
+        if (head) {
+                memcpy(kept->data, head, head_length);
+                memcpy(kept->data + head_length, payload.data, payload.length);
+                kept->end = (uint32_t)(head_length + payload.length);
+                invocation->frame = kept;
+        }
+        if (result != TAKE_WAITING) {
+                instance_give(invocation->instance, invocation, thread);
+                return;
+        }
+        loop_set_timer(&thread->loop, &invocation->timer, config->wait_max_ms);
+        scheduler_wake(&thread->gateway->scheduler, live);
+}
+
+static void invocation_on_timer(struct timer *timer)
+{
+        struct invocation *invocation = CONTAINER_OF(timer, struct invocation, timer);
+        struct live *live = invocation->live;
+        char detail[128];
+
+        if (invocation->call.state == CALL_RUNNING) {
+                (void)snprintf(detail, sizeof(detail),
+                               "The function did not answer within its %u ms.",
+                               live->function->timeout_ms);
+                instance_fail(invocation->instance, OUTCOME_FUNCTION_TIMEOUT, detail);
+                return;
+        }
+        pthread_mutex_lock(&live->lock);
+        bool waited = pool_cancel(&live->pool, &invocation->call);
+        pthread_mutex_unlock(&live->lock);
+        if (waited)
+                invocation_fail(invocation, OUTCOME_OVERLOADED,
+                                "No instance became free in time.");
+}
+
+/* The request's body ------------------------------------------------------------------------------ */
+
+void invocation_begin(struct connection *connection, const struct http_request *request,
+                      const struct invocation_request *wanted, struct slice body, bool complete)
+{
+        struct gateway_thread *thread = connection->thread;
+        struct live *live = live_of(thread->gateway, wanted->function);
+        struct invocation *invocation = live ? invocation_new(thread, live) : NULL;
+        struct problem problem = {.status = 503, .reason = "overloaded", .retry_after_s = 1};
+        size_t length;
+
+        if (!invocation) {
+                response_problem(connection, &problem);
+                return;
+        }
+        length = invocation_write_head(invocation, request, wanted, connection->peer, complete,
+                                       thread->head, HEAD_SIZE);
+        if (length == 0) {
+                problem = (struct problem){.status = 431,
+                                           .reason = "request.too_large",
+                                           .detail = "The headers are too long for the function."};
+                invocation_free(invocation);
+                response_problem(connection, &problem);
+                return;
+        }
+        invocation->default_status = wanted->default_status;
+        invocation->url = wanted->url;
+        invocation->by_owner =
+                wanted->user && strcmp(wanted->user->id, wanted->function->owner_id) == 0;
+        invocation->exchange.connection = connection;
+        connection->exchange = &invocation->exchange;
+        connection->state = complete ? CONNECTION_ANSWER : CONNECTION_BODY;
+        if (complete && length + body.length <= WORKER_FRAME_MAX) {
+                invocation_submit(invocation, thread->head, length, body);
+                return;
+        }
+
+        invocation->collecting = true;
+        invocation->frame = block_take(&thread->blocks, WORKER_FRAME_MAX);
+        if (!invocation->frame) {
+                invocation_fail(invocation, OUTCOME_OVERLOADED, "No memory for more requests.");
+                return;
+        }
+        memcpy(invocation->frame->data, thread->head, length);
+        invocation->frame->data[1] &= (char)~WORKER_FLAG_END;
+        invocation->frame->end = (uint32_t)length;
+}
+
+/* Sends what a full socket left over. True when nothing is left. */
+static bool invocation_send_rest(struct invocation *invocation)
+{
+        struct block *rest = invocation->frame;
+
+        if (!rest)
+                return true;
+        if (instance_send_data(invocation->instance, invocation->wire_id,
+                               slice_make(rest->data, rest->end), invocation->rest_is_end) < 0) {
+                instance_watch_room(invocation->instance, true);
+                return false;
+        }
+        invocation->body_sent = invocation->rest_is_end;
+        invocation->frame = NULL;
+        block_give(&invocation->thread->blocks, rest);
+        return true;
+}
+
+static size_t invocation_room(struct exchange *exchange)
+{
+        struct invocation *invocation = CONTAINER_OF(exchange, struct invocation, exchange);
+
+        if (!invocation->submitted)
+                return WORKER_FRAME_MAX - invocation->frame->end;
+        if (!invocation->streaming || !invocation_send_rest(invocation))
+                return 0;
+        return WORKER_FRAME_MAX - WORKER_HEADER_SIZE;
+}
+
+static void invocation_body(struct exchange *exchange, struct slice bytes, bool end)
+{
+        struct invocation *invocation = CONTAINER_OF(exchange, struct invocation, exchange);
+        struct block *frame = invocation->frame;
+
+        if (!invocation->submitted) {
+                memcpy(frame->data + frame->end, bytes.data, bytes.length);
+                frame->end += (uint32_t)bytes.length;
+                if (end) {
+                        frame->data[1] |= WORKER_FLAG_END;
+                        invocation->collecting = false;
+                }
+                if (end || frame->end == WORKER_FRAME_MAX)
+                        invocation_submit(invocation, NULL, 0, slice_make("", 0));
+                return;
+        }
+        if (bytes.length == 0 && !end)
+                return;
+        if (instance_send_data(invocation->instance, invocation->wire_id, bytes, end) == 0) {
+                invocation->body_sent = end;
+                return;
+        }
+        invocation->frame = block_take_anyway(&invocation->thread->blocks, bytes.length);
+        if (!invocation->frame) {
+                instance_fail(invocation->instance, OUTCOME_OVERLOADED, NULL);
+                return;
+        }
+        memcpy(invocation->frame->data, bytes.data, bytes.length);
+        invocation->frame->end = (uint32_t)bytes.length;
+        invocation->rest_is_end = end;
+        instance_watch_room(invocation->instance, true);
+}
+
+static void invocation_drained(struct exchange *exchange)
+{
+        struct invocation *invocation = CONTAINER_OF(exchange, struct invocation, exchange);
+
+        if (invocation->instance)
+                instance_pause(invocation->instance, false);
+}
+
+static void invocation_gone(struct exchange *exchange)
+{
+        struct invocation *invocation = CONTAINER_OF(exchange, struct invocation, exchange);
+        struct live *live = invocation->live;
+        bool waited;
+
+        if (!invocation->submitted) {
+                invocation_fail(invocation, OUTCOME_ABANDONED, NULL);
+                return;
+        }
+        pthread_mutex_lock(&live->lock);
+        waited = pool_cancel(&live->pool, &invocation->call);
+        pthread_mutex_unlock(&live->lock);
+        if (waited)
+                invocation_fail(invocation, OUTCOME_ABANDONED, NULL);
+        else if (invocation->streaming && !invocation->body_sent)
+                instance_fail(invocation->instance, OUTCOME_ABANDONED, NULL); /* half a body */
+        else if (invocation->instance && !invocation->instance->moving_to)
+                instance_pause(invocation->instance, false); /* its answer is dropped */
+}
+
+static const struct exchange_ops invocation_exchange_ops = {
+        .room = invocation_room,
+        .body = invocation_body,
+        .drained = invocation_drained,
+        .gone = invocation_gone,
+};
+
+/* The answer -------------------------------------------------------------------------------------- */
+
+/* Milliseconds with three decimals: printf's floats would cost more than the rest of the head. */
+static char *write_ms(char *at, const char *label, uint64_t ns)
+{
+        uint64_t us = ns / 1000, ms = us / 1000;
+        char digits[20];
+        size_t count = 0, length = strlen(label);
+
+        memcpy(at, label, length);
+        at += length;
+        do {
+                digits[count++] = (char)('0' + ms % 10);
+                ms /= 10;
+        } while (ms > 0);
+        while (count > 0)
+                *at++ = digits[--count];
+        *at++ = '.';
+        *at++ = (char)('0' + us / 100 % 10);
+        *at++ = (char)('0' + us / 10 % 10);
+        *at++ = (char)('0' + us % 10);
+        return at;
+}
+
+static void invocation_headers(const struct invocation *invocation, struct http_response *response)
+{
+        uint64_t now_ns = invocation->thread->loop.now_ns;
+        bool cold = invocation->call.start == START_COLD;
+        const struct instance *instance = invocation->instance;
+        char timing[112], *at = timing;
+
+        at = write_ms(at, "wait;dur=", invocation->running_ns - invocation->arrived_ns);
+        at = write_ms(at, ", init;dur=", cold ? instance->ready_ns - instance->ordered_ns : 0);
+        at = write_ms(at, ", run;dur=", now_ns - invocation->running_ns);
+        (void)http_response_header(response, SLICE("Magpie-Invocation-Id"),
+                                   slice_make(invocation->id, ID_LENGTH));
+        (void)http_response_header(response, SLICE("Magpie-Start"),
+                                   slice_of(start_kind_name(invocation->call.start)));
+        (void)http_response_header(response, SLICE("Server-Timing"),
+                                   slice_make(timing, (size_t)(at - timing)));
+}
+
+void invocation_carry_on(struct instance *instance, enum release_result result,
+                         struct pool_call *next)
+{
+        struct gateway_thread *thread =
+                atomic_load_explicit(&instance->thread, memory_order_acquire);
+        struct live *live = instance->live;
+
+        switch (result) {
+        case RELEASE_NEXT:
+                invocation_runs(CONTAINER_OF(next, struct invocation, call));
+                break;
+        case RELEASE_HANDED:
+                instance_give(instance, CONTAINER_OF(next, struct invocation, call), thread);
+                break;
+        case RELEASE_IDLE:
+                return;
+        case RELEASE_END:
+                scheduler_kill(&thread->gateway->scheduler, instance);
+                return;
+        }
+        /* The line moves up behind the one that runs now. */
+        while (!instance->moving_to && live_has_line(live)) {
+                pthread_mutex_lock(&live->lock);
+                next = pool_put_ahead(&live->pool, &instance->pool);
+                instance_bind(next);
+                pthread_mutex_unlock(&live->lock);
+                if (!next)
+                        return;
+                invocation_send(CONTAINER_OF(next, struct invocation, call), instance);
+        }
+}
+
+/* The function has said all: the instance goes on, the invocation is history. */
+static void invocation_finish(struct invocation *invocation, enum outcome outcome)
+{
+        struct gateway_thread *thread = invocation->thread;
+        struct instance *instance = invocation->instance;
+        struct live *live = invocation->live;
+        struct pool_call *next = NULL;
+        enum release_result result = RELEASE_END;
+        bool spent = instance->ended || (invocation->streaming && !invocation->body_sent);
+
+        instance_drain_log(instance);
+        live_count(live, thread->index, invocation->call.start, outcome,
+                   thread->loop.now_ns - invocation->arrived_ns);
+        pthread_mutex_lock(&live->lock);
+        if (spent) { /* dead, or with half a body in its socket */
+                pool_end(&live->pool, &instance->pool);
+                pool_fail(&live->pool, &invocation->call);
+        } else {
+                result = pool_release(&live->pool, &invocation->call, thread->loop.now_ns, &next);
+                if (result == RELEASE_HANDED)
+                        instance_bind(next);
+        }
+        pthread_mutex_unlock(&live->lock);
+        invocation->instance = NULL;
+        if (instance->paused)
+                instance_pause(instance, false);
+        invocation_free(invocation);
+        if (!instance->ended)
+                invocation_carry_on(instance, result, next);
+}
+
+/* The client is slower than the function: no more is read until it has taken what there is. */
+static void invocation_hold(struct invocation *invocation)
+{
+        struct connection *connection = invocation->exchange.connection;
+
+        if (connection && connection_backlog(connection) > CLIENT_BACKLOG_MAX)
+                instance_pause(invocation->instance, true);
+}
+
+void invocation_result(struct invocation *invocation, const struct worker_frame *frame)
+{
+        struct connection *connection = invocation->exchange.connection;
+        bool end = frame->flags & WORKER_FLAG_END;
+        int status = frame->value ? (int)frame->value : invocation->default_status;
+        struct slice meta = frame->meta, name, value;
+        struct http_response response;
+        int error = 0;
+
+        if (frame->value > 599 || (frame->value != 0 && frame->value < 200)) {
+                instance_fail(invocation->instance, OUTCOME_FUNCTION_PROTOCOL,
+                              "The function answered with a status that is none (200 to 599).");
+                return;
+        }
+        invocation->answering = true;
+        invocation->answer_bytes = frame->payload.length;
+        if (connection) {
+                response_begin(connection, &response, status);
+                invocation_headers(invocation, &response);
+                while (worker_meta_next_header(&meta, &name, &value, &error))
+                        (void)http_response_forward(&response, name, value);
+                if (error < 0) {
+                        invocation->answering = false;
+                        instance_fail(invocation->instance, OUTCOME_FUNCTION_PROTOCOL,
+                                      "The function's answer has headers that are none.");
+                        return;
+                }
+                (void)response_send(connection, &response, frame->payload, end);
+        }
+        if (end)
+                invocation_finish(invocation, OUTCOME_SUCCEEDED);
+        else
+                invocation_hold(invocation);
+}
+
+void invocation_data(struct invocation *invocation, const struct worker_frame *frame)
+{
+        struct connection *connection = invocation->exchange.connection;
+        bool end = frame->flags & WORKER_FLAG_END;
+
+        invocation->answer_bytes += frame->payload.length;
+        if (invocation->answer_bytes > invocation->thread->gateway->config.response_max_bytes) {
+                instance_fail(invocation->instance, OUTCOME_RESPONSE_TOO_LARGE, NULL);
+                return;
+        }
+        if (connection)
+                (void)response_more(connection, frame->payload, end);
+        if (end)
+                invocation_finish(invocation, OUTCOME_SUCCEEDED);
+        else
+                invocation_hold(invocation);
+}
+
+/* Failure ----------------------------------------------------------------------------------------- */
+
+static void invocation_log_failure(const struct invocation *invocation, enum outcome outcome,
+                                   const char *detail)
+{
+        char line[512];
+
+        if (outcome == OUTCOME_ABANDONED || outcome == OUTCOME_OVERLOADED ||
+            outcome == OUTCOME_DRAINING || outcome == OUTCOME_THROTTLED)
+                return; /* not the function's doing: /metrics counts them */
+        (void)snprintf(line, sizeof(line), "%s: %s\n", outcome_answer(outcome)->reason,
+                       detail ? detail : outcome_answer(outcome)->title);
+        function_log_append(invocation->live->log, invocation->id, LOG_STREAM_PLATFORM,
+                            slice_of(line), clock_unix_ms());
+}
+
+static void invocation_tell(struct invocation *invocation, enum outcome outcome, const char *detail,
+                            const char *extra)
+{
+        const struct outcome_answer *answer = outcome_answer(outcome);
+        struct connection *connection = invocation->exchange.connection;
+        struct problem problem = {.status = answer->status,
+                                  .reason = answer->reason,
+                                  .title = answer->title,
+                                  .detail = detail,
+                                  .invocation_id = invocation->id,
+                                  .retry_after_s = answer->retry_after_s,
+                                  .extra = extra};
+
+        if (!connection)
+                return;
+        if (invocation->answering)
+                response_break(connection);
+        else
+                response_problem(connection, &problem);
+}
+
+void invocation_fail(struct invocation *invocation, enum outcome outcome, const char *detail)
+{
+        struct gateway_thread *thread = invocation->thread;
+
+        invocation_log_failure(invocation, outcome, detail);
+        live_count(invocation->live, thread->index, invocation->call.start, outcome,
+                   thread->loop.now_ns - invocation->arrived_ns);
+        invocation_tell(invocation, outcome, detail, NULL);
+        invocation_free(invocation);
+}
+
+void invocation_error(struct invocation *invocation, const struct worker_frame *frame)
+{
+        char detail[1024] = "", *extra = NULL;
+
+        error_document_read(frame->payload, detail, sizeof(detail), &extra);
+        invocation_log_failure(invocation, OUTCOME_FUNCTION_ERROR, detail);
+        if (extra)
+                function_log_append(invocation->live->log, invocation->id, LOG_STREAM_PLATFORM,
+                                    slice_of(extra), clock_unix_ms());
+        /* What went wrong inside is its owner's business alone. */
+        if (invocation->by_owner)
+                invocation_tell(invocation, OUTCOME_FUNCTION_ERROR, detail, extra);
+        else
+                invocation_tell(invocation, OUTCOME_FUNCTION_ERROR, NULL, NULL);
+        free(extra);
+        invocation_finish(invocation, OUTCOME_FUNCTION_ERROR);
+}

@@ -1,0 +1,77 @@
+/* One invocation: from a request to the function's answer.
+ *
+ *      made --> (collects a body that did not come in one piece) --> asks the pool
+ *        running:  its frame is on the way to an idle instance
+ *        ahead:    its frame is on the way to a busy one
+ *        waiting:  its frame is kept, until it is handed an instance or wait_max_ms is over
+ *      --> RESULT (and DATA) --> answered; the instance goes to whoever is next
+ *
+ * It lives on the thread of its connection. When the client goes away while the function runs, the
+ * function finishes all the same, and its answer is dropped.
+ */
+#pragma once
+
+#include "core/invoker/outcome.h"
+#include "core/pool/pool.h"
+#include "gateway/connection.h"
+#include "wire/worker_protocol.h"
+
+struct gateway_thread;
+struct instance;
+struct live;
+
+struct invocation {
+        struct exchange exchange;
+        struct pool_call call;
+        struct letter letter;      /* brings it an instance from another thread */
+        struct instance *instance; /* while it has one */
+        struct gateway_thread *thread;
+        struct live *live;
+        struct timer timer;        /* the wait's limit, then the function's time-out */
+        struct block *frame;       /* its INVOKE frame, or later a piece of body, while kept */
+        uint64_t arrived_ns, running_ns;
+        uint64_t answer_bytes, log_bytes;
+        uint32_t wire_id;          /* its number on that instance */
+        int default_status;        /* where the function names none */
+        bool url;                  /* by function URL: the head goes along */
+        bool by_owner;             /* the caller may see the function's tracebacks */
+        bool collecting;           /* the body is not complete and not sent yet */
+        bool submitted;            /* the pool knows of it */
+        bool rest_is_end;          /* `frame` is a last piece of body that found no room */
+        bool streaming;            /* the INVOKE frame was sent without END */
+        bool body_sent;            /* END was sent */
+        bool answering;            /* RESULT has come */
+        char id[ID_LENGTH + 1];
+};
+
+/* How a request asks for a function. */
+struct invocation_request {
+        struct function *function;
+        const struct user *user;    /* NULL: nobody, a public function URL */
+        struct slice path;          /* for a function URL: what follows the name, at least "/" */
+        int default_status;
+        bool url;
+};
+
+/* Begins it as the exchange of this connection. `body` is the complete body where `complete`, else
+ * nothing: the connection feeds it. Refuses by itself what cannot be begun. */
+void invocation_begin(struct connection *connection, const struct http_request *request,
+                      const struct invocation_request *wanted, struct slice body, bool complete);
+
+/* It has an instance that is idle no more, on this thread: sends it. */
+void invocation_send(struct invocation *invocation, struct instance *instance);
+/* It was ahead and runs now. */
+void invocation_runs(struct invocation *invocation);
+
+/* The worker's frames for it. */
+void invocation_result(struct invocation *invocation, const struct worker_frame *frame);
+void invocation_data(struct invocation *invocation, const struct worker_frame *frame);
+void invocation_error(struct invocation *invocation, const struct worker_frame *frame);
+
+/* It ends badly: answers the client (or breaks the answer off), counts, frees. The pool has let go
+ * of it. `detail` may be NULL. */
+void invocation_fail(struct invocation *invocation, enum outcome outcome, const char *detail);
+
+/* What the pool said is carried out, on this thread: `next` is sent, or the instance rests or ends. */
+void invocation_carry_on(struct instance *instance, enum release_result result,
+                         struct pool_call *next);

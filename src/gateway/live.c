@@ -1,0 +1,91 @@
+/* A version of a function in use; see live.h. */
+#include "gateway/live.h"
+
+#include "gateway/function_log.h"
+#include "gateway/gateway.h"
+
+#include <stdlib.h>
+
+const uint32_t duration_bounds_us[DURATION_BUCKETS - 1] = {
+        50,     100,    200,     400,     800,     1500,    3000,     6000,     12000,   25000,
+        50000,  100000, 250000,  500000,  1000000, 2500000, 10000000, 60000000, 300000000};
+
+static struct live *live_new(struct gateway *gateway, struct function *function)
+{
+        unsigned threads = gateway->config.thread_count;
+        struct live *live = calloc(1, sizeof(*live) + threads * sizeof(live->figures[0]));
+
+        if (!live)
+                return NULL;
+        live->log = function_log_open(gateway->config.data_dir, function->id, gateway->crew);
+        if (!live->log) {
+                free(live);
+                return NULL;
+        }
+        list_init(&live->link);
+        live->function = function_ref(function);
+        live->thread_count = threads;
+        pthread_mutex_init(&live->lock, NULL);
+        pool_init(&live->pool, threads);
+        live->pool.stealing = gateway->config.stealing;
+        live->pool.single_use = function->keep_alive_ms == 0;
+        return live;
+}
+
+void live_free(struct live *live)
+{
+        function_log_unref(live->log);
+        function_unref(live->function);
+        pthread_mutex_destroy(&live->lock);
+        free(live);
+}
+
+void live_tell_apart(struct live *live)
+{
+        if (atomic_exchange_explicit(&live->has_raw_output, true, memory_order_relaxed))
+                return;
+        pthread_mutex_lock(&live->lock);
+        live->pool.never_ahead = true;
+        pthread_mutex_unlock(&live->lock);
+}
+
+struct live *live_of(struct gateway *gateway, struct function *function)
+{
+        struct live *live = atomic_load_explicit(&function->live, memory_order_acquire);
+
+        if (live)
+                return live;
+        pthread_mutex_lock(&gateway->lives_lock);
+        live = atomic_load_explicit(&function->live, memory_order_acquire);
+        if (!live) {
+                live = live_new(gateway, function);
+                if (live) {
+                        list_push_back(&gateway->lives, &live->link);
+                        atomic_store_explicit(&function->live, live, memory_order_release);
+                }
+        }
+        pthread_mutex_unlock(&gateway->lives_lock);
+        return live;
+}
+
+/* One writer: a load and a store are enough, and cheaper than an atomic addition. */
+static void figure_add(atomic_ullong *figure, unsigned long long value)
+{
+        atomic_store_explicit(figure,
+                              atomic_load_explicit(figure, memory_order_relaxed) + value,
+                              memory_order_relaxed);
+}
+
+void live_count(struct live *live, unsigned thread, enum start_kind start, enum outcome outcome,
+                uint64_t duration_ns)
+{
+        struct live_figures *figures = &live->figures[thread];
+        uint64_t duration_us = duration_ns / 1000;
+        size_t bucket = 0;
+
+        while (bucket < DURATION_BUCKETS - 1 && duration_us > duration_bounds_us[bucket])
+                bucket++;
+        figure_add(&figures->count[start][outcome], 1);
+        figure_add(&figures->bucket[bucket], 1);
+        figure_add(&figures->duration_sum_us, duration_us);
+}
