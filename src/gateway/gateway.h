@@ -95,7 +95,7 @@ struct gateway_thread {
         char *head;                         /* HEAD_SIZE: the head of a response being made */
         struct http_request request;        /* the head that was just parsed */
         struct http_date date;
-        struct invocation *spare_invocation; /* saves a malloc a request */
+        struct list spare_invocations;      /* saves a malloc a request */
         struct frame_inbox *inbox;          /* what was just read from an instance */
 
         struct letter quiesce;              /* see gateway.c: when may an old catalog be freed? */

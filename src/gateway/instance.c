@@ -429,8 +429,10 @@ void instance_bind(struct pool_call *call)
                 return;
         invocation = CONTAINER_OF(call, struct invocation, call);
         invocation->instance = CONTAINER_OF(call->instance, struct instance, pool);
-        if (instance_home(invocation->instance) != invocation->thread)
+        if (instance_home(invocation->instance) != invocation->thread) {
                 invocation->instance->moving_to = invocation;
+                invocation->instance->pool.exclusive = true; /* nothing ahead until it is there */
+        }
 }
 
 /* Calls that came back in line run on stock that is there, or are demand. */
@@ -575,6 +577,7 @@ static void instance_arrive(struct instance *instance, struct invocation *invoca
         }
         pthread_mutex_lock(&instance->live->lock);
         instance->moving_to = NULL;
+        instance->pool.exclusive = invocation->call.alone;
         pthread_mutex_unlock(&instance->live->lock);
         invocation_send(invocation, instance);
 }
@@ -723,11 +726,21 @@ struct instance *instance_new(struct live *live, uint64_t id, struct gateway_thr
         return instance;
 }
 
+struct gateway *instance_gateway(const struct instance *instance)
+{
+        return atomic_load_explicit(&instance->thread, memory_order_acquire)->gateway;
+}
+
 void instance_free(struct instance *instance)
+{
+        instance_close(instance);
+        free(instance);
+}
+
+void instance_close(struct instance *instance)
 {
         fd_close(&instance->fds.socket);
         fd_close(&instance->fds.worker);
         fd_close(&instance->fds.freeze);
         fd_close(&instance->fds.log);
-        free(instance);
 }

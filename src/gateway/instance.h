@@ -17,6 +17,7 @@
 #include "ports/sandbox_host.h"
 #include "wire/worker_protocol.h"
 
+struct gateway;
 struct gateway_thread;
 struct invocation;
 struct live;
@@ -39,7 +40,8 @@ struct instance {
         struct invocation *moving_to;
         bool attached;                  /* its sources are in its home's loop */
         bool paused;                    /* the client is slow: nothing is read */
-        bool ended;                     /* its sandbox is gone; `end` and `end_code` are known */
+        bool gone;                      /* the scheduler knows that its sandbox is gone */
+        bool ended;                     /* its home knows too; `end` and `end_code` are set */
         atomic_bool kill_asked;
         bool spoke_nonsense;
         bool timed_watch;               /* `timer` looks at the head */
@@ -52,6 +54,8 @@ struct instance {
 
 struct instance *instance_new(struct live *live, uint64_t id, struct gateway_thread *thread);
 void instance_free(struct instance *instance); /* closes its descriptors */
+void instance_close(struct instance *instance);
+struct gateway *instance_gateway(const struct instance *instance);
 
 /* Registers its descriptors with this thread's loop. 0 or a negative errno. */
 int instance_attach(struct instance *instance, struct gateway_thread *thread);

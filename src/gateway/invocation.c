@@ -21,12 +21,10 @@ static const struct exchange_ops invocation_exchange_ops;
 
 static struct invocation *invocation_new(struct gateway_thread *thread, struct live *live)
 {
-        struct invocation *invocation = thread->spare_invocation;
+        struct list *spare = list_pop_front(&thread->spare_invocations);
+        struct invocation *invocation = spare ? CONTAINER_OF(spare, struct invocation, call.link)
+                                              : malloc(sizeof(*invocation));
 
-        if (invocation)
-                thread->spare_invocation = NULL;
-        else
-                invocation = malloc(sizeof(*invocation));
         if (!invocation)
                 return NULL;
         *invocation = (struct invocation){.thread = thread,
@@ -39,6 +37,13 @@ static struct invocation *invocation_new(struct gateway_thread *thread, struct l
         return invocation;
 }
 
+/* It is not in the pool and outlives the turn: its live must not go. */
+static void invocation_hold_live(struct invocation *invocation)
+{
+        invocation->held = true;
+        atomic_fetch_add(&invocation->live->holds, 1);
+}
+
 static void invocation_free(struct invocation *invocation)
 {
         struct gateway_thread *thread = invocation->thread;
@@ -48,10 +53,9 @@ static void invocation_free(struct invocation *invocation)
         block_give(&thread->blocks, invocation->frame);
         if (invocation->exchange.connection)
                 connection_answered(invocation->exchange.connection);
-        if (thread->spare_invocation)
-                free(invocation);
-        else
-                thread->spare_invocation = invocation;
+        if (invocation->held)
+                atomic_fetch_sub(&invocation->live->holds, 1);
+        list_push_front(&thread->spare_invocations, &invocation->call.link);
 }
 
 /* The INVOKE frame's meta ------------------------------------------------------------------------- */
@@ -307,6 +311,7 @@ void invocation_begin(struct connection *connection, const struct http_request *
         }
 
         invocation->collecting = true;
+        invocation_hold_live(invocation);
         invocation->frame = block_take(&thread->blocks, WORKER_FRAME_MAX);
         if (!invocation->frame) {
                 invocation_fail(invocation, OUTCOME_OVERLOADED, "No memory for more requests.");
@@ -457,19 +462,37 @@ static void invocation_headers(const struct invocation *invocation, struct http_
                                    slice_make(timing, (size_t)(at - timing)));
 }
 
-void invocation_carry_on(struct instance *instance, enum release_result result,
-                         struct pool_call *next)
+void turnover_fill(struct turnover *turnover, struct instance *instance)
+{
+        struct pool *pool = &instance->live->pool;
+
+        turnover->ahead_count = 0;
+        if (turnover->result == RELEASE_HANDED)
+                instance_bind(turnover->next);
+        if (turnover->result != RELEASE_HANDED && turnover->result != RELEASE_NEXT)
+                return;
+        /* The line moves up behind the call that runs now. */
+        while (!instance->moving_to && turnover->ahead_count < POOL_AHEAD_MAX) {
+                struct pool_call *call = pool_put_ahead(pool, &instance->pool);
+                if (!call)
+                        return;
+                instance_bind(call);
+                turnover->ahead[turnover->ahead_count++] = call;
+        }
+}
+
+void turnover_carry_out(struct turnover *turnover, struct instance *instance)
 {
         struct gateway_thread *thread =
                 atomic_load_explicit(&instance->thread, memory_order_acquire);
-        struct live *live = instance->live;
 
-        switch (result) {
+        switch (turnover->result) {
         case RELEASE_NEXT:
-                invocation_runs(CONTAINER_OF(next, struct invocation, call));
+                invocation_runs(CONTAINER_OF(turnover->next, struct invocation, call));
                 break;
         case RELEASE_HANDED:
-                instance_give(instance, CONTAINER_OF(next, struct invocation, call), thread);
+                instance_give(instance, CONTAINER_OF(turnover->next, struct invocation, call),
+                              thread);
                 break;
         case RELEASE_IDLE:
                 return;
@@ -477,16 +500,8 @@ void invocation_carry_on(struct instance *instance, enum release_result result,
                 scheduler_kill(&thread->gateway->scheduler, instance);
                 return;
         }
-        /* The line moves up behind the one that runs now. */
-        while (!instance->moving_to && live_has_line(live)) {
-                pthread_mutex_lock(&live->lock);
-                next = pool_put_ahead(&live->pool, &instance->pool);
-                instance_bind(next);
-                pthread_mutex_unlock(&live->lock);
-                if (!next)
-                        return;
-                invocation_send(CONTAINER_OF(next, struct invocation, call), instance);
-        }
+        for (size_t i = 0; i < turnover->ahead_count; i++)
+                invocation_send(CONTAINER_OF(turnover->ahead[i], struct invocation, call), instance);
 }
 
 /* The function has said all: the instance goes on, the invocation is history. */
@@ -495,8 +510,7 @@ static void invocation_finish(struct invocation *invocation, enum outcome outcom
         struct gateway_thread *thread = invocation->thread;
         struct instance *instance = invocation->instance;
         struct live *live = invocation->live;
-        struct pool_call *next = NULL;
-        enum release_result result = RELEASE_END;
+        struct turnover turnover = {.result = RELEASE_END};
         bool spent = instance->ended || (invocation->streaming && !invocation->body_sent);
 
         instance_drain_log(instance);
@@ -507,9 +521,9 @@ static void invocation_finish(struct invocation *invocation, enum outcome outcom
                 pool_end(&live->pool, &instance->pool);
                 pool_fail(&live->pool, &invocation->call);
         } else {
-                result = pool_release(&live->pool, &invocation->call, thread->loop.now_ns, &next);
-                if (result == RELEASE_HANDED)
-                        instance_bind(next);
+                turnover.result = pool_release(&live->pool, &invocation->call, thread->loop.now_ns,
+                                               &turnover.next);
+                turnover_fill(&turnover, instance);
         }
         pthread_mutex_unlock(&live->lock);
         invocation->instance = NULL;
@@ -517,7 +531,7 @@ static void invocation_finish(struct invocation *invocation, enum outcome outcom
                 instance_pause(instance, false);
         invocation_free(invocation);
         if (!instance->ended)
-                invocation_carry_on(instance, result, next);
+                turnover_carry_out(&turnover, instance);
 }
 
 /* The client is slower than the function: no more is read until it has taken what there is. */
@@ -628,6 +642,25 @@ void invocation_fail(struct invocation *invocation, enum outcome outcome, const 
                    thread->loop.now_ns - invocation->arrived_ns);
         invocation_tell(invocation, outcome, detail, NULL);
         invocation_free(invocation);
+}
+
+static void invocation_fail_by_letter(struct letter *letter)
+{
+        struct invocation *invocation = CONTAINER_OF(letter, struct invocation, letter);
+        char *detail = invocation->failure_detail;
+
+        invocation_fail(invocation, invocation->failure, detail);
+        free(detail);
+}
+
+void invocation_post_failure(struct invocation *invocation, enum outcome outcome,
+                             const char *detail)
+{
+        invocation_hold_live(invocation);
+        invocation->failure = outcome;
+        invocation->failure_detail = detail ? strdup(detail) : NULL;
+        invocation->letter.deliver = invocation_fail_by_letter;
+        mailbox_post(&invocation->thread->mailbox, &invocation->letter);
 }
 
 void invocation_error(struct invocation *invocation, const struct worker_frame *frame)

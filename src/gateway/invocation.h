@@ -33,6 +33,9 @@ struct invocation {
         uint64_t answer_bytes, log_bytes;
         uint32_t wire_id;          /* its number on that instance */
         int default_status;        /* where the function names none */
+        enum outcome failure;      /* with `failure_detail`, while a letter carries it home */
+        char *failure_detail;
+        bool held;                 /* counted in live->holds */
         bool url;                  /* by function URL: the head goes along */
         bool by_owner;             /* the caller may see the function's tracebacks */
         bool collecting;           /* the body is not complete and not sent yet */
@@ -72,6 +75,18 @@ void invocation_error(struct invocation *invocation, const struct worker_frame *
  * of it. `detail` may be NULL. */
 void invocation_fail(struct invocation *invocation, enum outcome outcome, const char *detail);
 
-/* What the pool said is carried out, on this thread: `next` is sent, or the instance rests or ends. */
-void invocation_carry_on(struct instance *instance, enum release_result result,
-                         struct pool_call *next);
+/* From the scheduler's thread: it has been taken out of the line, and there is no instance for it. */
+void invocation_post_failure(struct invocation *invocation, enum outcome outcome,
+                             const char *detail);
+
+/* What follows when an instance is ready or has answered. Filled under the pool's lock right after
+ * pool_ready() or pool_release(), carried out without it on the instance's home. */
+struct turnover {
+        enum release_result result;
+        struct pool_call *next;
+        struct pool_call *ahead[POOL_AHEAD_MAX];
+        size_t ahead_count;
+};
+
+void turnover_fill(struct turnover *turnover, struct instance *instance);
+void turnover_carry_out(struct turnover *turnover, struct instance *instance);

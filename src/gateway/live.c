@@ -10,19 +10,17 @@ const uint32_t duration_bounds_us[DURATION_BUCKETS - 1] = {
         50,     100,    200,     400,     800,     1500,    3000,     6000,     12000,   25000,
         50000,  100000, 250000,  500000,  1000000, 2500000, 10000000, 60000000, 300000000};
 
-static struct live *live_new(struct gateway *gateway, struct function *function)
+struct live *live_new_for_trial(struct gateway *gateway, struct function *function)
 {
         unsigned threads = gateway->config.thread_count;
         struct live *live = calloc(1, sizeof(*live) + threads * sizeof(live->figures[0]));
 
         if (!live)
                 return NULL;
-        live->log = function_log_open(gateway->config.data_dir, function->id, gateway->crew);
-        if (!live->log) {
-                free(live);
-                return NULL;
-        }
         list_init(&live->link);
+        list_init(&live->demand_link);
+        live->is_trial = true;
+        live->scheduler = &gateway->scheduler;
         live->function = function_ref(function);
         live->thread_count = threads;
         pthread_mutex_init(&live->lock, NULL);
@@ -32,9 +30,25 @@ static struct live *live_new(struct gateway *gateway, struct function *function)
         return live;
 }
 
+static struct live *live_new(struct gateway *gateway, struct function *function)
+{
+        struct live *live = live_new_for_trial(gateway, function);
+
+        if (!live)
+                return NULL;
+        live->is_trial = false;
+        live->log = function_log_open(gateway->config.data_dir, function->id, gateway->crew);
+        if (!live->log) {
+                live_free(live);
+                return NULL;
+        }
+        return live;
+}
+
 void live_free(struct live *live)
 {
-        function_log_unref(live->log);
+        if (live->log)
+                function_log_unref(live->log);
         function_unref(live->function);
         pthread_mutex_destroy(&live->lock);
         free(live);

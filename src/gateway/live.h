@@ -11,6 +11,8 @@
 #include "core/provisioner/provisioner.h"
 #include "core/registry/function.h"
 
+#include "gateway/round.h"
+
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -35,6 +37,13 @@ struct live {
         struct boot_record boots;     /* the scheduler's */
         char last_failure[256];       /* why the last boot failed; guarded by `lock` */
         atomic_bool has_raw_output;   /* it writes past its shim: calls must not overlap */
+        struct scheduler *scheduler;
+        struct list demand_link;      /* scheduler->demand */
+        struct letter wake_letter;    /* to the scheduler: there are waiters */
+        size_t instance_count;        /* struct instance in memory; the scheduler's */
+        atomic_uint holds;            /* invocations that use it and are not in the pool */
+        struct gateway_round round;   /* before it is freed */
+        bool burying, is_trial;       /* the scheduler's */
         bool retired;                 /* the scheduler's */
         atomic_bool wake_posted;      /* the scheduler has been told and has not looked yet */
         struct function_log *log;     /* where its output is kept */
@@ -44,15 +53,11 @@ struct live {
 
 /* The live of a version, made now if nobody has used it yet. NULL without memory. */
 struct live *live_of(struct gateway *gateway, struct function *function);
+/* One that nobody else finds, for a trial boot. */
+struct live *live_new_for_trial(struct gateway *gateway, struct function *function);
 void live_free(struct live *live);
 /* Its output must be told apart call by call: nothing is put ahead from now on. */
 void live_tell_apart(struct live *live);
-
-/* Does anybody wait? A hint without the lock. */
-static inline bool live_has_line(const struct live *live)
-{
-        return __atomic_load_n(&live->pool.waiting_count, __ATOMIC_RELAXED) > 0;
-}
 
 void live_count(struct live *live, unsigned thread, enum start_kind start, enum outcome outcome,
                 uint64_t duration_ns);

@@ -9,8 +9,11 @@
 #include "base/loop.h"
 #include "base/mailbox.h"
 #include "core/provisioner/provisioner.h"
+#include "core/invoker/outcome.h"
 #include "core/registry/function.h"
 #include "ports/sandbox_host.h"
+
+#include <stdatomic.h>
 
 struct gateway;
 struct gateway_thread;
@@ -27,6 +30,8 @@ struct scheduler {
         struct sandbox_listener listener;
         struct provisioner provisioner;
         struct timer tick;
+        atomic_bool is_ready;           /* host_ready, for other threads */
+        struct list demand;             /* struct live: those who want boots */
         struct loop_task plan;          /* look at all demand, once a turn */
         uint32_t next_free;             /* instance table: a stack of free places */
         uint64_t generation;
@@ -58,7 +63,7 @@ struct trial {
         bool loaded;                      /* the answer */
         size_t text_length;
         char text[4096];                  /* else why not, in the compiler's words */
-        struct live *live;                /* the scheduler's, while it has the trial */
+        struct scheduler *scheduler;
 };
 
 /* Adds to the text what fits of what the function printed. */
@@ -69,7 +74,6 @@ void scheduler_try(struct scheduler *scheduler, struct trial *trial);
 
 /* For instance.c, on the instance's home (while it boots: the first thread). */
 struct worker_frame;
-enum outcome;
 
 /* READY or REFUSED of a booting instance. False: neither belongs here. */
 bool scheduler_boot_answer(struct instance *instance, const struct worker_frame *frame);

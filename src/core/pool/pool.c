@@ -333,6 +333,15 @@ struct pool_call *pool_match(struct pool *pool, uint64_t now_ns)
         return waiter;
 }
 
+struct pool_call *pool_pop(struct pool *pool)
+{
+        struct pool_call *call = pool_pop_waiter(pool);
+
+        if (call)
+                call->state = CALL_OUT;
+        return call;
+}
+
 bool pool_cancel(struct pool *pool, struct pool_call *call)
 {
         if (call->state != CALL_WAITING)

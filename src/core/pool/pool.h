@@ -104,6 +104,8 @@ void pool_take_back(struct pool *pool, struct pool_call *call);
  * NULL; the returned call must be sent, its start is stolen or thawed. */
 struct pool_call *pool_match(struct pool *pool, uint64_t now_ns);
 
+/* Takes the longest waiter out of the line, to be refused; NULL when nobody waits. */
+struct pool_call *pool_pop(struct pool *pool);
 /* A waiter gives up. True when it was waiting (and is out now); false when it has an instance. */
 bool pool_cancel(struct pool *pool, struct pool_call *call);
 

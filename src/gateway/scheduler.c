@@ -1,0 +1,692 @@
+/* Makes, freezes and ends instances; see scheduler.h. */
+#include "gateway/scheduler.h"
+
+#include "base/clock.h"
+#include "gateway/function_log.h"
+#include "gateway/gateway.h"
+#include "gateway/instance.h"
+#include "gateway/invocation.h"
+#include "gateway/metrics.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TICK_BUSY_MS 10
+#define TICK_QUIET_MS 500
+
+static bool on_first_thread(const struct scheduler *scheduler)
+{
+        return pthread_equal(scheduler->thread->thread, pthread_self());
+}
+
+/* The table of instances ------------------------------------------------------------------------- */
+
+/* An id is a place in the table and, above it, a number that is never used again. */
+static struct instance *scheduler_find(struct scheduler *scheduler, uint64_t id)
+{
+        struct instance *instance = scheduler->table[id % INSTANCE_TABLE_SIZE];
+
+        return instance && instance->id == id ? instance : NULL;
+}
+
+static struct instance *scheduler_add(struct scheduler *scheduler, struct live *live)
+{
+        struct instance *instance;
+        uint32_t place;
+
+        if (scheduler->next_free == 0)
+                return NULL;
+        place = scheduler->free_places[scheduler->next_free - 1];
+        instance = instance_new(live, ++scheduler->generation * INSTANCE_TABLE_SIZE + place,
+                                scheduler->thread);
+        if (!instance)
+                return NULL;
+        scheduler->next_free--;
+        scheduler->table[place] = instance;
+        scheduler->live_instances++;
+        live->instance_count++;
+        return instance;
+}
+
+/* Its sandbox is gone: the place and the memory may be used again. */
+static void scheduler_remove(struct scheduler *scheduler, struct instance *instance)
+{
+        uint32_t place = (uint32_t)(instance->id % INSTANCE_TABLE_SIZE);
+
+        scheduler->table[place] = NULL;
+        scheduler->free_places[scheduler->next_free++] = place;
+        scheduler->live_instances--;
+        provisioner_gone(&scheduler->provisioner, instance->live->function->memory_bytes);
+        loop_defer(&scheduler->thread->loop, &scheduler->plan);
+        if (scheduler->live_instances == 0 && scheduler->on_empty)
+                scheduler->on_empty(scheduler);
+}
+
+/* Killing and forgetting -------------------------------------------------------------------------- */
+
+static void scheduler_kill_by_letter(struct letter *letter)
+{
+        struct instance *instance = CONTAINER_OF(letter, struct instance, kill_letter);
+        struct scheduler *scheduler = &instance_gateway(instance)->scheduler;
+
+        if (!instance->gone)
+                scheduler->host->ops->kill(scheduler->host, instance->id);
+}
+
+void scheduler_kill(struct scheduler *scheduler, struct instance *instance)
+{
+        if (atomic_exchange(&instance->kill_asked, true))
+                return;
+        instance->kill_letter.deliver = scheduler_kill_by_letter;
+        if (on_first_thread(scheduler))
+                scheduler_kill_by_letter(&instance->kill_letter);
+        else
+                mailbox_post(&scheduler->thread->mailbox, &instance->kill_letter);
+}
+
+static void scheduler_forget_by_letter(struct letter *letter)
+{
+        struct instance *instance = CONTAINER_OF(letter, struct instance, end_letter);
+        struct live *live = instance->live;
+
+        instance_free(instance);
+        live->instance_count--;
+        if (live->is_trial)
+                live_free(live);
+}
+
+/* By letter even on the first thread: whoever is in the middle of using it can go on. And letters
+ * of one sender keep their order, so a kill_letter has been delivered by then. */
+void scheduler_forget(struct scheduler *scheduler, struct instance *instance)
+{
+        instance->end_letter.deliver = scheduler_forget_by_letter;
+        mailbox_post(&scheduler->thread->mailbox, &instance->end_letter);
+}
+
+/* Its sandbox is gone, or never was. */
+static void scheduler_end_instance(struct scheduler *scheduler, struct instance *instance,
+                                   enum sandbox_end end, int code, uint64_t peak)
+{
+        instance->end = end;
+        instance->end_code = code;
+        instance->peak_memory_bytes = peak;
+        instance->gone = true;
+        scheduler_remove(scheduler, instance);
+        instance_post_end(instance);
+}
+
+/* Booting ------------------------------------------------------------------------------------------ */
+
+/* One more instance; false when it cannot even be ordered. */
+static bool scheduler_boot(struct scheduler *scheduler, struct live *live, struct trial *trial)
+{
+        struct function *function = live->function;
+        struct instance *instance = scheduler_add(scheduler, live);
+        struct sandbox_order order = {.function = function,
+                                      .code = trial ? trial->staging : function->code_digest,
+                                      .verify = trial != NULL};
+        uint64_t now_ns = clock_now_ns();
+
+        if (!instance)
+                return false;
+        instance->trial = trial;
+        instance->ordered_ns = now_ns;
+        order.instance_id = instance->id;
+        provisioner_boot_began(&scheduler->provisioner, function->memory_bytes);
+        pthread_mutex_lock(&live->lock);
+        pool_add_booting(&live->pool, &instance->pool, now_ns);
+        pthread_mutex_unlock(&live->lock);
+        loop_set_timer(&scheduler->thread->loop, &instance->timer,
+                       scheduler->gateway->config.boot_timeout_ms);
+        if (scheduler->host->ops->make(scheduler->host, &order) < 0)
+                scheduler_end_instance(scheduler, instance, SANDBOX_LOST, 0, 0);
+        return true;
+}
+
+/* Somebody's stock that was idle longest makes room. True when one was ended. */
+static bool scheduler_evict(struct scheduler *scheduler)
+{
+        struct gateway *gateway = scheduler->gateway;
+        struct pool_instance *victim = NULL;
+        struct live *live;
+
+        pthread_mutex_lock(&gateway->lives_lock);
+        LIST_FOR_EACH (live, &gateway->lives, link) {
+                pthread_mutex_lock(&live->lock);
+                if (pool_live_count(&live->pool) > live->function->min_instances)
+                        victim = pool_expire_one(&live->pool, UINT64_MAX);
+                pthread_mutex_unlock(&live->lock);
+                if (victim)
+                        break;
+        }
+        /* Whoever gave goes to the end, so that it is not always the same. */
+        if (victim) {
+                list_remove(&live->link);
+                list_push_back(&gateway->lives, &live->link);
+        }
+        pthread_mutex_unlock(&gateway->lives_lock);
+        if (victim)
+                scheduler_kill(scheduler, CONTAINER_OF(victim, struct instance, pool));
+        return victim != NULL;
+}
+
+/* Those who wait for a function that cannot be had are told. */
+static void scheduler_refuse_waiters(struct live *live, enum outcome outcome, const char *detail)
+{
+        for (;;) {
+                struct pool_call *call;
+                pthread_mutex_lock(&live->lock);
+                call = pool_pop(&live->pool);
+                pthread_mutex_unlock(&live->lock);
+                if (!call)
+                        return;
+                invocation_post_failure(CONTAINER_OF(call, struct invocation, call), outcome,
+                                        detail);
+        }
+}
+
+enum planned { PLANNED_ENOUGH, PLANNED_FULL };
+
+/* Boots what this function wants, as far as it may. */
+static enum planned scheduler_plan_one(struct scheduler *scheduler, struct live *live)
+{
+        const struct function *function = live->function;
+        uint64_t now_ns = scheduler->thread->loop.now_ns;
+        size_t wanted;
+        bool deserted;
+
+        pthread_mutex_lock(&live->lock);
+        wanted = pool_wanted_boots(&live->pool, now_ns, function->min_instances,
+                                   function->max_instances);
+        deserted = pool_live_count(&live->pool) == 0 && live->pool.booting_count == 0;
+        pthread_mutex_unlock(&live->lock);
+
+        for (; wanted > 0; wanted--) {
+                switch (provisioner_ask(&scheduler->provisioner, &live->boots,
+                                        function->memory_bytes, now_ns)) {
+                case BOOT_NOW:
+                        if (!scheduler_boot(scheduler, live, NULL))
+                                return PLANNED_FULL;
+                        break;
+                case BOOT_LATER:
+                        return PLANNED_FULL;
+                case BOOT_NO_MEMORY:
+                        (void)scheduler_evict(scheduler); /* its end makes us plan again */
+                        return PLANNED_FULL;
+                case BOOT_TOO_LARGE:
+                        scheduler_refuse_waiters(live, OUTCOME_OVERLOADED,
+                                                 "The function needs more memory than this server "
+                                                 "has for functions.");
+                        return PLANNED_ENOUGH;
+                case BOOT_BACKING_OFF:
+                        if (deserted)
+                                scheduler_refuse_waiters(live, OUTCOME_FUNCTION_BACKING_OFF,
+                                                         live->last_failure);
+                        return PLANNED_ENOUGH;
+                }
+        }
+        return PLANNED_ENOUGH;
+}
+
+static void scheduler_demand(struct scheduler *scheduler, struct live *live)
+{
+        if (list_is_empty(&live->demand_link))
+                list_push_back(&scheduler->demand, &live->demand_link);
+        loop_defer(&scheduler->thread->loop, &scheduler->plan);
+}
+
+static void scheduler_run_plan(struct loop_task *task)
+{
+        struct scheduler *scheduler = CONTAINER_OF(task, struct scheduler, plan);
+        struct list todo;
+
+        if (!scheduler->host_ready)
+                return;
+        list_init(&todo);
+        while (!list_is_empty(&scheduler->demand))
+                list_push_back(&todo, list_pop_front(&scheduler->demand));
+        while (!list_is_empty(&todo)) {
+                struct live *live = CONTAINER_OF(list_pop_front(&todo), struct live, demand_link);
+                enum planned planned = scheduler_plan_one(scheduler, live);
+                bool waiting;
+
+                pthread_mutex_lock(&live->lock);
+                waiting = live->pool.waiting_count > 0;
+                pthread_mutex_unlock(&live->lock);
+                /* While somebody waits the tick looks again: the line may stand still. Round robin:
+                 * who could not have all it wants comes last next time. */
+                if (planned == PLANNED_FULL || waiting)
+                        list_push_back(&scheduler->demand, &live->demand_link);
+        }
+}
+
+static void scheduler_wake_by_letter(struct letter *letter)
+{
+        struct live *live = CONTAINER_OF(letter, struct live, wake_letter);
+
+        atomic_store_explicit(&live->wake_posted, false, memory_order_release);
+        scheduler_demand(live->scheduler, live);
+}
+
+void scheduler_wake(struct scheduler *scheduler, struct live *live)
+{
+        if (on_first_thread(scheduler)) {
+                scheduler_demand(scheduler, live);
+                return;
+        }
+        if (atomic_exchange_explicit(&live->wake_posted, true, memory_order_acq_rel))
+                return;
+        live->wake_letter.deliver = scheduler_wake_by_letter;
+        mailbox_post(&scheduler->thread->mailbox, &live->wake_letter);
+}
+
+/* What becomes of a boot --------------------------------------------------------------------------- */
+
+static void trial_finish(struct instance *instance, bool loaded);
+
+static void scheduler_boot_ready(struct scheduler *scheduler, struct instance *instance)
+{
+        struct live *live = instance->live;
+        struct turnover turnover = {0};
+        enum runtime runtime = live->function->runtime;
+
+        instance->ready_ns = clock_now_ns();
+        loop_remove_timer(&scheduler->thread->loop, &instance->timer);
+        provisioner_boot_ready(&scheduler->provisioner, &live->boots);
+        metrics_cold_start(runtime, COLD_SANDBOX, instance->made_ns - instance->ordered_ns);
+        metrics_cold_start(runtime, COLD_LOAD, instance->ready_ns - instance->made_ns);
+        metrics_cold_start(runtime, COLD_TOTAL, instance->ready_ns - instance->ordered_ns);
+
+        pthread_mutex_lock(&live->lock);
+        turnover.result = pool_ready(&live->pool, &instance->pool, instance->ready_ns,
+                                     &turnover.next);
+        turnover_fill(&turnover, instance);
+        pthread_mutex_unlock(&live->lock);
+        turnover_carry_out(&turnover, instance);
+        loop_defer(&scheduler->thread->loop, &scheduler->plan);
+}
+
+bool scheduler_boot_answer(struct instance *instance, const struct worker_frame *frame)
+{
+        struct scheduler *scheduler = &instance_gateway(instance)->scheduler;
+        char detail[ERR_TEXT_MAX];
+
+        if (frame->type == WORKER_READY && instance->trial) {
+                trial_finish(instance, true);
+        } else if (frame->type == WORKER_READY) {
+                scheduler_boot_ready(scheduler, instance);
+        } else {
+                if (instance->trial)
+                        trial_append(instance->trial, frame->payload);
+                (void)snprintf(detail, sizeof(detail), "%.*s", (int)frame->payload.length,
+                               frame->payload.data);
+                scheduler_boot_failed(instance, OUTCOME_FUNCTION_INIT, detail);
+        }
+        return true;
+}
+
+void scheduler_boot_late(struct instance *instance)
+{
+        char detail[96];
+
+        (void)snprintf(detail, sizeof(detail), "The function was not loaded within %u ms.",
+                       instance_gateway(instance)->config.boot_timeout_ms);
+        if (instance->trial)
+                trial_append(instance->trial, slice_of(detail));
+        scheduler_boot_failed(instance, OUTCOME_FUNCTION_INIT, detail);
+}
+
+void scheduler_boot_failed(struct instance *instance, enum outcome outcome, const char *detail)
+{
+        struct scheduler *scheduler = &instance_gateway(instance)->scheduler;
+        struct live *live = instance->live;
+        bool is_fault = instance->end != SANDBOX_LOST || !instance->ended;
+        struct pool_call *unlucky = NULL;
+
+        loop_remove_timer(&scheduler->thread->loop, &instance->timer);
+        if (is_fault)
+                provisioner_boot_failed(&scheduler->provisioner, &live->boots,
+                                        scheduler->thread->loop.now_ns);
+        else
+                provisioner_boot_ready(&scheduler->provisioner, &live->boots);
+        pthread_mutex_lock(&live->lock);
+        pool_end(&live->pool, &instance->pool);
+        if (is_fault) {
+                (void)snprintf(live->last_failure, sizeof(live->last_failure), "%s",
+                               detail ? detail : outcome_answer(outcome)->title);
+                unlucky = pool_pop(&live->pool);
+        }
+        pthread_mutex_unlock(&live->lock);
+
+        if (instance->trial) {
+                if (instance->trial->text_length == 0)
+                        trial_append(instance->trial,
+                                     slice_of(detail ? detail : outcome_answer(outcome)->title));
+                trial_finish(instance, false);
+        } else if (is_fault && live->log) {
+                function_log_append(live->log, "", LOG_STREAM_PLATFORM, slice_of(live->last_failure),
+                                    clock_unix_ms());
+        }
+        if (!instance->ended)
+                scheduler_kill(scheduler, instance);
+        if (unlucky)
+                invocation_post_failure(CONTAINER_OF(unlucky, struct invocation, call),
+                                        outcome == OUTCOME_PLATFORM ? outcome
+                                                                    : OUTCOME_FUNCTION_INIT,
+                                        detail);
+        loop_defer(&scheduler->thread->loop, &scheduler->plan);
+}
+
+/* Trials ------------------------------------------------------------------------------------------- */
+
+void trial_append(struct trial *trial, struct slice text)
+{
+        size_t room = sizeof(trial->text) - 1 - trial->text_length;
+        size_t length = text.length < room ? text.length : room;
+
+        memcpy(trial->text + trial->text_length, text.data, length);
+        trial->text_length += length;
+        trial->text[trial->text_length] = '\0';
+}
+
+static void trial_done_by_letter(struct letter *letter)
+{
+        struct trial *trial = CONTAINER_OF(letter, struct trial, letter);
+        trial->done(trial);
+}
+
+static void trial_post_done(struct trial *trial)
+{
+        trial->letter.deliver = trial_done_by_letter;
+        mailbox_post(trial->home, &trial->letter);
+}
+
+/* The answer is given at once; the instance and the trial's own `live` go when the sandbox has. */
+static void trial_finish(struct instance *instance, bool loaded)
+{
+        struct scheduler *scheduler = &instance_gateway(instance)->scheduler;
+        struct trial *trial = instance->trial;
+
+        instance->trial = NULL;
+        trial->loaded = loaded;
+        trial_post_done(trial);
+        if (!loaded)
+                return;
+        loop_remove_timer(&scheduler->thread->loop, &instance->timer);
+        provisioner_boot_ready(&scheduler->provisioner, &instance->live->boots);
+        pthread_mutex_lock(&instance->live->lock);
+        pool_end(&instance->live->pool, &instance->pool);
+        pthread_mutex_unlock(&instance->live->lock);
+        scheduler_kill(scheduler, instance);
+}
+
+static void trial_begin_by_letter(struct letter *letter)
+{
+        struct trial *trial = CONTAINER_OF(letter, struct trial, letter);
+        struct scheduler *scheduler = trial->scheduler;
+        struct live *live = live_new_for_trial(scheduler->gateway, trial->function);
+
+        trial->text_length = 0;
+        trial->text[0] = '\0';
+        trial->loaded = false;
+        if (!live || !scheduler->host_ready ||
+            provisioner_ask(&scheduler->provisioner, &live->boots, trial->function->memory_bytes,
+                            0) == BOOT_TOO_LARGE ||
+            !scheduler_boot(scheduler, live, trial)) {
+                if (live)
+                        live_free(live);
+                trial_append(trial, SLICE("The server cannot make a sandbox of that size to try "
+                                          "the function in at the moment."));
+                trial_post_done(trial);
+        }
+}
+
+void scheduler_try(struct scheduler *scheduler, struct trial *trial)
+{
+        trial->scheduler = scheduler;
+        trial->letter.deliver = trial_begin_by_letter;
+        mailbox_post(&scheduler->thread->mailbox, &trial->letter);
+}
+
+/* What the host tells --------------------------------------------------------------------------------- */
+
+static struct scheduler *scheduler_of(struct sandbox_listener *listener)
+{
+        return CONTAINER_OF(listener, struct scheduler, listener);
+}
+
+static void on_host_ready(struct sandbox_listener *listener)
+{
+        struct scheduler *scheduler = scheduler_of(listener);
+
+        scheduler->host_ready = true;
+        atomic_store(&scheduler->is_ready, true);
+        loop_defer(&scheduler->thread->loop, &scheduler->plan);
+}
+
+static void on_made(struct sandbox_listener *listener, uint64_t id,
+                    const struct sandbox_descriptors *descriptors)
+{
+        struct scheduler *scheduler = scheduler_of(listener);
+        struct instance *instance = scheduler_find(scheduler, id);
+
+        if (!instance) { /* cannot be: every order is in the table until it has ended */
+                struct instance orphan = {.fds = *descriptors};
+                instance_close(&orphan);
+                return;
+        }
+        instance->fds = *descriptors;
+        instance->made_ns = clock_now_ns();
+        if (instance->pool.state != INSTANCE_BOOTING)
+                return; /* given up meanwhile; its kill is on the way */
+        if (instance_attach(instance, scheduler->thread) < 0)
+                scheduler_boot_failed(instance, OUTCOME_PLATFORM,
+                                      "The server has no descriptors left.");
+}
+
+static void on_refused(struct sandbox_listener *listener, uint64_t id, const char *why)
+{
+        struct scheduler *scheduler = scheduler_of(listener);
+        struct instance *instance = scheduler_find(scheduler, id);
+
+        if (!instance)
+                return;
+        if (instance->pool.state == INSTANCE_BOOTING) {
+                atomic_store(&instance->kill_asked, true); /* there is nothing to kill */
+                scheduler_boot_failed(instance, OUTCOME_PLATFORM, why);
+        }
+        scheduler_end_instance(scheduler, instance, SANDBOX_LOST, 0, 0);
+}
+
+static void on_ended(struct sandbox_listener *listener, uint64_t id, enum sandbox_end end, int code,
+                     uint64_t peak_memory_bytes)
+{
+        struct scheduler *scheduler = scheduler_of(listener);
+        struct instance *instance = scheduler_find(scheduler, id);
+
+        if (instance)
+                scheduler_end_instance(scheduler, instance, end, code, peak_memory_bytes);
+}
+
+static void on_lost(struct sandbox_listener *listener)
+{
+        struct scheduler *scheduler = scheduler_of(listener);
+
+        scheduler->host_ready = false;
+        atomic_store(&scheduler->is_ready, false);
+        for (size_t place = 0; place < INSTANCE_TABLE_SIZE; place++)
+                if (scheduler->table[place])
+                        scheduler_end_instance(scheduler, scheduler->table[place], SANDBOX_LOST, 0,
+                                               0);
+}
+
+static const struct sandbox_listener_ops scheduler_listener_ops = {
+        .ready = on_host_ready,
+        .made = on_made,
+        .refused = on_refused,
+        .ended = on_ended,
+        .lost = on_lost,
+};
+
+/* The tick: freezing, expiring, looking again ------------------------------------------------------ */
+
+/* Freezes and expires what has been idle for too long. True while there is more to freeze. */
+static bool scheduler_tend(struct scheduler *scheduler, struct live *live, uint64_t now_ns)
+{
+        const struct gateway_config *config = &scheduler->gateway->config;
+        uint64_t freeze_ns = config->freeze_after_ms * NS_PER_MS;
+        uint64_t keep_ns = live->function->keep_alive_ms * NS_PER_MS;
+        struct pool_instance *instance;
+        bool active, short_of_minimum;
+
+        pthread_mutex_lock(&live->lock);
+        while (now_ns > freeze_ns && (instance = pool_freeze_one(&live->pool, now_ns - freeze_ns)))
+                instance_freeze(CONTAINER_OF(instance, struct instance, pool));
+        active = live->pool.idle_count + live->pool.busy_count > 0;
+        short_of_minimum = !live->pool.draining && pool_live_count(&live->pool) +
+                           live->pool.booting_count < live->function->min_instances;
+        for (;;) {
+                size_t kept = live->pool.draining ? 0 : live->function->min_instances;
+                uint64_t before_ns = live->pool.draining ? UINT64_MAX
+                                     : now_ns > keep_ns  ? now_ns - keep_ns
+                                                         : 0;
+                instance = pool_live_count(&live->pool) > kept
+                                   ? pool_expire_one(&live->pool, before_ns)
+                                   : NULL;
+                if (!instance)
+                        break;
+                scheduler_kill(scheduler, CONTAINER_OF(instance, struct instance, pool));
+        }
+        pthread_mutex_unlock(&live->lock);
+        if (short_of_minimum)
+                scheduler_demand(scheduler, live);
+        return active;
+}
+
+static bool live_is_empty(struct live *live)
+{
+        bool empty;
+
+        pthread_mutex_lock(&live->lock);
+        empty = live->pool.waiting_count == 0 && live->pool.booting_count == 0 &&
+                live->pool.ending_count == 0 && pool_live_count(&live->pool) == 0;
+        pthread_mutex_unlock(&live->lock);
+        return empty && live->instance_count == 0 && atomic_load(&live->holds) == 0;
+}
+
+/* No thread is in the middle of using it any more, and none can find it. */
+static void live_bury(struct gateway_round *round)
+{
+        struct live *live = CONTAINER_OF(round, struct live, round);
+
+        live->burying = false;
+        if (!live_is_empty(live))
+                return; /* the tick will look again */
+        list_remove(&live->demand_link);
+        pthread_mutex_lock(&live->scheduler->gateway->lives_lock);
+        list_remove(&live->link);
+        pthread_mutex_unlock(&live->scheduler->gateway->lives_lock);
+        atomic_store(&live->function->live, NULL);
+        live_free(live);
+}
+
+static void scheduler_on_tick(struct timer *timer)
+{
+        struct scheduler *scheduler = CONTAINER_OF(timer, struct scheduler, tick);
+        struct gateway *gateway = scheduler->gateway;
+        uint64_t now_ns = scheduler->thread->loop.now_ns;
+        bool active = false;
+        struct live *live;
+
+        /* Only this thread takes lives out of the list; others add at its end. */
+        pthread_mutex_lock(&gateway->lives_lock);
+        LIST_FOR_EACH (live, &gateway->lives, link) {
+                active = scheduler_tend(scheduler, live, now_ns) || active;
+                if (live->retired && !live->burying && live_is_empty(live)) {
+                        live->burying = true;
+                        gateway_round(gateway, &live->round, live_bury);
+                }
+        }
+        pthread_mutex_unlock(&gateway->lives_lock);
+        if (!list_is_empty(&scheduler->demand)) {
+                active = true;
+                loop_defer(&scheduler->thread->loop, &scheduler->plan);
+        }
+        loop_set_timer(&scheduler->thread->loop, timer, active ? TICK_BUSY_MS : TICK_QUIET_MS);
+}
+
+static void live_retire(struct live *live)
+{
+        live->retired = true;
+        pthread_mutex_lock(&live->lock);
+        live->pool.draining = true;
+        pthread_mutex_unlock(&live->lock);
+}
+
+void scheduler_reconcile(struct scheduler *scheduler)
+{
+        struct gateway *gateway = scheduler->gateway;
+        const struct catalog *catalog = gateway_catalog(gateway);
+        struct live *live;
+
+        pthread_mutex_lock(&gateway->lives_lock);
+        LIST_FOR_EACH (live, &gateway->lives, link)
+                if (!live->retired &&
+                    catalog_find_function(catalog, slice_of(live->function->id)) != live->function)
+                        live_retire(live);
+        pthread_mutex_unlock(&gateway->lives_lock);
+        loop_set_timer(&scheduler->thread->loop, &scheduler->tick, 1);
+}
+
+void scheduler_drain(struct scheduler *scheduler, void (*on_empty)(struct scheduler *scheduler))
+{
+        struct live *live;
+
+        pthread_mutex_lock(&scheduler->gateway->lives_lock);
+        LIST_FOR_EACH (live, &scheduler->gateway->lives, link) {
+                pthread_mutex_lock(&live->lock);
+                live->pool.draining = true;
+                pthread_mutex_unlock(&live->lock);
+        }
+        pthread_mutex_unlock(&scheduler->gateway->lives_lock);
+        scheduler->on_empty = on_empty;
+        if (scheduler->live_instances == 0)
+                on_empty(scheduler);
+        else
+                loop_set_timer(&scheduler->thread->loop, &scheduler->tick, 1);
+}
+
+int scheduler_init(struct scheduler *scheduler, struct gateway *gateway)
+{
+        *scheduler = (struct scheduler){
+                .gateway = gateway,
+                .thread = &gateway->threads[0],
+                .listener = {.ops = &scheduler_listener_ops},
+                .table = calloc(INSTANCE_TABLE_SIZE, sizeof(scheduler->table[0])),
+                .free_places = calloc(INSTANCE_TABLE_SIZE, sizeof(scheduler->free_places[0])),
+        };
+        if (!scheduler->table || !scheduler->free_places)
+                return -ENOMEM;
+        /* Low places first, so that a small server touches little of the table. */
+        while (scheduler->next_free < INSTANCE_TABLE_SIZE) {
+                scheduler->free_places[scheduler->next_free] =
+                        INSTANCE_TABLE_SIZE - 1 - scheduler->next_free;
+                scheduler->next_free++;
+        }
+        provisioner_init(&scheduler->provisioner, gateway->config.memory_budget_bytes,
+                         gateway->config.boots_max);
+        list_init(&scheduler->demand);
+        timer_init(&scheduler->tick, scheduler_on_tick);
+        loop_task_init(&scheduler->plan, scheduler_run_plan);
+        loop_set_timer(&scheduler->thread->loop, &scheduler->tick, TICK_QUIET_MS);
+        return 0;
+}
+
+void scheduler_deinit(struct scheduler *scheduler)
+{
+        free(scheduler->table);
+        free(scheduler->free_places);
+}
