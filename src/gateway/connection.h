@@ -66,6 +66,7 @@ struct connection {
         int fd;
         enum connection_state state;
         bool peer_closed;      /* it sends no more; what it sent is still answered */
+        bool continued;        /* "100 Continue" was sent for the head under way */
         bool body_ended;       /* the request's body has been taken in full */
         bool refused_credentials; /* the suspended head's password was wrong */
         struct block *input;   /* bytes that are not processed yet */
@@ -79,6 +80,7 @@ struct connection {
         struct exchange *exchange;
         enum http_method method;
         int minor_version;
+        int status;            /* of the answer */
         bool keep_alive, head_sent;
         enum http_body body;
         uint64_t body_left;    /* HTTP_BODY_LENGTH */

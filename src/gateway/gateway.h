@@ -56,6 +56,7 @@ struct gateway_config {
         uint32_t boot_timeout_ms;      /* from the order to READY */
         uint64_t memory_budget_bytes;  /* the sum of the limits of all instances */
         unsigned boots_max;            /* at once */
+        uint32_t drain_max_ms;         /* how long requests under way may take at shutdown */
         bool stealing;                 /* off: an experiment (`--no-stealing`) */
 };
 
@@ -78,7 +79,6 @@ struct gateway_thread {
         struct mailbox mailbox;
         struct loop_source listener;
         int listen_fd;
-        bool accept_paused;
         struct timer accept_timer;
         struct blocks blocks;
         struct list connections;
@@ -98,7 +98,8 @@ struct gateway_thread {
         struct list spare_invocations;      /* saves a malloc a request */
         struct frame_inbox *inbox;          /* what was just read from an instance */
 
-        struct letter quiesce;              /* see gateway.c: when may an old catalog be freed? */
+        struct timer lag_timer;
+        struct letter drain_letter, stop_letter;
 };
 
 struct gateway {
@@ -120,7 +121,9 @@ struct gateway {
         atomic_uint connection_count;
         uint64_t started_ns;
         struct gateway_thread *threads;
-        struct catalog_retired *retired;    /* old catalogs that readers may still see; thread 0's */
+        struct timer drain_timer;
+        uint64_t drain_deadline_ns;
+        bool stopping;
 };
 
 /* The catalog as of now; valid until the caller's loop turn ends. */

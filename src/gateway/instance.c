@@ -210,6 +210,8 @@ static void instance_log(struct instance *instance, struct invocation *invocatio
                 trial_append(instance->trial, text);
                 return;
         }
+        if (!instance->live->log)
+                return; /* a trial that is over */
         function_log_append(instance->live->log, invocation ? invocation->id : "", stream, text,
                             clock_unix_ms());
 }

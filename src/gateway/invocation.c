@@ -2,6 +2,7 @@
 #include "gateway/invocation.h"
 
 #include "base/clock.h"
+#include "gateway/error_document.h"
 #include "gateway/function_log.h"
 #include "gateway/gateway.h"
 #include "gateway/instance.h"

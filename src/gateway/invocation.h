@@ -11,8 +11,10 @@
  */
 #pragma once
 
+#include "base/mailbox.h"
 #include "core/invoker/outcome.h"
 #include "core/pool/pool.h"
+#include "core/registry/function.h"
 #include "gateway/connection.h"
 #include "wire/worker_protocol.h"
 

@@ -37,7 +37,7 @@ static struct live *live_new(struct gateway *gateway, struct function *function)
         if (!live)
                 return NULL;
         live->is_trial = false;
-        live->log = function_log_open(gateway->config.data_dir, function->id, gateway->crew);
+        live->log = function_log_open(&gateway->logs, function->id);
         if (!live->log) {
                 live_free(live);
                 return NULL;
@@ -47,8 +47,7 @@ static struct live *live_new(struct gateway *gateway, struct function *function)
 
 void live_free(struct live *live)
 {
-        if (live->log)
-                function_log_unref(live->log);
+        function_log_unref(live->log);
         function_unref(live->function);
         pthread_mutex_destroy(&live->lock);
         free(live);

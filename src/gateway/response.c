@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "gateway/gateway.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 #define PROBLEM_MAX 16384
@@ -13,6 +14,7 @@ void response_begin(struct connection *connection, struct http_response *respons
 {
         struct gateway_thread *thread = connection->thread;
 
+        connection->status = status;
         http_response_begin(response, thread->head, HEAD_SIZE, status);
         (void)http_response_header(response, SLICE("Date"),
                                    http_date_at(&thread->date, clock_unix_ms() / 1000));
@@ -42,7 +44,7 @@ int response_send(struct connection *connection, struct http_response *response,
 
         if (connection->fd < 0)
                 return -EPIPE;
-        response_choose_framing(connection, response->status, complete, body.length);
+        response_choose_framing(connection, connection->status, complete, body.length);
         length = http_response_end(response, &connection->framing);
         if (length < 0) {
                 connection_close(connection);

@@ -10,15 +10,17 @@
 struct gateway;
 struct gateway_round;
 
+struct gateway_round_stop {
+        struct letter letter;
+        struct gateway_round *round;
+};
+
 struct gateway_round {
         struct gateway *gateway;
         void (*done)(struct gateway_round *round);
         atomic_uint missing;
         struct letter home;
-        struct {
-                struct letter letter;
-                struct gateway_round *round;
-        } letters[ROUND_THREADS_MAX];
+        struct gateway_round_stop stops[ROUND_THREADS_MAX];
 };
 
 /* From the first thread, or before the threads run. The round belongs to the letters until done(). */

@@ -129,6 +129,7 @@ static bool scheduler_boot(struct scheduler *scheduler, struct live *live, struc
                                       .code = trial ? trial->staging : function->code_digest,
                                       .verify = trial != NULL};
         uint64_t now_ns = clock_now_ns();
+        int r;
 
         if (!instance)
                 return false;
@@ -141,7 +142,13 @@ static bool scheduler_boot(struct scheduler *scheduler, struct live *live, struc
         pthread_mutex_unlock(&live->lock);
         loop_set_timer(&scheduler->thread->loop, &instance->timer,
                        scheduler->gateway->config.boot_timeout_ms);
-        if (scheduler->host->ops->make(scheduler->host, &order) < 0)
+        r = scheduler->host->ops->make(scheduler->host, &order);
+        if (r < 0 && r != -ENOTCONN) {
+                atomic_store(&instance->kill_asked, true); /* there is nothing to kill */
+                scheduler_boot_failed(instance, OUTCOME_PLATFORM,
+                                      "The function's settings are too long for a sandbox.");
+        }
+        if (r < 0)
                 scheduler_end_instance(scheduler, instance, SANDBOX_LOST, 0, 0);
         return true;
 }
@@ -238,6 +245,8 @@ static void scheduler_demand(struct scheduler *scheduler, struct live *live)
         loop_defer(&scheduler->thread->loop, &scheduler->plan);
 }
 
+static void scheduler_run_trials(struct scheduler *scheduler);
+
 static void scheduler_run_plan(struct loop_task *task)
 {
         struct scheduler *scheduler = CONTAINER_OF(task, struct scheduler, plan);
@@ -245,6 +254,7 @@ static void scheduler_run_plan(struct loop_task *task)
 
         if (!scheduler->host_ready)
                 return;
+        scheduler_run_trials(scheduler);
         list_init(&todo);
         while (!list_is_empty(&scheduler->demand))
                 list_push_back(&todo, list_pop_front(&scheduler->demand));
@@ -292,13 +302,17 @@ static void scheduler_boot_ready(struct scheduler *scheduler, struct instance *i
         struct live *live = instance->live;
         struct turnover turnover = {0};
         enum runtime runtime = live->function->runtime;
+        struct metrics *metrics = &scheduler->gateway->metrics;
 
         instance->ready_ns = clock_now_ns();
         loop_remove_timer(&scheduler->thread->loop, &instance->timer);
         provisioner_boot_ready(&scheduler->provisioner, &live->boots);
-        metrics_cold_start(runtime, COLD_SANDBOX, instance->made_ns - instance->ordered_ns);
-        metrics_cold_start(runtime, COLD_LOAD, instance->ready_ns - instance->made_ns);
-        metrics_cold_start(runtime, COLD_TOTAL, instance->ready_ns - instance->ordered_ns);
+        metrics_cold_start(metrics, runtime, COLD_START_SANDBOX,
+                           instance->made_ns - instance->ordered_ns);
+        metrics_cold_start(metrics, runtime, COLD_START_LOAD,
+                           instance->ready_ns - instance->made_ns);
+        metrics_cold_start(metrics, runtime, COLD_START_TOTAL,
+                           instance->ready_ns - instance->ordered_ns);
 
         pthread_mutex_lock(&live->lock);
         turnover.result = pool_ready(&live->pool, &instance->pool, instance->ready_ns,
@@ -423,25 +437,60 @@ static void trial_finish(struct instance *instance, bool loaded)
         scheduler_kill(scheduler, instance);
 }
 
+/* Begins one trial, or says why not. False: not now. */
+static bool trial_begin(struct scheduler *scheduler, struct trial *trial)
+{
+        const struct boot_record fresh = {0};
+        uint64_t memory_bytes = trial->function->memory_bytes;
+        struct live *live;
+
+        switch (provisioner_ask(&scheduler->provisioner, &fresh, memory_bytes, 0)) {
+        case BOOT_NOW:
+                live = live_new_for_trial(scheduler->gateway, trial->function);
+                if (live && scheduler_boot(scheduler, live, trial))
+                        return true;
+                if (live)
+                        live_free(live);
+                break;
+        case BOOT_NO_MEMORY:
+                (void)scheduler_evict(scheduler);
+                return false;
+        case BOOT_LATER:
+        case BOOT_BACKING_OFF:
+                return false;
+        case BOOT_TOO_LARGE:
+                break;
+        }
+        trial_append(trial, SLICE("This server cannot make a sandbox of that size."));
+        trial_post_done(trial);
+        return true;
+}
+
+/* In the order in which they came; before other boots, since a person waits. */
+static void scheduler_run_trials(struct scheduler *scheduler)
+{
+        while (!list_is_empty(&scheduler->trials)) {
+                struct list *link = list_peek_front(&scheduler->trials);
+                struct trial *trial = CONTAINER_OF(link, struct trial, link);
+
+                list_remove(link);
+                if (!trial_begin(scheduler, trial)) {
+                        list_push_front(&scheduler->trials, link);
+                        return;
+                }
+        }
+}
+
 static void trial_begin_by_letter(struct letter *letter)
 {
         struct trial *trial = CONTAINER_OF(letter, struct trial, letter);
         struct scheduler *scheduler = trial->scheduler;
-        struct live *live = live_new_for_trial(scheduler->gateway, trial->function);
 
         trial->text_length = 0;
         trial->text[0] = '\0';
         trial->loaded = false;
-        if (!live || !scheduler->host_ready ||
-            provisioner_ask(&scheduler->provisioner, &live->boots, trial->function->memory_bytes,
-                            0) == BOOT_TOO_LARGE ||
-            !scheduler_boot(scheduler, live, trial)) {
-                if (live)
-                        live_free(live);
-                trial_append(trial, SLICE("The server cannot make a sandbox of that size to try "
-                                          "the function in at the moment."));
-                trial_post_done(trial);
-        }
+        list_push_back(&scheduler->trials, &trial->link);
+        loop_defer(&scheduler->thread->loop, &scheduler->plan);
 }
 
 void scheduler_try(struct scheduler *scheduler, struct trial *trial)
@@ -581,14 +630,16 @@ static bool live_is_empty(struct live *live)
 static void live_bury(struct gateway_round *round)
 {
         struct live *live = CONTAINER_OF(round, struct live, round);
+        struct gateway *gateway = round->gateway;
 
         live->burying = false;
         if (!live_is_empty(live))
                 return; /* the tick will look again */
         list_remove(&live->demand_link);
-        pthread_mutex_lock(&live->scheduler->gateway->lives_lock);
+        pthread_mutex_lock(&gateway->lives_lock);
         list_remove(&live->link);
-        pthread_mutex_unlock(&live->scheduler->gateway->lives_lock);
+        metrics_keep(&gateway->metrics, live);
+        pthread_mutex_unlock(&gateway->lives_lock);
         atomic_store(&live->function->live, NULL);
         live_free(live);
 }
@@ -679,6 +730,7 @@ int scheduler_init(struct scheduler *scheduler, struct gateway *gateway)
         provisioner_init(&scheduler->provisioner, gateway->config.memory_budget_bytes,
                          gateway->config.boots_max);
         list_init(&scheduler->demand);
+        list_init(&scheduler->trials);
         timer_init(&scheduler->tick, scheduler_on_tick);
         loop_task_init(&scheduler->plan, scheduler_run_plan);
         loop_set_timer(&scheduler->thread->loop, &scheduler->tick, TICK_QUIET_MS);

@@ -32,6 +32,7 @@ struct scheduler {
         struct timer tick;
         atomic_bool is_ready;           /* host_ready, for other threads */
         struct list demand;             /* struct live: those who want boots */
+        struct list trials;             /* struct trial: waiting for a boot */
         struct loop_task plan;          /* look at all demand, once a turn */
         uint32_t next_free;             /* instance table: a stack of free places */
         uint64_t generation;
@@ -56,6 +57,7 @@ void scheduler_drain(struct scheduler *scheduler, void (*on_empty)(struct schedu
 /* A trial boot of a bundle that is not kept yet: does the function load? */
 struct trial {
         struct letter letter;
+        struct list link;
         struct mailbox *home;             /* done() runs there */
         void (*done)(struct trial *trial);
         struct function *function;        /* the caller's reference */

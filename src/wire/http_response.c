@@ -83,13 +83,13 @@ const char *http_status_phrase(int status)
         return phrase ? phrase : "Unknown";
 }
 
-struct http_framing http_framing_choose(const struct http_request *request, int status,
+struct http_framing http_framing_choose(const struct http_terms *terms, int status,
                                         bool length_known, uint64_t length)
 {
         struct http_framing framing = {
-                .send_body = request->method != HTTP_METHOD_HEAD,
-                .keep_alive = request->keep_alive,
-                .say_keep_alive = request->minor_version == 0,
+                .send_body = terms->method != HTTP_METHOD_HEAD,
+                .keep_alive = terms->keep_alive,
+                .say_keep_alive = terms->minor_version == 0,
         };
 
         if (status == 204 || status == 304) {
@@ -102,7 +102,7 @@ struct http_framing http_framing_choose(const struct http_request *request, int 
         } else if (length_known) {
                 framing.kind = HTTP_FRAMING_LENGTH;
                 framing.length = length;
-        } else if (request->minor_version == 1) {
+        } else if (terms->minor_version == 1) {
                 framing.kind = HTTP_FRAMING_CHUNKED;
         } else {
                 framing.kind = HTTP_FRAMING_CLOSE;

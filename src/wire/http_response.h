@@ -1,6 +1,6 @@
 /* Writes the head of an HTTP response into the caller's bytes. No malloc.
  *
- *     struct http_framing framing = http_framing_choose(&request, status, true, body_length);
+ *     struct http_framing framing = http_framing_choose(&terms, status, true, body_length);
  *     http_response_begin(&response, bytes, sizeof(bytes), status);
  *     http_response_header(&response, SLICE("Date"), http_date_at(&date, unix_s));
  *     http_response_header(&response, SLICE("Content-Type"), SLICE("text/plain"));
@@ -34,9 +34,16 @@ struct http_framing {
         bool say_keep_alive; /* to an HTTP/1.0 client that asked for it */
 };
 
+/* What an answer needs to know of its request; the request's own bytes may be gone by then. */
+struct http_terms {
+        enum http_method method;
+        int minor_version;
+        bool keep_alive;
+};
+
 /* How the body of this final response (200 to 599) goes out (RFC 9112, section 6.3). keep_alive is
  * the request's; clear it to close anyway. */
-struct http_framing http_framing_choose(const struct http_request *request, int status,
+struct http_framing http_framing_choose(const struct http_terms *terms, int status,
                                         bool length_known, uint64_t length);
 
 struct http_response {

@@ -124,16 +124,16 @@ TEST(too_little_room_shows_at_the_end_whatever_the_size)
 }
 TEST_END
 
-static struct http_request request_of(enum http_method method, int minor, bool keep_alive)
+static struct http_terms terms_of(enum http_method method, int minor, bool keep_alive)
 {
-        return (struct http_request){
+        return (struct http_terms){
                 .method = method, .minor_version = minor, .keep_alive = keep_alive};
 }
 
 TEST(a_known_length_is_said_and_an_unknown_one_is_chunked_or_ends_with_the_connection)
 {
-        struct http_request modern = request_of(HTTP_METHOD_POST, 1, true);
-        struct http_request old = request_of(HTTP_METHOD_POST, 0, true);
+        struct http_terms modern = terms_of(HTTP_METHOD_POST, 1, true);
+        struct http_terms old = terms_of(HTTP_METHOD_POST, 0, true);
         struct http_framing chosen = http_framing_choose(&modern, 200, true, 7);
 
         ck_assert_int_eq(chosen.kind, HTTP_FRAMING_LENGTH);
@@ -159,8 +159,8 @@ TEST_END
 
 TEST(no_body_goes_out_for_head_204_205_and_304)
 {
-        struct http_request get = request_of(HTTP_METHOD_GET, 1, true);
-        struct http_request head = request_of(HTTP_METHOD_HEAD, 1, true);
+        struct http_terms get = terms_of(HTTP_METHOD_GET, 1, true);
+        struct http_terms head = terms_of(HTTP_METHOD_HEAD, 1, true);
         struct http_framing chosen = http_framing_choose(&head, 200, true, 7);
 
         ck_assert(!chosen.send_body);
