@@ -24,7 +24,7 @@ static size_t count_lines(const char *at, const char *end)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
         struct slice input = slice_make((const char *)data, size);
-        struct http_request request = {0};
+        struct http_terms terms = {0};
         struct http_framing framing;
         struct http_response response;
         size_t capacity, accepted = 0;
@@ -37,11 +37,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         choice = data[1];
         input = slice_skip(input, 2);
 
-        request.minor_version = choice & 1;
-        request.keep_alive = choice & 2;
-        request.method = choice & 4 ? HTTP_METHOD_HEAD : HTTP_METHOD_GET;
+        terms.minor_version = choice & 1;
+        terms.keep_alive = choice & 2;
+        terms.method = choice & 4 ? HTTP_METHOD_HEAD : HTTP_METHOD_GET;
         status = 200 + choice / 16 * 20 + choice % 8;
-        framing = http_framing_choose(&request, status, choice & 8, capacity);
+        framing = http_framing_choose(&terms, status, choice & 8, capacity);
 
         room = malloc(capacity ? capacity : 1);
         FUZZ_EXPECT(room);
