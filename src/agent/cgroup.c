@@ -1,0 +1,229 @@
+/* One sandbox's control groups; see cgroup.h. */
+#include "agent/cgroup.h"
+
+#include "agent/file.h"
+#include "base/auto.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+
+#define PATH_MAX_LENGTH 64
+#define CPU_PERIOD_US 100000
+
+static int open_attribute(int parent_fd, uint32_t slot, const char *attribute, int flags)
+{
+        char path[PATH_MAX_LENGTH];
+        int fd;
+
+        (void)snprintf(path, sizeof(path), "%" PRIu32 "/%s", slot, attribute);
+        fd = openat(parent_fd, path, flags | O_CLOEXEC | O_NOFOLLOW);
+        return fd < 0 ? -errno : fd;
+}
+
+static int write_text(int parent_fd, uint32_t slot, const char *attribute, const char *text)
+{
+        char path[PATH_MAX_LENGTH];
+
+        (void)snprintf(path, sizeof(path), "%" PRIu32 "/%s", slot, attribute);
+        return file_write_at(parent_fd, path, text);
+}
+
+static int write_number(int parent_fd, uint32_t slot, const char *attribute, uint64_t number)
+{
+        char text[24];
+
+        (void)snprintf(text, sizeof(text), "%" PRIu64, number);
+        return write_text(parent_fd, slot, attribute, text);
+}
+
+/* Where swap accounting is off its file is missing, and swap is then bounded by nothing else. That
+ * is the host's choice. */
+static int optional(int r)
+{
+        return r == -ENOENT ? 0 : r;
+}
+
+static int limit_memory(const struct cgroup_tree *tree, uint32_t slot, uint64_t bytes)
+{
+        int v1 = tree->v1_fd[CGROUP_MEMORY], v2 = tree->unified_fd;
+        int r;
+
+        if (v1 >= 0) {
+                r = write_number(v1, slot, "memory.limit_in_bytes", bytes);
+                return r < 0 ? r
+                             : optional(write_number(v1, slot, "memory.memsw.limit_in_bytes",
+                                                     bytes));
+        }
+        r = write_number(v2, slot, "memory.max", bytes);
+        if (r == 0)
+                r = optional(write_number(v2, slot, "memory.swap.max", 0));
+        return r < 0 ? r : write_number(v2, slot, "memory.oom.group", 1);
+}
+
+static int limit_processes(const struct cgroup_tree *tree, uint32_t slot, uint32_t most)
+{
+        int v1 = tree->v1_fd[CGROUP_PIDS];
+
+        return write_number(v1 >= 0 ? v1 : tree->unified_fd, slot, "pids.max", most);
+}
+
+static int limit_cpu(const struct cgroup_tree *tree, uint32_t slot, uint32_t millis)
+{
+        int v1 = tree->v1_fd[CGROUP_CPU];
+        uint64_t quota_us = (uint64_t)millis * CPU_PERIOD_US / 1000;
+        char text[48];
+
+        if (millis == 0)
+                return 0;
+        if (!tree->has_cpu)
+                return -ENOTSUP;
+        if (v1 >= 0) {
+                int r = write_number(v1, slot, "cpu.cfs_period_us", CPU_PERIOD_US);
+                return r < 0 ? r : write_number(v1, slot, "cpu.cfs_quota_us", quota_us);
+        }
+        (void)snprintf(text, sizeof(text), "%" PRIu64 " %d", quota_us, CPU_PERIOD_US);
+        return write_text(tree->unified_fd, slot, "cpu.max", text);
+}
+
+static int make_folders(const struct cgroup_tree *tree, uint32_t slot)
+{
+        char name[16];
+
+        (void)snprintf(name, sizeof(name), "%" PRIu32, slot);
+        /* A spawn that failed late may have left the folder, because its process was still on the
+         * way out. */
+        if (mkdirat(tree->unified_fd, name, 0755) < 0 &&
+            (errno != EEXIST || cgroup_remove(tree, slot) < 0 ||
+             mkdirat(tree->unified_fd, name, 0755) < 0))
+                return -errno;
+        /* Two controllers may share a hierarchy, so the second finds the folder made. */
+        for (int i = 0; i < CGROUP_CONTROLLER_COUNT; i++)
+                if (tree->v1_fd[i] >= 0 && mkdirat(tree->v1_fd[i], name, 0755) < 0 &&
+                    errno != EEXIST)
+                        return -errno;
+        return 0;
+}
+
+int cgroup_make(const struct cgroup_tree *tree, uint32_t slot, const struct cgroup_limits *limits,
+                struct err *err)
+{
+        const char *what = "making its control group";
+        int r = make_folders(tree, slot);
+
+        if (r == 0) {
+                what = "limiting its memory";
+                r = limit_memory(tree, slot, limits->memory_bytes);
+        }
+        if (r == 0) {
+                what = "limiting its processes";
+                r = limit_processes(tree, slot, limits->process_max);
+        }
+        if (r == 0) {
+                what = "limiting its CPU time";
+                r = limit_cpu(tree, slot, limits->cpu_millis);
+        }
+        if (r < 0) {
+                (void)cgroup_remove(tree, slot);
+                return err_errno(err, r, "%s", what);
+        }
+        return 0;
+}
+
+int cgroup_remove(const struct cgroup_tree *tree, uint32_t slot)
+{
+        char name[16];
+
+        (void)snprintf(name, sizeof(name), "%" PRIu32, slot);
+        for (int i = 0; i < CGROUP_CONTROLLER_COUNT; i++)
+                if (tree->v1_fd[i] >= 0 && unlinkat(tree->v1_fd[i], name, AT_REMOVEDIR) < 0 &&
+                    errno != ENOENT)
+                        return -errno;
+        /* Last, because its events tell when to try again. */
+        if (unlinkat(tree->unified_fd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+                return -errno;
+        return 0;
+}
+
+int cgroup_kill(const struct cgroup_tree *tree, uint32_t slot)
+{
+        return write_text(tree->unified_fd, slot, "cgroup.kill", "1");
+}
+
+int cgroup_open_group(const struct cgroup_tree *tree, uint32_t slot)
+{
+        return open_attribute(tree->unified_fd, slot, "", O_PATH | O_DIRECTORY);
+}
+
+int cgroup_open_freeze(const struct cgroup_tree *tree, uint32_t slot)
+{
+        return open_attribute(tree->unified_fd, slot, "cgroup.freeze", O_WRONLY);
+}
+
+int cgroup_open_events(const struct cgroup_tree *tree, uint32_t slot)
+{
+        return open_attribute(tree->unified_fd, slot, "cgroup.events", O_RDONLY);
+}
+
+int cgroup_open_oom_event(const struct cgroup_tree *tree, uint32_t slot)
+{
+        AUTO(fd_close) int event_fd = -1;
+        AUTO(fd_close) int control_fd = -1;
+        char text[32];
+        int r;
+
+        if (tree->v1_fd[CGROUP_MEMORY] < 0)
+                return -ENOTSUP;
+        event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (event_fd < 0)
+                return -errno;
+        control_fd = open_attribute(tree->v1_fd[CGROUP_MEMORY], slot, "memory.oom_control",
+                                    O_RDONLY);
+        if (control_fd < 0)
+                return control_fd;
+        (void)snprintf(text, sizeof(text), "%d %d", event_fd, control_fd);
+        r = write_text(tree->v1_fd[CGROUP_MEMORY], slot, "cgroup.event_control", text);
+        return r < 0 ? r : fd_steal(&event_fd);
+}
+
+/* The number after `key` at the start of a line, 0 where there is none. */
+static uint64_t find_number(const char *text, const char *key)
+{
+        size_t length = strlen(key);
+
+        for (const char *line = text; line; line = strchr(line, '\n')) {
+                line += *line == '\n';
+                if (strncmp(line, key, length) == 0 && line[length] == ' ')
+                        return strtoull(line + length, NULL, 10);
+        }
+        return 0;
+}
+
+static void read_text(int parent_fd, uint32_t slot, const char *attribute, char *ret_text,
+                      size_t capacity)
+{
+        char path[PATH_MAX_LENGTH];
+
+        (void)snprintf(path, sizeof(path), "%" PRIu32 "/%s", slot, attribute);
+        if (file_read_at(parent_fd, path, ret_text, capacity) < 0)
+                ret_text[0] = '\0';
+}
+
+void cgroup_read_usage(const struct cgroup_tree *tree, uint32_t slot,
+                       struct cgroup_usage *ret_usage)
+{
+        int v1 = tree->v1_fd[CGROUP_MEMORY];
+        int parent_fd = v1 >= 0 ? v1 : tree->unified_fd;
+        char text[512];
+
+        read_text(parent_fd, slot, v1 >= 0 ? "memory.max_usage_in_bytes" : "memory.peak", text,
+                  sizeof(text));
+        ret_usage->memory_peak = strtoull(text, NULL, 10);
+        read_text(parent_fd, slot, v1 >= 0 ? "memory.oom_control" : "memory.events", text,
+                  sizeof(text));
+        ret_usage->oom_kills = find_number(text, "oom_kill");
+}

@@ -1,0 +1,66 @@
+/* The control groups of the sandboxes, whatever layout the host has.
+ *
+ * The v2 hierarchy always carries membership, freezing and killing: it exists on every kernel this
+ * runs on, even where no controller is attached to it. Memory, process and CPU limits are set by
+ * its controllers where it has them, else in the v1 hierarchy that holds the controller. So one
+ * code path serves pure v2, pure v1 and every hybrid; docs/adr/0005-cgroup-layouts.md.
+ *
+ * In every hierarchy used there is one parent group a data directory, "magpie-<hash>", and below
+ * it one group a sandbox, named by its slot number.
+ */
+#pragma once
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum cgroup_controller { CGROUP_MEMORY, CGROUP_PIDS, CGROUP_CPU, CGROUP_CONTROLLER_COUNT };
+
+struct cgroup_tree {
+        char name[32];  /* of the parent group, the same in every hierarchy */
+        int unified_fd; /* the parent group in the v2 hierarchy */
+        /* The parent group in the controller's v1 hierarchy; -1: the controller is v2's. */
+        int v1_fd[CGROUP_CONTROLLER_COUNT];
+        bool has_cpu;
+};
+
+struct cgroup_limits {
+        uint64_t memory_bytes;
+        uint32_t process_max;
+        uint32_t cpu_millis; /* 0: no limit */
+};
+
+struct cgroup_usage {
+        uint64_t memory_peak; /* bytes; 0 where the kernel does not tell (v2 before 5.19) */
+        uint64_t oom_kills;
+};
+
+/* cgroup_layout.c: finds the hierarchies, makes the parent groups and passes the controllers down.
+ * -EBUSY: another agent holds this data directory's groups. */
+int cgroup_tree_open(struct cgroup_tree *tree, const char *name, struct err *err);
+void cgroup_tree_close(struct cgroup_tree *tree);
+/* Kills whatever an earlier life left, waits until it is gone, removes its groups. */
+int cgroup_tree_sweep(struct cgroup_tree *tree, struct err *err);
+/* Removes the parent groups, where they are empty. */
+void cgroup_tree_remove(struct cgroup_tree *tree);
+
+/* Makes the sandbox's group with its limits in every hierarchy. Nothing is left on failure. */
+int cgroup_make(const struct cgroup_tree *tree, uint32_t slot, const struct cgroup_limits *limits,
+                struct err *err);
+/* 0; -EBUSY while a process is in it; gone already is fine. */
+int cgroup_remove(const struct cgroup_tree *tree, uint32_t slot);
+
+/* SIGKILL for every process in the group, whatever it forks meanwhile, frozen or not. */
+int cgroup_kill(const struct cgroup_tree *tree, uint32_t slot);
+/* The group's folder in the v2 hierarchy (for CLONE_INTO_CGROUP), and files of it. A descriptor or
+ * a negative errno. */
+int cgroup_open_group(const struct cgroup_tree *tree, uint32_t slot);
+int cgroup_open_freeze(const struct cgroup_tree *tree, uint32_t slot);
+/* Readiness is EPOLLPRI, whenever the group gets empty (or is frozen, or thawed). */
+int cgroup_open_events(const struct cgroup_tree *tree, uint32_t slot);
+/* An eventfd that counts when the v1 memory limit is hit. -ENOTSUP where memory is v2's: there the
+ * kernel kills the whole group by itself (memory.oom.group). */
+int cgroup_open_oom_event(const struct cgroup_tree *tree, uint32_t slot);
+void cgroup_read_usage(const struct cgroup_tree *tree, uint32_t slot,
+                       struct cgroup_usage *ret_usage);

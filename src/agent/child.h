@@ -1,0 +1,41 @@
+/* The child's half of making a sandbox: from the clone to magpie-init. */
+#pragma once
+
+#include <linux/filter.h>
+#include <stdint.h>
+
+/* The descriptors that parent and child agree on. The child shares the parent's table at first and
+ * then keeps a copy of these alone, so that a cold start costs the same however many descriptors
+ * the agent holds. Those up to ZONE_AGENT and the hierarchies are put there once, the rest by each
+ * spawn. */
+enum zone {
+        ZONE_NULL = 0,      /* /dev/null: the sandbox's standard input */
+        ZONE_LOG = 1,       /* in the child only: standard output ... */
+        ZONE_ERROR = 2,     /* ... and error */
+        ZONE_WORKER = 3,    /* in the child only: the worker socket */
+        ZONE_TEMPLATE = 4,  /* the template's mount namespace */
+        ZONE_AGENT = 5,     /* the agent's own pidfd */
+        ZONE_HIERARCHY = 6, /* three, by controller: the parent group in its v1 hierarchy, if any */
+        ZONE_NEW_LOG = 9,
+        ZONE_NEW_WORKER = 10,
+        ZONE_CODE = 11, /* the code's mount */
+        ZONE_USER = 12, /* the user namespace */
+        ZONE_END = 13,
+};
+
+/* Written by the parent, read by the child through the memory they share, and back. */
+struct child_plan {
+        uint32_t slot;
+        uint32_t hierarchies;     /* v1 hierarchies to join: bit i for ZONE_HIERARCHY + i */
+        const char *tmp_options;  /* for the tmpfs on /tmp */
+        const struct sock_fprog *filter;
+        const char *const *arguments; /* magpie-init's */
+        const char *const *environment;
+
+        const char *failed_step; /* out: NULL where magpie-init runs */
+        int error;               /* out: negative errno */
+        uint64_t started_ns, mounted_ns, finished_ns; /* out */
+};
+
+/* Does not return. `plan` is a struct child_plan. */
+void child_run(void *plan);

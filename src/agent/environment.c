@@ -1,0 +1,42 @@
+/* Environments; see environment.h. */
+#include "agent/environment.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+static bool same_name(const char *a, const char *b)
+{
+        size_t length = strcspn(a, "=");
+
+        return length == strcspn(b, "=") && strncmp(a, b, length) == 0;
+}
+
+/* Replaces the variable of that name or adds it: getenv(3) would find the first of two. */
+static void set(struct environment *environment, size_t *count, const char *assignment)
+{
+        for (size_t i = 0; i < *count; i++)
+                if (same_name(environment->variables[i], assignment)) {
+                        environment->variables[i] = assignment;
+                        return;
+                }
+        environment->variables[(*count)++] = assignment;
+}
+
+void environment_make(struct environment *ret_environment, const struct agent_spawn *request)
+{
+        struct environment *environment = ret_environment;
+        size_t count = 0;
+
+        (void)snprintf(environment->handler, sizeof(environment->handler), "MAGPIE_HANDLER=%s",
+                       request->handler);
+        set(environment, &count, "PATH=/usr/local/bin:/usr/bin:/bin");
+        set(environment, &count, "HOME=/tmp");
+        set(environment, &count, "LANG=C.UTF-8");
+        for (size_t i = 0; i < request->env_count; i++)
+                set(environment, &count, request->env[i]);
+        set(environment, &count, environment->handler);
+        if (request->verify)
+                set(environment, &count, "MAGPIE_VERIFY=1");
+        environment->variables[count] = NULL;
+}

@@ -1,0 +1,15 @@
+/* The environment of a sandbox: nothing of the host's, everything of the request's. */
+#pragma once
+
+#include "wire/agent_protocol.h"
+
+#define ENVIRONMENT_OWN_MAX 5 /* variables the agent adds */
+
+struct environment {
+        const char *variables[AGENT_ENV_MAX + ENVIRONMENT_OWN_MAX + 1]; /* NULL-terminated */
+        char handler[sizeof("MAGPIE_HANDLER=") + AGENT_HANDLER_MAX];
+};
+
+/* Lends the request's strings. A variable that comes twice counts as it came last, and the
+ * request's own beat PATH, HOME and LANG. */
+void environment_make(struct environment *ret_environment, const struct agent_spawn *request);

@@ -1,0 +1,205 @@
+/* Requests and answers; see gateway.h. */
+#include "agent/gateway.h"
+
+#include "base/auto.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+/* Thousands of unread answers fit; a gateway that leaves more is not coming back. */
+#define SEND_BUFFER_SIZE (16 << 20)
+
+/* The answer, `extra` and descriptors as one message. A gateway that does not read its answers is
+ * ended: the agent never waits for it. */
+static void send_answer(struct gateway *gateway, const struct agent_message *answer,
+                        const char *extra, const int *fds)
+{
+        struct iovec parts[] = {
+                {.iov_base = (void *)(uintptr_t)answer, .iov_len = sizeof(*answer)},
+                {.iov_base = (void *)(uintptr_t)extra, .iov_len = answer->extra_length},
+        };
+        union {
+                struct cmsghdr header;
+                char bytes[CMSG_SPACE(AGENT_FD_COUNT * sizeof(int))];
+        } control = {0};
+        struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+
+        if (fds) {
+                control.header.cmsg_level = SOL_SOCKET;
+                control.header.cmsg_type = SCM_RIGHTS;
+                control.header.cmsg_len = CMSG_LEN(AGENT_FD_COUNT * sizeof(int));
+                memcpy(CMSG_DATA(&control.header), fds, AGENT_FD_COUNT * sizeof(int));
+                message.msg_control = control.bytes;
+                message.msg_controllen = sizeof(control.bytes);
+        }
+        if (sendmsg(gateway->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
+                /* Not ended here: the caller may be walking the gateway's instances. */
+                gateway->state = GATEWAY_BROKEN;
+                (void)shutdown(gateway->fd, SHUT_RDWR);
+        }
+}
+
+static void refuse(struct gateway *gateway, uint64_t instance_id, const struct err *err)
+{
+        struct agent_message answer = {
+                .type = AGENT_REFUSED,
+                .code = (uint32_t)-err->code,
+                .instance_id = instance_id,
+                .extra_length = (uint32_t)strlen(err->text) + 1,
+        };
+
+        send_answer(gateway, &answer, err->text, NULL);
+}
+
+void gateway_send_exited(struct gateway *gateway, const struct instance *instance)
+{
+        struct agent_message answer = {
+                .type = AGENT_EXITED,
+                .code = instance->code,
+                .instance_id = instance->id,
+                .cause = instance->cause,
+                .memory_bytes = instance->memory_peak,
+        };
+
+        send_answer(gateway, &answer, NULL, NULL);
+}
+
+static int on_hello(struct gateway *gateway, const struct agent_message *request,
+                    const char *extra)
+{
+        struct agent_message answer = {.type = AGENT_HELLO, .code = AGENT_PROTOCOL_VERSION};
+
+        (void)extra;
+        if (request->code != AGENT_PROTOCOL_VERSION || request->extra_length != 0)
+                return -EPROTO;
+        gateway->state = GATEWAY_GREETED;
+        send_answer(gateway, &answer, NULL, NULL);
+        return 0;
+}
+
+static int on_spawn(struct gateway *gateway, const struct agent_message *request,
+                    const char *extra)
+{
+        struct agent *agent = gateway->agent;
+        struct agent_message answer = {.type = AGENT_SPAWNED, .instance_id = request->instance_id};
+        uint64_t begun_ns = clock_now_ns();
+        struct agent_spawn spawn;
+        struct spawned spawned;
+        struct err err = {0};
+
+        if (agent_spawn_decode(request, extra, &spawn) < 0 ||
+            agent_find_instance(agent, gateway, request->instance_id))
+                return -EPROTO;
+        if (instance_spawn(agent, gateway, &spawn, &spawned, &err) < 0) {
+                refuse(gateway, request->instance_id, &err);
+                return 0;
+        }
+        memcpy(answer.phase_us, spawned.phase_us, sizeof(answer.phase_us));
+        answer.phase_us[AGENT_PHASE_TOTAL] = (uint32_t)((clock_now_ns() - begun_ns) / 1000);
+        send_answer(gateway, &answer, NULL, spawned.fds);
+        spawned_close_fds(&spawned);
+        return 0;
+}
+
+static int on_kill(struct gateway *gateway, const struct agent_message *request, const char *extra)
+{
+        struct instance *instance =
+                agent_find_instance(gateway->agent, gateway, request->instance_id);
+
+        (void)extra;
+        if (request->extra_length != 0)
+                return -EPROTO;
+        if (instance)
+                instance_kill(instance);
+        return 0;
+}
+
+/* Everything that may be asked of root. */
+static const struct {
+        enum agent_message_type request;
+        enum gateway_state allowed_in;
+        int (*handle)(struct gateway *gateway, const struct agent_message *request,
+                      const char *extra); /* 0, or -EPROTO, which ends the connection */
+} permitted[] = {
+        {AGENT_HELLO, GATEWAY_NEW, on_hello},
+        {AGENT_SPAWN, GATEWAY_GREETED, on_spawn},
+        {AGENT_KILL, GATEWAY_GREETED, on_kill},
+};
+
+static int dispatch(struct gateway *gateway, const char *bytes, size_t length)
+{
+        struct agent_message request;
+        const char *extra;
+        int r = agent_message_decode(bytes, length, &request, &extra);
+
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < sizeof(permitted) / sizeof(permitted[0]); i++)
+                if (request.type == permitted[i].request && gateway->state == permitted[i].allowed_in)
+                        return permitted[i].handle(gateway, &request, extra);
+        return -EPROTO;
+}
+
+static void gateway_on_event(struct loop_source *source, uint32_t events)
+{
+        struct gateway *gateway = CONTAINER_OF(source, struct gateway, source);
+        char *bytes = gateway->agent->request;
+        ssize_t length = recv(gateway->fd, bytes, sizeof(gateway->agent->request), MSG_DONTWAIT);
+
+        (void)events;
+        if (length < 0 && (errno == EAGAIN || errno == EINTR))
+                return;
+        if (length <= 0)
+                gateway_end(gateway, NULL);
+        else if (dispatch(gateway, bytes, (size_t)length) < 0)
+                gateway_end(gateway, "it asked for something that is not permitted");
+}
+
+void gateway_end(struct gateway *gateway, const char *why)
+{
+        struct agent *agent = gateway->agent;
+        struct instance *instance, *after;
+
+        if (why)
+                log_warn("ending a gateway's connection: %s", why);
+        LIST_FOR_EACH_SAFE(instance, after, &gateway->instances, by_gateway) {
+                list_remove(&instance->by_gateway);
+                instance->gateway = NULL;
+                instance_kill(instance);
+        }
+        loop_remove(&agent->loop, &gateway->source);
+        fd_close(&gateway->fd);
+        list_remove(&gateway->link);
+        free(gateway);
+        agent_check_end(agent);
+}
+
+int gateway_accept(struct agent *agent, int fd)
+{
+        AUTO(fd_close) int owned_fd = fd;
+        AUTO(memory_free) struct gateway *gateway = calloc(1, sizeof(*gateway));
+        const int size = SEND_BUFFER_SIZE;
+        int r;
+
+        if (!gateway)
+                return -ENOMEM;
+        if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)) < 0)
+                return -errno;
+        gateway->agent = agent;
+        gateway->state = GATEWAY_NEW;
+        gateway->fd = fd;
+        list_init(&gateway->instances);
+        loop_source_init(&gateway->source, gateway_on_event);
+        r = loop_add(&agent->loop, &gateway->source, fd, EPOLLIN);
+        if (r < 0)
+                return r;
+        (void)fd_steal(&owned_fd);
+        list_init(&gateway->link);
+        list_push_back(&agent->gateways, &gateway->link);
+        (void)memory_steal(&gateway);
+        return 0;
+}

@@ -1,0 +1,249 @@
+/* magpie-agent: the only code of magpie that runs as root.
+ *
+ * Theory of operation
+ *
+ * The supervisor starts the agent with a control socket on descriptor 3. Every message on it brings
+ * one descriptor: the connection of a gateway (gateway.c), on which there are three requests -
+ * greet, make a sandbox, end a sandbox - checked by wire/agent_protocol.c as if an enemy had sent
+ * them. The answer to SPAWN is a handful of descriptors, so that afterwards gateway and function
+ * talk without the agent.
+ *
+ * At the start (spawn.c, spawner_init) the agent finds its control group hierarchies
+ * (cgroup_layout.c) and kills what an earlier life left in them; compiles the system call filter
+ * (filter.c); builds the sandboxes' root file system in a mount namespace, the template
+ * (template.c, rootfs.c); and leaves the host's file system for good.
+ *
+ * A sandbox is made in two halves. The parent (spawn.c) takes a slot, which stands for a control
+ * group and a host user (slots.c), makes the group, the socket and the log pipe, and clones. The
+ * child (child.c) takes its own copy of the template, mounts what is private, gives up every
+ * privilege and executes magpie-init. The parent sleeps meanwhile (CLONE_VFORK), so the two halves
+ * can share a struct, and a failed step comes back as a sentence.
+ *
+ * A sandbox is watched (instance.c) by a pidfd in the one epoll loop. When its first process has
+ * died, its groups are removed as soon as the kernel says that they are empty, and EXITED goes out.
+ *
+ * Who dies when: a gateway's connection ends - its sandboxes are killed. The control socket ends,
+ * or SIGTERM - all are killed, and the agent ends when the last one is gone. The agent is killed -
+ * the kernel kills each sandbox's first process (PR_SET_PDEATHSIG) and with it all others; the next
+ * agent removes the groups.
+ */
+#include "agent/agent.h"
+#include "agent/gateway.h"
+#include "base/auto.h"
+#include "base/hash.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+
+#define CONTROL_FD 3
+#define EXIT_USAGE 2
+
+struct list *agent_bucket(struct agent *agent, uint64_t id)
+{
+        return &agent->by_id[hash_mix(id, 0x9e3779b97f4a7c15ull) % AGENT_BUCKETS];
+}
+
+struct instance *agent_find_instance(struct agent *agent, const struct gateway *gateway,
+                                     uint64_t id)
+{
+        struct instance *instance;
+
+        LIST_FOR_EACH(instance, agent_bucket(agent, id), by_id)
+                if (instance->id == id && instance->gateway == gateway)
+                        return instance;
+        return NULL;
+}
+
+void agent_check_end(struct agent *agent)
+{
+        if (agent->ending && list_is_empty(&agent->instances) && list_is_empty(&agent->gateways))
+                loop_stop(&agent->loop);
+}
+
+/* No gateway any more, so no sandbox either. */
+static void agent_end(struct agent *agent)
+{
+        struct gateway *gateway, *after;
+
+        agent->ending = true;
+        loop_remove(&agent->loop, &agent->control);
+        LIST_FOR_EACH_SAFE(gateway, after, &agent->gateways, link)
+                gateway_end(gateway, NULL);
+        agent_check_end(agent);
+}
+
+/* Receives one descriptor. It, or -1: the message brought none; -EPIPE: the end; -EAGAIN. */
+static int receive_descriptor(int socket_fd)
+{
+        char byte;
+        struct iovec part = {.iov_base = &byte, .iov_len = 1};
+        union {
+                struct cmsghdr header;
+                char bytes[CMSG_SPACE(sizeof(int))];
+        } control;
+        struct msghdr message = {
+                .msg_iov = &part,
+                .msg_iovlen = 1,
+                .msg_control = control.bytes,
+                .msg_controllen = sizeof(control.bytes),
+        };
+        ssize_t length = recvmsg(socket_fd, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+        struct cmsghdr *header;
+        int fd;
+
+        if (length < 0)
+                return errno == EINTR ? -EAGAIN : -errno;
+        header = CMSG_FIRSTHDR(&message);
+        if (!header)
+                return length == 0 ? -EPIPE : -EBADMSG;
+        if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS ||
+            header->cmsg_len != CMSG_LEN(sizeof(int)))
+                return -EBADMSG;
+        memcpy(&fd, CMSG_DATA(header), sizeof(fd));
+        return fd;
+}
+
+static void on_control(struct loop_source *source, uint32_t events)
+{
+        struct agent *agent = CONTAINER_OF(source, struct agent, control);
+        int r = receive_descriptor(CONTROL_FD);
+
+        (void)events;
+        if (r == -EAGAIN)
+                return;
+        if (r >= 0)
+                r = gateway_accept(agent, r);
+        else if (r == -EPIPE || r == -ECONNRESET)
+                agent_end(agent);
+        if (r < 0 && !agent->ending)
+                log_warn("taking a gateway's connection: %s", strerror(-r));
+}
+
+static void on_signal(struct loop_source *source, uint32_t events)
+{
+        struct agent *agent = CONTAINER_OF(source, struct agent, signals);
+        struct signalfd_siginfo info;
+
+        (void)events;
+        if (read(agent->signal_fd, &info, sizeof(info)) == sizeof(info))
+                agent_end(agent);
+}
+
+/* SIGINT is the supervisor's to interpret: the terminal sends it to the whole process group. */
+static int open_signals(struct agent *agent)
+{
+        sigset_t terminating;
+
+        sigemptyset(&terminating);
+        sigaddset(&terminating, SIGTERM);
+        if (signal(SIGPIPE, SIG_IGN) == SIG_ERR || signal(SIGINT, SIG_IGN) == SIG_ERR ||
+            sigprocmask(SIG_BLOCK, &terminating, NULL) < 0)
+                return -errno;
+        agent->signal_fd = signalfd(-1, &terminating, SFD_CLOEXEC | SFD_NONBLOCK);
+        return agent->signal_fd < 0 ? -errno : 0;
+}
+
+static int agent_init(struct agent *agent, const char *data_dir, struct err *err)
+{
+        struct rlimit files;
+        int r;
+
+        list_init(&agent->gateways);
+        list_init(&agent->instances);
+        for (size_t i = 0; i < AGENT_BUCKETS; i++)
+                list_init(&agent->by_id[i]);
+        loop_source_init(&agent->control, on_control);
+        loop_source_init(&agent->signals, on_signal);
+        /* Two or three descriptors a sandbox: as many as there may be. */
+        if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+                files.rlim_cur = files.rlim_max;
+                (void)setrlimit(RLIMIT_NOFILE, &files);
+        }
+        r = spawner_init(&agent->spawner, data_dir, err);
+        if (r < 0)
+                return r;
+        r = open_signals(agent);
+        if (r == 0)
+                r = loop_init(&agent->loop);
+        if (r == 0)
+                r = loop_add(&agent->loop, &agent->signals, agent->signal_fd, EPOLLIN);
+        if (r == 0)
+                r = loop_add(&agent->loop, &agent->control, CONTROL_FD, EPOLLIN);
+        return r < 0 ? err_errno(err, r, "preparing the event loop") : 0;
+}
+
+static void agent_deinit(struct agent *agent)
+{
+        loop_deinit(&agent->loop);
+        fd_close(&agent->signal_fd);
+        spawner_deinit(&agent->spawner);
+}
+
+static int parse_arguments(int argc, char **argv, const char **ret_data_dir)
+{
+        static const struct option options[] = {
+                {"data-dir", required_argument, NULL, 'd'},
+                {0},
+        };
+        const char *data_dir = NULL;
+        int option;
+
+        while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+                if (option != 'd')
+                        return -EINVAL;
+                data_dir = optarg;
+        }
+        if (!data_dir || optind != argc)
+                return -EINVAL;
+        *ret_data_dir = data_dir;
+        return 0;
+}
+
+static bool has_control_socket(void)
+{
+        int type;
+        socklen_t length = sizeof(type);
+
+        return getsockopt(CONTROL_FD, SOL_SOCKET, SO_TYPE, &type, &length) == 0 &&
+               type == SOCK_SEQPACKET;
+}
+
+int main(int argc, char **argv)
+{
+        AUTO(memory_free) struct agent *agent = calloc(1, sizeof(*agent));
+        const char *data_dir;
+        struct err err = {0};
+        int r;
+
+        log_setup("magpie-agent", LOG_INFO);
+        if (parse_arguments(argc, argv, &data_dir) < 0) {
+                log_error("usage: magpie-agent --data-dir DIR");
+                return EXIT_USAGE;
+        }
+        if (!has_control_socket()) {
+                log_error("descriptor 3 is no control socket; `magpie serve` starts the agent");
+                return EXIT_USAGE;
+        }
+        if (!agent) {
+                log_error("no memory to start");
+                return EXIT_FAILURE;
+        }
+        r = agent_init(agent, data_dir, &err);
+        if (r < 0) {
+                log_error("%s", err.text);
+                return EXIT_FAILURE;
+        }
+        r = loop_run(&agent->loop);
+        if (r < 0)
+                log_error("waiting for events: %s", strerror(-r));
+        agent_deinit(agent);
+        return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,308 @@
+/* Making a sandbox; see spawn.h. */
+#include "agent/spawn.h"
+
+#include "agent/child.h"
+#include "agent/clone.h"
+#include "agent/environment.h"
+#include "agent/runtime.h"
+#include "base/auto.h"
+#include "base/clock.h"
+#include "base/hash.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <linux/close_range.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/pidfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#define BYTES_PER_INODE 4096 /* of /tmp */
+#define INODES_MIN 1024
+
+static int put(int fd, enum zone place)
+{
+        return dup3(fd, (int)place, O_CLOEXEC) < 0 ? -errno : 0;
+}
+
+/* Whatever was inherited beyond the control socket goes; standard input and the reserved places
+ * become /dev/null, so that nothing else gets them. */
+static int reserve_zone(void)
+{
+        int fd, r = 0;
+
+        if (close_range(ZONE_TEMPLATE, ~0u, 0) < 0)
+                return -errno;
+        fd = open("/dev/null", O_RDWR); /* at most ZONE_TEMPLATE */
+        if (fd < 0 || (fd != ZONE_NULL && dup2(fd, ZONE_NULL) < 0))
+                return -errno;
+        for (int place = ZONE_TEMPLATE; place < ZONE_END && r == 0; place++)
+                r = put(ZONE_NULL, (enum zone)place);
+        return r;
+}
+
+static int fill_zone(const struct spawner *spawner)
+{
+        AUTO(fd_close) int agent_fd = pidfd_open(getpid(), 0);
+        int r = agent_fd < 0 ? -errno : put(agent_fd, ZONE_AGENT);
+
+        if (r == 0)
+                r = put(spawner->template.namespace_fd, ZONE_TEMPLATE);
+        for (int i = 0; i < CGROUP_CONTROLLER_COUNT && r == 0; i++)
+                if (spawner->cgroups.v1_fd[i] >= 0)
+                        r = put(spawner->cgroups.v1_fd[i], (enum zone)(ZONE_HIERARCHY + i));
+        return r;
+}
+
+static int open_cgroups(struct spawner *spawner, const char *data_dir, struct err *err)
+{
+        uint64_t hash = hash_bytes(data_dir, strlen(data_dir), 0);
+        char name[32];
+        int r;
+
+        (void)snprintf(name, sizeof(name), "magpie-%016" PRIx64, hash);
+        r = cgroup_tree_open(&spawner->cgroups, name, err);
+        return r < 0 ? r : cgroup_tree_sweep(&spawner->cgroups, err);
+}
+
+static int init(struct spawner *spawner, const char *data_dir, struct err *err)
+{
+        char resolved[PATH_MAX];
+        int r = reserve_zone();
+
+        if (r < 0)
+                return err_errno(err, r, "taking over descriptors");
+        if (!realpath(data_dir, resolved))
+                return err_errno(err, -errno, "finding the data directory '%s'", data_dir);
+        spawner->proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (spawner->proc_fd < 0)
+                return err_errno(err, -errno, "opening /proc");
+        r = slots_init(&spawner->slots, spawner->proc_fd);
+        if (r < 0)
+                return err_errno(err, r, "making the slots");
+        r = filter_compile(&spawner->filter, err);
+        if (r == 0)
+                r = open_cgroups(spawner, resolved, err);
+        if (r == 0) /* last: the host's files are out of reach afterwards */
+                r = template_make(&spawner->template, resolved, spawner->proc_fd, err);
+        if (r < 0)
+                return r;
+        r = fill_zone(spawner);
+        return r < 0 ? err_errno(err, r, "placing descriptors") : 0;
+}
+
+int spawner_init(struct spawner *spawner, const char *data_dir, struct err *err)
+{
+        int r;
+
+        *spawner = (struct spawner){
+                .cgroups = {.unified_fd = -1, .v1_fd = {-1, -1, -1}},
+                .template = {.namespace_fd = -1, .code_fd = -1, .staging_fd = -1},
+                .proc_fd = -1,
+        };
+        r = init(spawner, data_dir, err);
+        if (r < 0)
+                spawner_deinit(spawner);
+        return r;
+}
+
+void spawner_deinit(struct spawner *spawner)
+{
+        if (spawner->cgroups.unified_fd >= 0)
+                cgroup_tree_remove(&spawner->cgroups);
+        cgroup_tree_close(&spawner->cgroups);
+        template_close(&spawner->template);
+        slots_deinit(&spawner->slots);
+        filter_free(&spawner->filter);
+        fd_close(&spawner->proc_fd);
+}
+
+/* Socket pair and log pipe: the gateway's ends into `spawned`, the sandbox's into the zone. */
+static int make_channels(struct spawned *spawned)
+{
+        AUTO(fd_close) int log_end = -1;
+        int pair[2], ends[2], r;
+
+        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+                return -errno;
+        spawned->fds[AGENT_FD_SOCKET] = pair[0];
+        spawned->fds[AGENT_FD_WORKER] = pair[1];
+        if (pipe2(ends, O_CLOEXEC) < 0)
+                return -errno;
+        spawned->fds[AGENT_FD_LOG] = ends[0];
+        log_end = ends[1];
+        if (fcntl(pair[0], F_SETFL, O_NONBLOCK) < 0 || fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0)
+                return -errno;
+        r = put(pair[1], ZONE_NEW_WORKER);
+        return r < 0 ? r : put(log_end, ZONE_NEW_LOG);
+}
+
+/* What the child got is the child's alone: while the agent held it too, nobody would see an end. */
+static void release_zone(void)
+{
+        for (int place = ZONE_NEW_LOG; place < ZONE_END; place++)
+                (void)put(ZONE_NULL, (enum zone)place);
+}
+
+static int take_code(const struct spawner *spawner, const struct agent_spawn *request,
+                     struct err *err)
+{
+        AUTO(fd_close) int fd =
+                template_open_code(&spawner->template, request->digest, request->verify);
+        int r = fd < 0 ? fd : put(fd, ZONE_CODE);
+
+        return r < 0 ? err_errno(err, r, "opening the code %s", request->digest) : 0;
+}
+
+static uint32_t span_us(uint64_t from_ns, uint64_t to_ns)
+{
+        return (uint32_t)((to_ns - from_ns) / 1000);
+}
+
+static int run_child(struct spawner *spawner, struct child_plan *plan, struct spawned *spawned,
+                     struct err *err)
+{
+        AUTO(fd_close) int group_fd = cgroup_open_group(&spawner->cgroups, spawned->slot);
+        AUTO(fd_close) int pid_fd = -1;
+        struct clone_args args = {
+                .flags = CLONE_VM | CLONE_VFORK | CLONE_FILES | CLONE_PIDFD | CLONE_INTO_CGROUP |
+                         CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET,
+                .pidfd = (uintptr_t)&pid_fd,
+                .exit_signal = SIGCHLD,
+                .stack = (uintptr_t)spawner->stack,
+                .stack_size = sizeof(spawner->stack),
+                .cgroup = (unsigned int)group_fd,
+        };
+        uint64_t begun_ns = clock_now_ns();
+        siginfo_t info;
+
+        if (group_fd < 0)
+                return err_errno(err, group_fd, "opening its control group");
+        spawned->pid = clone_and_run(&args, child_run, plan);
+        if (spawned->pid < 0)
+                return err_errno(err, spawned->pid, "cloning its first process");
+        if (plan->failed_step) {
+                (void)waitid(P_PIDFD, (id_t)pid_fd, &info, WEXITED);
+                return err_errno(err, plan->error, "%s", plan->failed_step);
+        }
+        spawned->phase_us[AGENT_PHASE_CLONE] = span_us(begun_ns, plan->started_ns);
+        spawned->phase_us[AGENT_PHASE_MOUNT] = span_us(plan->started_ns, plan->mounted_ns);
+        spawned->phase_us[AGENT_PHASE_CONFINE] = span_us(plan->mounted_ns, plan->finished_ns);
+        spawned->phase_us[AGENT_PHASE_EXEC] = span_us(plan->finished_ns, clock_now_ns());
+        spawned->pid_fd = fd_steal(&pid_fd);
+        return 0;
+}
+
+static uint32_t v1_hierarchies(const struct cgroup_tree *cgroups)
+{
+        uint32_t bits = 0;
+
+        for (uint32_t i = 0; i < CGROUP_CONTROLLER_COUNT; i++)
+                if (cgroups->v1_fd[i] >= 0)
+                        bits |= 1u << i;
+        return bits;
+}
+
+/* The sandbox's group exists, and its descriptors are in the zone: now the process. */
+static int start(struct spawner *spawner, const struct agent_spawn *request,
+                 struct spawned *spawned, struct err *err)
+{
+        char tmp_options[96], program[sizeof("/code/") + AGENT_HANDLER_MAX];
+        const char *arguments[RUNTIME_ARGUMENTS_MAX];
+        struct environment environment;
+        struct child_plan plan = {
+                .slot = spawned->slot,
+                .hierarchies = v1_hierarchies(&spawner->cgroups),
+                .tmp_options = tmp_options,
+                .filter = &spawner->filter.program,
+                .arguments = arguments,
+                .environment = environment.variables,
+        };
+        uint64_t inodes = request->tmp_bytes / BYTES_PER_INODE;
+
+        (void)snprintf(tmp_options, sizeof(tmp_options),
+                       "mode=1777,size=%" PRIu64 ",nr_inodes=%" PRIu64, request->tmp_bytes,
+                       inodes < INODES_MIN ? INODES_MIN : inodes);
+        (void)snprintf(program, sizeof(program), "/code/%s", request->handler);
+        runtime_arguments(request->runtime, program, arguments);
+        environment_make(&environment, request);
+        return run_child(spawner, &plan, spawned, err);
+}
+
+static int make(struct spawner *spawner, const struct agent_spawn *request,
+                struct spawned *spawned, struct err *err)
+{
+        struct cgroup_limits limits = {
+                .memory_bytes = request->memory_bytes,
+                .process_max = request->process_max,
+                .cpu_millis = request->cpu_millis,
+        };
+        uint64_t begun_ns = clock_now_ns();
+        int r = cgroup_make(&spawner->cgroups, spawned->slot, &limits, err);
+
+        if (r < 0)
+                return r;
+        spawned->oom_fd = cgroup_open_oom_event(&spawner->cgroups, spawned->slot);
+        spawned->fds[AGENT_FD_FREEZE] = cgroup_open_freeze(&spawner->cgroups, spawned->slot);
+        if (spawned->fds[AGENT_FD_FREEZE] < 0) {
+                r = err_errno(err, spawned->fds[AGENT_FD_FREEZE], "opening its cgroup.freeze");
+        } else {
+                r = make_channels(spawned);
+                if (r < 0)
+                        (void)err_errno(err, r, "making its socket and log pipe");
+        }
+        spawned->phase_us[AGENT_PHASE_CGROUP] = span_us(begun_ns, clock_now_ns());
+        if (r == 0)
+                r = start(spawner, request, spawned, err);
+        if (r < 0)
+                (void)cgroup_remove(&spawner->cgroups, spawned->slot);
+        return r;
+}
+
+int spawner_spawn(struct spawner *spawner, const struct agent_spawn *request,
+                  struct spawned *ret_spawned, struct err *err)
+{
+        struct spawned spawned = {.pid_fd = -1, .oom_fd = -1, .fds = {-1, -1, -1, -1}};
+        int user_fd, r;
+
+        r = slots_take(&spawner->slots, &spawned.slot, &user_fd, err);
+        if (r < 0)
+                return r;
+        r = take_code(spawner, request, err);
+        if (r == 0)
+                r = put(user_fd, ZONE_USER);
+        if (r == 0)
+                r = make(spawner, request, &spawned, err);
+        release_zone();
+        if (r < 0) {
+                fd_close(&spawned.oom_fd);
+                spawned_close_fds(&spawned);
+                slots_give_back(&spawner->slots, spawned.slot);
+                return r;
+        }
+        *ret_spawned = spawned;
+        return 0;
+}
+
+void spawner_undo(struct spawner *spawner, struct spawned *spawned)
+{
+        siginfo_t info;
+
+        (void)cgroup_kill(&spawner->cgroups, spawned->slot);
+        (void)waitid(P_PIDFD, (id_t)spawned->pid_fd, &info, WEXITED);
+        (void)cgroup_remove(&spawner->cgroups, spawned->slot);
+        slots_give_back(&spawner->slots, spawned->slot);
+        fd_close(&spawned->pid_fd);
+        fd_close(&spawned->oom_fd);
+        spawned_close_fds(spawned);
+}
+
+void spawned_close_fds(struct spawned *spawned)
+{
+        for (int i = 0; i < AGENT_FD_COUNT; i++)
+                fd_close(&spawned->fds[i]);
+}

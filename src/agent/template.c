@@ -1,0 +1,149 @@
+/* The mount namespaces of agent and sandboxes; see template.h. */
+#include "agent/template.h"
+
+#include "agent/rootfs.h"
+#include "base/auto.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/mount.h>
+#include <linux/openat2.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Where the agent's own copy of the template shows the store: places that are empty folders in the
+ * template, so that no trace of the store is left in a sandbox. */
+#define STORE_CODE "/code"
+#define STORE_STAGING "/tmp"
+
+int template_clone_mount(int directory_fd, const char *path, struct err *err)
+{
+        struct mount_attr attributes = {
+                .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV,
+                .propagation = MS_PRIVATE,
+        };
+        AUTO(fd_close) int fd =
+                open_tree(directory_fd, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+
+        if (fd < 0)
+                return err_errno(err, -errno, "opening '%s'", path);
+        if (mount_setattr(fd, "", AT_EMPTY_PATH, &attributes, sizeof(attributes)) < 0)
+                return err_errno(err, -errno, "making '%s' read-only", path);
+        return fd_steal(&fd);
+}
+
+static int attach(int mount_fd, const char *path)
+{
+        return move_mount(mount_fd, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0 ? -errno : 0;
+}
+
+/* A tmpfs over the data directory (any folder would do, this one is known to exist) becomes the
+ * root; the host's tree goes. pivot_root(2) with "." stacks the old root over the new one. */
+static int make_root(const char *data_dir, struct err *err)
+{
+        int r;
+
+        if (mount("magpie", data_dir, "tmpfs", MS_NOSUID, "mode=0755,size=64m") < 0)
+                return err_errno(err, -errno, "mounting the sandboxes' root");
+        if (chdir(data_dir) < 0)
+                return err_errno(err, -errno, "entering the sandboxes' root");
+        r = rootfs_fill(err);
+        if (r < 0)
+                return r;
+        if (syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 ||
+            chdir("/") < 0)
+                return err_errno(err, -errno, "leaving the host's root");
+        if (mount(NULL, "/", NULL, MS_REMOUNT | MS_RDONLY | MS_NOSUID, NULL) < 0)
+                return err_errno(err, -errno, "making the sandboxes' root read-only");
+        return 0;
+}
+
+/* A mount namespace of our own that hears nothing of the host's and tells it nothing. */
+static int leave_namespace(struct err *err)
+{
+        if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+                return err_errno(err, -errno, "making a mount namespace");
+        return 0;
+}
+
+static int attach_store(struct template *template, int code_mount, int staging_mount,
+                        struct err *err)
+{
+        int r = attach(code_mount, STORE_CODE);
+
+        if (r == 0)
+                r = attach(staging_mount, STORE_STAGING);
+        if (r < 0)
+                return err_errno(err, r, "attaching the code store");
+        template->code_fd = open(STORE_CODE, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        template->staging_fd = open(STORE_STAGING, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (template->code_fd < 0 || template->staging_fd < 0)
+                return err_errno(err, -errno, "opening the code store");
+        return 0;
+}
+
+static int make(struct template *template, const char *data_dir, int proc_fd, struct err *err)
+{
+        AUTO(fd_close) int data_fd = open(data_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        AUTO(fd_close) int code_mount = -1;
+        AUTO(fd_close) int staging_mount = -1;
+        int r = 0;
+
+        if (data_fd < 0)
+                return err_errno(err, -errno, "opening the data directory '%s'", data_dir);
+        code_mount = template_clone_mount(data_fd, "code", err);
+        if (code_mount < 0)
+                return code_mount;
+        staging_mount = template_clone_mount(data_fd, "staging", err);
+        if (staging_mount < 0)
+                return staging_mount;
+
+        r = leave_namespace(err);
+        if (r == 0)
+                r = make_root(data_dir, err);
+        if (r < 0)
+                return r;
+        template->namespace_fd = openat(proc_fd, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
+        if (template->namespace_fd < 0)
+                return err_errno(err, -errno, "opening the template's mount namespace");
+        r = leave_namespace(err);
+        return r < 0 ? r : attach_store(template, code_mount, staging_mount, err);
+}
+
+int template_make(struct template *template, const char *data_dir, int proc_fd, struct err *err)
+{
+        int r;
+
+        *template = (struct template){.namespace_fd = -1, .code_fd = -1, .staging_fd = -1};
+        r = make(template, data_dir, proc_fd, err);
+        if (r < 0)
+                template_close(template);
+        return r;
+}
+
+void template_close(struct template *template)
+{
+        fd_close(&template->namespace_fd);
+        fd_close(&template->code_fd);
+        fd_close(&template->staging_fd);
+}
+
+int template_open_code(const struct template *template, const char *digest, bool staging)
+{
+        struct open_how how = {
+                .flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
+                .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV,
+        };
+        AUTO(fd_close) int folder_fd = -1;
+        int fd;
+
+        folder_fd = (int)syscall(SYS_openat2, staging ? template->staging_fd : template->code_fd,
+                                 digest, &how, sizeof(how));
+        if (folder_fd < 0)
+                return -errno;
+        /* The clone inherits read-only, nosuid and nodev from the store's mount. */
+        fd = open_tree(folder_fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+        return fd < 0 ? -errno : fd;
+}

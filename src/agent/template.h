@@ -1,0 +1,28 @@
+/* The root file system of every sandbox, made once.
+ *
+ * The template is a mount namespace of its own: a small read-only tmpfs with /usr of the host, a
+ * few files of /etc, four device nodes and /magpie. A sandbox's child enters it and takes a private
+ * copy, so that a cold start mounts only what is its own (/proc, /tmp, /code).
+ *
+ * The agent itself moves into a second copy, which has the code store besides, and nothing else of
+ * the host: it cannot reach the host's files any more, and a sandbox never sees the store.
+ */
+#pragma once
+
+#include "base/err.h"
+
+#include <stdbool.h>
+
+struct template {
+        int namespace_fd; /* the mount namespace to enter */
+        int code_fd;      /* DATA-DIR/code */
+        int staging_fd;   /* DATA-DIR/staging */
+};
+
+/* Afterwards the agent's own root is not the host's. `proc_fd`: the host's /proc. */
+int template_make(struct template *template, const char *data_dir, int proc_fd, struct err *err);
+void template_close(struct template *template);
+
+/* The unpacked code `digest` as a mount that is attached nowhere yet. A descriptor or a negative
+ * errno; -ENOENT where there is no such code. */
+int template_open_code(const struct template *template, const char *digest, bool staging);

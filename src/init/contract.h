@@ -1,0 +1,11 @@
+/* The contracts between magpie and a function. One file each. */
+#pragma once
+
+#include "init/outcome.h"
+
+/* "shim": the program itself speaks the worker protocol on descriptor 3. Runs it once. */
+struct outcome contract_shim(char *const *arguments);
+
+/* "exec": any program, run once an invocation; magpie-init speaks the worker protocol for it.
+ * Returns when the gateway has closed the socket, or what comes over it is not the protocol. */
+struct outcome contract_exec(const char *program);

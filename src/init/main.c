@@ -1,0 +1,51 @@
+/* magpie-init: the first process of a sandbox.
+ *
+ *     magpie-init shim PROGRAM [ARGUMENT...]
+ *     magpie-init exec PROGRAM
+ *
+ * Theory of operation
+ *
+ * The agent executes it with all privileges given up, the worker socket on descriptor 3, the log
+ * pipe on 1 and 2. It runs the function under one of two contracts (contract_shim.c,
+ * contract_exec.c), and being process 1 it reaps every orphan. When it ends, the kernel ends
+ * everything else in the sandbox.
+ *
+ * The function runs as the same user, so magpie-init makes itself undumpable: nobody without
+ * capabilities may then trace it, or open its memory or its descriptors in /proc (ptrace(2), "ptrace
+ * access mode checking").
+ */
+#include "init/contract.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#define EXIT_USAGE 2
+
+/* When the whole host is short of memory, functions go first. Raising one's own score needs no
+ * privilege, and children inherit it. Harmless where it fails. */
+static void volunteer_for_oom(void)
+{
+        static const char score[] = "500";
+        int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+        if (fd < 0)
+                return;
+        if (write(fd, score, sizeof(score) - 1) < 0) {
+                /* see above */
+        }
+        (void)close(fd);
+}
+
+int main(int argc, char **argv)
+{
+        volunteer_for_oom();
+        if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0 && argc >= 3) {
+                if (strcmp(argv[1], "shim") == 0)
+                        outcome_exit(contract_shim(argv + 2));
+                if (strcmp(argv[1], "exec") == 0)
+                        outcome_exit(contract_exec(argv[2]));
+        }
+        return EXIT_USAGE;
+}

@@ -1,0 +1,358 @@
+"""Speaks both protocols of the sandbox side for tests: as the supervisor and the gateway do to the
+agent (src/wire/agent_protocol.h), and as the gateway does to an instance (worker_protocol.h).
+
+    with Agent(path_of_magpie_agent) as agent:
+        digest = agent.add_code({"main": (0o755, program_bytes)})
+        gateway = agent.connect()
+        with gateway.spawn(digest, "main", runtime=NATIVE) as instance:
+            assert instance.wait_ready()
+            result = instance.invoke(b"hello")
+
+Nothing here waits without a deadline.
+"""
+import contextlib
+import hashlib
+import os
+import pathlib
+import select
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import tempfile
+import time
+
+VERSION = 1
+HELLO, SPAWN, KILL, SPAWNED, REFUSED, EXITED = range(1, 7)
+PYTHON3, NODE, NATIVE, EXEC = range(1, 5)
+BY_CODE, BY_SIGNAL, OUT_OF_MEMORY, KILLED = range(1, 5)
+PHASES = ("cgroup", "clone", "total", "mount", "confine", "exec")
+MIB = 1 << 20
+
+MESSAGE = struct.Struct("=IIQIIQQIIII8I")
+FRAME = struct.Struct("<BBHIQ")
+INVOKE, DATA, READY, RESULT, ERROR, LOG, WORKER_REFUSED = range(1, 8)
+END, HTTP = 1, 2
+FRAME_MAX = 65536
+
+DEADLINE_S = float(os.environ.get("MAGPIE_TEST_DEADLINE", "30"))
+
+
+class Refused(Exception):
+    """The agent's REFUSED: .code is the errno, the text its sentence."""
+
+    def __init__(self, code, text):
+        super().__init__(text)
+        self.code = code
+
+
+class Exited:
+    def __init__(self, cause, code, memory_peak):
+        self.cause, self.code, self.memory_peak = cause, code, memory_peak
+
+    def __repr__(self):
+        return f"Exited(cause={self.cause}, code={self.code}, peak={self.memory_peak})"
+
+
+class Frame:
+    def __init__(self, message):
+        self.type, self.flags, meta, self.id, self.value = FRAME.unpack_from(message)
+        self.meta = message[FRAME.size : FRAME.size + meta]
+        self.payload = message[FRAME.size + meta :]
+
+    def __repr__(self):
+        return f"Frame({self.type}, {self.flags}, {self.id}, {self.value}, {self.payload[:200]!r})"
+
+
+class FunctionFailed(Exception):
+    """The worker's ERROR frame; the text is its JSON."""
+
+
+def wait_readable(descriptor, deadline_s=None):
+    deadline_s = DEADLINE_S if deadline_s is None else deadline_s
+    poller = select.poll()
+    poller.register(descriptor, select.POLLIN)
+    if not poller.poll(deadline_s * 1000):
+        raise TimeoutError(f"nothing came within {deadline_s} s")
+
+
+class Agent:
+    """A magpie-agent of its own with a data directory of its own."""
+
+    def __init__(self, program, data_dir=None):
+        self.program = str(program)
+        self.owns_data_dir = data_dir is None
+        self.data_dir = pathlib.Path(data_dir or tempfile.mkdtemp(prefix="magpie-agent-"))
+        self.data_dir.chmod(0o755)
+        for folder in ("code", "staging"):
+            (self.data_dir / folder).mkdir(exist_ok=True)
+        self.gateways = []
+        self.process = self.control = None
+        self.start()
+
+    def start(self):
+        self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            # dup2 puts it on 3 and makes it inheritable; pass_fds alone would keep its number.
+            self.process = subprocess.Popen(
+                ["/bin/sh", "-c", f'exec "$0" "$@" 3<&{theirs.fileno()} {theirs.fileno()}<&-'
+                 if theirs.fileno() != 3 else 'exec "$0" "$@"',
+                 self.program, "--data-dir", str(self.data_dir)],
+                pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
+        return self
+
+    def restart(self):
+        """Another life of the agent over the same data directory."""
+        self.end()
+        self.start()
+
+    def add_code(self, files, staging=False):
+        """Files: {path: (mode, bytes)}, or {path: (None, target)} for a symbolic link."""
+        digest = hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest()
+        root = self.data_dir / ("staging" if staging else "code") / digest
+        if root.exists():
+            return digest
+        root.mkdir()
+        root.chmod(0o755)
+        for name, (mode, data) in files.items():
+            path = root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if mode is None:
+                path.symlink_to(data)
+            else:
+                path.write_bytes(data)
+                path.chmod(mode)
+        return digest
+
+    def connect(self, greet=True):
+        gateway = Gateway(self)
+        if greet:
+            gateway.greet()
+        self.gateways.append(gateway)
+        return gateway
+
+    def end(self):
+        """The orderly end: the control socket closes. Returns the exit status."""
+        for gateway in self.gateways:
+            gateway.close()
+        self.gateways = []
+        self.control.close()
+        try:
+            return self.process.wait(DEADLINE_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise
+
+    def kill(self):
+        """The violent end."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(DEADLINE_S)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.end()
+        if self.owns_data_dir:
+            shutil.rmtree(self.data_dir)
+
+
+class Gateway:
+    """One gateway's connection to the agent."""
+
+    def __init__(self, agent):
+        self.agent = agent
+        self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            socket.send_fds(agent.control, [b"g"], [theirs.fileno()])
+        self.next_id = 1
+        self.exited = {}
+        self.answers = {}
+
+    def greet(self):
+        self.send(HELLO, code=VERSION)
+        answer = self.receive()
+        assert answer["type"] == HELLO and answer["code"] == VERSION, answer
+
+    def send(self, kind, *, code=0, instance_id=0, runtime=0, memory=0, tmp=0, cpu=0, processes=0,
+             verify=0, extra=b"", extra_length=None):
+        length = len(extra) if extra_length is None else extra_length
+        head = MESSAGE.pack(kind, code, instance_id, runtime, 0, memory, tmp, cpu, processes,
+                            verify, length, *([0] * 8))
+        self.socket.send(head + extra)
+
+    def receive(self, deadline_s=None):
+        wait_readable(self.socket, deadline_s)
+        message, fds, _, _ = socket.recv_fds(self.socket, 65536, 4)
+        if not message:
+            raise EOFError("the agent has ended the connection")
+        fields = MESSAGE.unpack_from(message)
+        return {"type": fields[0], "code": fields[1], "instance_id": fields[2],
+                "cause": fields[4], "memory": fields[5], "phases": dict(zip(PHASES, fields[11:])),
+                "extra": message[MESSAGE.size:], "fds": fds}
+
+    def _take(self):
+        """Sorts one message in."""
+        message = self.receive()
+        if message["type"] == EXITED:
+            assert message["instance_id"] not in self.exited, "EXITED came twice"
+            self.exited[message["instance_id"]] = Exited(message["cause"], message["code"],
+                                                         message["memory"])
+        else:
+            self.answers[message["instance_id"]] = message
+
+    def ask_spawn(self, digest, handler, *, runtime=NATIVE, env=(), memory=128 * MIB,
+                  tmp=16 * MIB, cpu=0, processes=64, verify=False):
+        instance_id = self.next_id
+        self.next_id += 1
+        strings = [digest, handler, *env]
+        extra = b"".join(text.encode() + b"\0" for text in strings)
+        self.send(SPAWN, instance_id=instance_id, runtime=runtime, memory=memory, tmp=tmp, cpu=cpu,
+                  processes=processes, verify=int(verify), extra=extra)
+        return instance_id
+
+    def await_spawned(self, instance_id):
+        while instance_id not in self.answers:
+            self._take()
+        answer = self.answers.pop(instance_id)
+        if answer["type"] == REFUSED:
+            raise Refused(answer["code"], answer["extra"].rstrip(b"\0").decode())
+        return Instance(self, instance_id, answer["fds"], answer["phases"])
+
+    def spawn(self, digest, handler, **options):
+        return self.await_spawned(self.ask_spawn(digest, handler, **options))
+
+    def kill(self, instance_id):
+        self.send(KILL, instance_id=instance_id)
+
+    def wait_exited(self, instance_id):
+        while instance_id not in self.exited:
+            self._take()
+        return self.exited[instance_id]
+
+    def close(self):
+        self.socket.close()
+
+
+class Instance:
+    def __init__(self, gateway, instance_id, fds, phases):
+        self.gateway, self.id, self.phases = gateway, instance_id, phases
+        self.socket = socket.socket(fileno=fds[0])
+        self.worker = socket.socket(fileno=fds[1])
+        self.freeze_fd, self.log_fd = fds[2], fds[3]
+        self.next_invocation = 1
+        self.logs = []
+
+    def set_frozen(self, frozen):
+        """Returns when the kernel has done it."""
+        os.pwrite(self.freeze_fd, b"1" if frozen else b"0", 0)
+
+    def receive(self, deadline_s=None):
+        """The next frame. The agent's EXITED in the middle of it is an EOFError."""
+        deadline = time.monotonic() + (DEADLINE_S if deadline_s is None else deadline_s)
+        poller = select.poll()
+        poller.register(self.socket, select.POLLIN)
+        if self.id not in self.gateway.exited:
+            poller.register(self.gateway.socket, select.POLLIN)
+        while True:
+            with contextlib.suppress(BlockingIOError):
+                message = self.socket.recv(FRAME_MAX)
+                if not message:
+                    raise EOFError("the worker's socket has ended")
+                return Frame(message)
+            if self.id in self.gateway.exited:
+                raise EOFError(f"the instance has ended: {self.gateway.exited[self.id]}")
+            if not poller.poll(max(0, deadline - time.monotonic()) * 1000):
+                raise TimeoutError("no frame came")
+            with contextlib.suppress(TimeoutError):
+                wait_readable(self.gateway.socket, 0)
+                self.gateway._take()
+
+    def send(self, kind, *, flags=0, invocation=0, value=0, meta=b"", payload=b""):
+        frame = FRAME.pack(kind, flags, len(meta), invocation, value) + meta + payload
+        poller = select.poll()
+        poller.register(self.socket, select.POLLOUT)
+        while True:
+            with contextlib.suppress(BlockingIOError):
+                self.socket.send(frame)
+                return
+            if not poller.poll(DEADLINE_S * 1000):
+                raise TimeoutError("no room for a frame")
+
+    def wait_ready(self):
+        frame = self.receive()
+        while frame.type == LOG:
+            self.logs.append(frame.payload)
+            frame = self.receive()
+        assert frame.type == READY, frame
+        return frame
+
+    def begin(self, payload=b"", *, user="", http=None, end=True):
+        """Sends INVOKE; returns its number."""
+        number = self.next_invocation
+        self.next_invocation += 1
+        meta = f"01INVOCATION{number:014}\n{user}\n".encode()
+        flags = END if end else 0
+        if http is not None:
+            meta += http
+            flags |= HTTP
+        self.send(INVOKE, flags=flags, invocation=number, meta=meta, payload=payload,
+                  value=int(time.time() * 1000) + 30000)
+        return number
+
+    def finish(self, number):
+        """Collects the answer: the body, or FunctionFailed."""
+        body = b""
+        while True:
+            frame = self.receive()
+            if frame.type == LOG:
+                self.logs.append(frame.payload)
+                continue
+            assert frame.id == number, frame
+            if frame.type == ERROR:
+                raise FunctionFailed(frame.payload.decode())
+            assert frame.type in (RESULT, DATA), frame
+            body += frame.payload
+            if frame.flags & END:
+                return body
+
+    def invoke(self, payload=b"", **options):
+        return self.finish(self.begin(payload, **options))
+
+    def wait_exited(self):
+        return self.gateway.wait_exited(self.id)
+
+    def kill(self):
+        self.gateway.kill(self.id)
+        return self.wait_exited()
+
+    def read_log(self):
+        """Everything the sandbox has written to stdout and stderr so far."""
+        data = b""
+        while True:
+            try:
+                part = os.read(self.log_fd, 65536)
+            except BlockingIOError:
+                return data
+            if not part:
+                return data
+            data += part
+
+    def close(self):
+        self.socket.close()
+        self.worker.close()
+        for name in ("freeze_fd", "log_fd"):
+            if getattr(self, name) >= 0:
+                os.close(getattr(self, name))
+                setattr(self, name, -1)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        with contextlib.suppress(OSError, EOFError):
+            if self.id not in self.gateway.exited:
+                self.kill()
+        self.close()
