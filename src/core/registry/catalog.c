@@ -189,7 +189,7 @@ struct function *catalog_find_function_by_route(const struct catalog *catalog,
 size_t catalog_each_function(const struct catalog *catalog,
                              bool (*visit)(struct function *function, void *context), void *context)
 {
-        for (size_t i = 0; i < catalog->functions.count; i++)
+        for (size_t i = 0; visit && i < catalog->functions.count; i++)
                 if (!visit(catalog->functions.entries[i].item, context))
                         break;
         return catalog->functions.count;
@@ -202,7 +202,7 @@ size_t catalog_each_function_of(const struct catalog *catalog, struct slice owne
         uint32_t hash = hash_one(owner_id, catalog->seed);
         table_place place = 0;
         struct function *function;
-        bool wanted = true;
+        bool wanted = visit != NULL;
         size_t count = 0;
 
         while ((function = table_next(&catalog->functions, FUNCTION_BY_OWNER, hash, &place))) {

@@ -42,8 +42,8 @@ struct function *catalog_find_function_by_name(const struct catalog *catalog, st
 struct function *catalog_find_function_by_route(const struct catalog *catalog,
                                                 struct slice name_space, struct slice name);
 
-/* In order of creation (that of their ids), until `visit` returns false. Returns how many there
- * are. */
+/* In order of creation (that of their ids), until `visit` returns false; NULL visits none. Returns
+ * how many there are. */
 size_t catalog_each_function(const struct catalog *catalog,
                              bool (*visit)(struct function *function, void *context), void *context);
 size_t catalog_each_function_of(const struct catalog *catalog, struct slice owner_id,

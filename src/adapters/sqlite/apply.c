@@ -1,0 +1,169 @@
+/* Requests as SQL; see database.h.
+ *
+ * The constraints of the schema decide: a UNIQUE that fails is "taken", a REFERENCES that fails is
+ * "no such owner". So there is no look first and change later, and a batch needs no second copy of
+ * the registry to decide on.
+ */
+#include "adapters/sqlite/database.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static void bind_text(sqlite3_stmt *statement, int number, const char *text)
+{
+        /* The text outlives the step, and binding a short text cannot fail but for memory, which
+         * the NOT NULL of every column then reports. */
+        (void)sqlite3_bind_text(statement, number, text, -1, SQLITE_STATIC);
+}
+
+static void bind_number(sqlite3_stmt *statement, int number, uint64_t value)
+{
+        (void)sqlite3_bind_int64(statement, number, (sqlite3_int64)value);
+}
+
+/* Runs a statement that changes something. */
+static enum store_result execute(struct database *database, sqlite3_stmt *statement,
+                                 struct err *err)
+{
+        int code = sqlite3_step(statement);
+
+        (void)sqlite3_reset(statement);
+        if (code == SQLITE_DONE)
+                return STORE_OK;
+        if (code == SQLITE_CONSTRAINT_UNIQUE || code == SQLITE_CONSTRAINT_PRIMARYKEY)
+                return STORE_TAKEN;
+        if (code == SQLITE_CONSTRAINT_FOREIGNKEY)
+                return STORE_NOT_FOUND;
+        (void)database_error(database, "writing to the database", err);
+        return STORE_FAILED;
+}
+
+static enum store_result create_user(struct database *database, const struct user *user,
+                                     struct err *err)
+{
+        sqlite3_stmt *insert = database_statement(database, STATEMENT_USER_INSERT);
+
+        bind_text(insert, 1, user->id);
+        bind_text(insert, 2, user->email);
+        bind_text(insert, 3, user->name_space);
+        bind_text(insert, 4, user->password_hash);
+        bind_number(insert, 5, user->created_ms);
+        bind_number(insert, 6, user->token_epoch);
+        bind_number(insert, 7, user->is_admin);
+        return execute(database, insert, err);
+}
+
+static void bind_function(sqlite3_stmt *statement, const struct function *function)
+{
+        bind_text(statement, 1, function->id);
+        bind_text(statement, 2, function->owner_id);
+        bind_text(statement, 3, function->name);
+        bind_text(statement, 4, runtime_name(function->runtime));
+        bind_text(statement, 5, function->handler);
+        bind_text(statement, 6, function->code_digest);
+        bind_number(statement, 7, function->code_bytes);
+        bind_number(statement, 8, function->version);
+        bind_number(statement, 9, function->created_ms);
+        bind_number(statement, 10, function->updated_ms);
+        bind_number(statement, 11, function->memory_bytes);
+        bind_number(statement, 12, function->tmp_bytes);
+        bind_number(statement, 13, function->timeout_ms);
+        bind_number(statement, 14, function->keep_alive_ms);
+        bind_number(statement, 15, function->concurrency);
+        bind_number(statement, 16, function->min_instances);
+        bind_number(statement, 17, function->max_instances);
+        bind_number(statement, 18, function->cpu_millis);
+        bind_number(statement, 19, function->is_public);
+}
+
+static enum store_result create_env(struct database *database, const struct function *function,
+                                    struct err *err)
+{
+        enum store_result result = STORE_OK;
+
+        for (size_t i = 0; result == STORE_OK && i < function->env_count; i++) {
+                sqlite3_stmt *insert = database_statement(database, STATEMENT_ENV_INSERT);
+                bind_text(insert, 1, function->id);
+                bind_number(insert, 2, i);
+                bind_text(insert, 3, function->env[i]);
+                result = execute(database, insert, err);
+        }
+        return result;
+}
+
+static enum store_result create_function(struct database *database, const struct function *function,
+                                         struct err *err)
+{
+        sqlite3_stmt *insert = database_statement(database, STATEMENT_FUNCTION_INSERT);
+        enum store_result result;
+
+        bind_function(insert, function);
+        result = execute(database, insert, err);
+        return result == STORE_OK ? create_env(database, function, err) : result;
+}
+
+/* Why did an UPDATE meet no row? */
+static enum store_result explain_missed_update(struct database *database, const char *id,
+                                               struct err *err)
+{
+        sqlite3_stmt *select = database_statement(database, STATEMENT_FUNCTION_EXISTS);
+        int code;
+
+        bind_text(select, 1, id);
+        code = sqlite3_step(select);
+        (void)sqlite3_reset(select);
+        if (code == SQLITE_ROW)
+                return STORE_CONFLICT;
+        if (code == SQLITE_DONE)
+                return STORE_NOT_FOUND;
+        (void)database_error(database, "reading the database", err);
+        return STORE_FAILED;
+}
+
+static enum store_result update_function(struct database *database, const struct function *function,
+                                         struct err *err)
+{
+        sqlite3_stmt *statement = database_statement(database, STATEMENT_FUNCTION_UPDATE);
+        enum store_result result;
+
+        bind_function(statement, function);
+        result = execute(database, statement, err);
+        if (result == STORE_OK && sqlite3_changes(database->connection) == 0)
+                return explain_missed_update(database, function->id, err);
+        if (result == STORE_OK) {
+                statement = database_statement(database, STATEMENT_ENV_DELETE);
+                bind_text(statement, 1, function->id);
+                result = execute(database, statement, err);
+        }
+        return result == STORE_OK ? create_env(database, function, err) : result;
+}
+
+static enum store_result delete_by_id(struct database *database, enum statement statement,
+                                      const char *id, struct err *err)
+{
+        sqlite3_stmt *delete = database_statement(database, statement);
+        enum store_result result;
+
+        bind_text(delete, 1, id);
+        result = execute(database, delete, err);
+        return result == STORE_OK && sqlite3_changes(database->connection) == 0 ? STORE_NOT_FOUND
+                                                                                : result;
+}
+
+enum store_result database_apply(struct database *database, const struct store_request *request,
+                                 struct err *err)
+{
+        switch (request->kind) {
+        case STORE_USER_CREATE:
+                return create_user(database, request->user, err);
+        case STORE_USER_DELETE:
+                return delete_by_id(database, STATEMENT_USER_DELETE, request->id, err);
+        case STORE_FUNCTION_CREATE:
+                return create_function(database, request->function, err);
+        case STORE_FUNCTION_UPDATE:
+                return update_function(database, request->function, err);
+        case STORE_FUNCTION_DELETE:
+                return delete_by_id(database, STATEMENT_FUNCTION_DELETE, request->id, err);
+        }
+        abort(); /* not a kind: our own bug */
+}

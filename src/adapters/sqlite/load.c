@@ -1,0 +1,243 @@
+/* Reading all users and functions at the start; see database.h.
+ *
+ * A file can be damaged in ways that no checksum tells, so every text is bounded and every function
+ * validated as if a stranger had sent it.
+ */
+#include "adapters/sqlite/database.h"
+
+#include "base/text.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* What a failure says it was doing. */
+static const char loading[] = "loading the registry";
+
+/* Everything that was read so far; each change holds a reference. */
+struct loaded {
+        size_t count, capacity;
+        struct catalog_change *changes;
+};
+
+static void loaded_deinit(struct loaded *loaded)
+{
+        for (size_t i = 0; i < loaded->count; i++) {
+                user_unref(loaded->changes[i].user);
+                function_unref(loaded->changes[i].function);
+        }
+        free(loaded->changes);
+}
+
+/* Takes the reference over, on failure too. */
+static int loaded_add(struct loaded *loaded, struct catalog_change change, struct err *err)
+{
+        if (loaded->count == loaded->capacity) {
+                size_t capacity = loaded->capacity ? 2 * loaded->capacity : 64;
+                struct catalog_change *grown =
+                        reallocarray(loaded->changes, capacity, sizeof(*grown));
+                if (!grown) {
+                        user_unref(change.user);
+                        function_unref(change.function);
+                        return err_errno(err, -ENOMEM, loading);
+                }
+                loaded->changes = grown;
+                loaded->capacity = capacity;
+        }
+        loaded->changes[loaded->count++] = change;
+        return 0;
+}
+
+/* A text column of the current row that fits into `size` bytes with its NUL. */
+static bool read_text(sqlite3_stmt *row, int column, size_t size, char *ret_text)
+{
+        const char *text = (const char *)sqlite3_column_text(row, column);
+        size_t length = (size_t)sqlite3_column_bytes(row, column);
+
+        if (!text || length >= size || strlen(text) != length)
+                return false;
+        memcpy(ret_text, text, length + 1);
+        return true;
+}
+
+static uint64_t read_number(sqlite3_stmt *row, int column)
+{
+        return (uint64_t)sqlite3_column_int64(row, column);
+}
+
+static bool read_uint32(sqlite3_stmt *row, int column, uint32_t *ret_number)
+{
+        uint64_t number = read_number(row, column);
+
+        *ret_number = (uint32_t)number;
+        return number <= UINT32_MAX;
+}
+
+#define USER_COLUMNS "id, email, name_space, password_hash, created_ms, token_epoch, is_admin"
+
+static bool read_user(sqlite3_stmt *row, struct user *user)
+{
+        if (!read_text(row, 0, sizeof(user->id), user->id) ||
+            !read_text(row, 1, sizeof(user->email), user->email) ||
+            !read_text(row, 2, sizeof(user->name_space), user->name_space) ||
+            !read_text(row, 3, sizeof(user->password_hash), user->password_hash))
+                return false;
+        user->created_ms = read_number(row, 4);
+        user->token_epoch = read_number(row, 5);
+        user->is_admin = read_number(row, 6) != 0;
+        return id_is_valid(slice_of(user->id)) &&
+               email_validate(slice_of(user->email), NULL) == 0 &&
+               name_validate(slice_of(user->name_space), NULL) == 0;
+}
+
+#define FUNCTION_COLUMNS                                                                           \
+        "f.id, f.owner_id, u.name_space, f.name, f.runtime, f.handler, f.code_digest,"             \
+        " f.code_bytes, f.version, f.created_ms, f.updated_ms, f.memory_bytes, f.tmp_bytes,"       \
+        " f.timeout_ms, f.keep_alive_ms, f.concurrency, f.min_instances, f.max_instances,"         \
+        " f.cpu_millis, f.is_public"
+
+static bool read_function(sqlite3_stmt *row, struct function *function)
+{
+        char runtime[16];
+
+        if (!read_text(row, 0, sizeof(function->id), function->id) ||
+            !read_text(row, 1, sizeof(function->owner_id), function->owner_id) ||
+            !read_text(row, 2, sizeof(function->owner_name_space), function->owner_name_space) ||
+            !read_text(row, 3, sizeof(function->name), function->name) ||
+            !read_text(row, 4, sizeof(runtime), runtime) ||
+            !runtime_parse(slice_of(runtime), &function->runtime) ||
+            !read_text(row, 5, sizeof(function->handler), function->handler) ||
+            !read_text(row, 6, sizeof(function->code_digest), function->code_digest))
+                return false;
+        function->code_bytes = read_number(row, 7);
+        function->version = read_number(row, 8);
+        function->created_ms = read_number(row, 9);
+        function->updated_ms = read_number(row, 10);
+        function->memory_bytes = read_number(row, 11);
+        function->tmp_bytes = read_number(row, 12);
+        function->is_public = read_number(row, 19) != 0;
+        return id_is_valid(slice_of(function->id)) && read_uint32(row, 13, &function->timeout_ms) &&
+               read_uint32(row, 14, &function->keep_alive_ms) &&
+               read_uint32(row, 15, &function->concurrency) &&
+               read_uint32(row, 16, &function->min_instances) &&
+               read_uint32(row, 17, &function->max_instances) &&
+               read_uint32(row, 18, &function->cpu_millis);
+}
+
+static int load_env(struct database *database, struct function *function, struct err *err)
+{
+        sqlite3_stmt *select = database_statement(database, STATEMENT_ENV_SELECT);
+        static const size_t count_max = ENV_MAX_COUNT;
+        char *env[ENV_MAX_COUNT];
+        size_t count = 0;
+        int code, r = 0;
+
+        (void)sqlite3_bind_text(select, 1, function->id, -1, SQLITE_STATIC);
+        while (r == 0 && (code = sqlite3_step(select)) == SQLITE_ROW) {
+                const char *text = (const char *)sqlite3_column_text(select, 0);
+                if (count == count_max)
+                        r = err_set(err, -EUCLEAN, "function %s has too long an environment",
+                                    function->id);
+                else if (!text || !(env[count] = strdup(text)))
+                        r = err_errno(err, -ENOMEM, loading);
+                else
+                        count++;
+        }
+        if (r == 0 && code != SQLITE_DONE)
+                r = database_error(database, loading, err);
+        if (r == 0 && function_set_env(function, count, (const char *const *)env) < 0)
+                r = err_errno(err, -ENOMEM, loading);
+        while (count > 0)
+                free(env[--count]);
+        (void)sqlite3_reset(select);
+        return r;
+}
+
+static int load_user(struct database *database, sqlite3_stmt *row, struct loaded *loaded,
+                     struct err *err)
+{
+        struct user *user = user_new();
+
+        (void)database;
+        if (!user)
+                return err_errno(err, -ENOMEM, loading);
+        if (!read_user(row, user)) {
+                const char *id = (const char *)sqlite3_column_text(row, 0);
+                user_unref(user);
+                return err_set(err, -EUCLEAN, "the row of user '%s' is damaged",
+                               text_quote(slice_of(id ? id : "")).text);
+        }
+        return loaded_add(loaded, (struct catalog_change){.kind = CATALOG_USER_PUT, .user = user},
+                          err);
+}
+
+static int load_function(struct database *database, sqlite3_stmt *row, struct loaded *loaded,
+                         struct err *err)
+{
+        struct function *function = function_new();
+        struct err why;
+        int r;
+
+        if (!function)
+                return err_errno(err, -ENOMEM, loading);
+        if (!read_function(row, function)) {
+                const char *id = (const char *)sqlite3_column_text(row, 0);
+                function_unref(function);
+                return err_set(err, -EUCLEAN, "the row of function '%s' is damaged",
+                               text_quote(slice_of(id ? id : "")).text);
+        }
+        r = load_env(database, function, err);
+        if (r == 0 && function_validate(function, &why) < 0)
+                r = err_set(err, -EUCLEAN, "the row of function '%s' is damaged: %s", function->id,
+                            why.text);
+        if (r < 0) {
+                function_unref(function);
+                return r;
+        }
+        return loaded_add(
+                loaded, (struct catalog_change){.kind = CATALOG_FUNCTION_PUT, .function = function},
+                err);
+}
+
+static int load_rows(struct database *database, const char *sql,
+                     int (*load)(struct database *database, sqlite3_stmt *row,
+                                 struct loaded *loaded, struct err *err),
+                     struct loaded *loaded, struct err *err)
+{
+        sqlite3_stmt *select = NULL;
+        int r = 0, code = SQLITE_DONE;
+
+        if (sqlite3_prepare_v2(database->connection, sql, -1, &select, NULL) != SQLITE_OK)
+                return database_error(database, loading, err);
+        while (r == 0 && (code = sqlite3_step(select)) == SQLITE_ROW)
+                r = load(database, select, loaded, err);
+        if (r == 0 && code != SQLITE_DONE)
+                r = database_error(database, loading, err);
+        (void)sqlite3_finalize(select);
+        return r;
+}
+
+int database_load(struct database *database, uint64_t seed, struct catalog **ret_catalog,
+                  struct err *err)
+{
+        struct loaded loaded = {0};
+        struct catalog *empty = NULL, *catalog = NULL;
+        int r = load_rows(database, "SELECT " USER_COLUMNS " FROM users ORDER BY id", load_user,
+                          &loaded, err);
+
+        if (r == 0)
+                r = load_rows(database,
+                              "SELECT " FUNCTION_COLUMNS
+                              " FROM functions f JOIN users u ON u.id = f.owner_id ORDER BY f.id",
+                              load_function, &loaded, err);
+        if (r == 0) {
+                empty = catalog_new_empty(seed);
+                catalog = empty ? catalog_with(empty, loaded.changes, loaded.count) : NULL;
+                if (!catalog)
+                        r = err_errno(err, -ENOMEM, loading);
+        }
+        catalog_free(empty);
+        loaded_deinit(&loaded);
+        if (r == 0)
+                *ret_catalog = catalog;
+        return r;
+}
