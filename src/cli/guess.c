@@ -14,8 +14,8 @@
 #define HEAD_BYTES 4
 #define PROGRAM_BYTES (64u << 20)
 
-/* The C shim leaves these words in every program that is linked with it. */
-#define SHIM_MARK "magpie-native-function"
+/* Words that magpie.h (runtimes/c) leaves in every program that includes it. */
+#define SHIM_MARK "this program runs under magpie"
 
 /* File names that people give the file with the handler, the likeliest first. */
 static const struct {

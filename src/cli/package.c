@@ -71,7 +71,8 @@ static int walk_entry(struct walk *walk, int folder_fd, const char *entry, const
         }
         /* A link to a file counts as that file (node_modules/.bin is made of them). */
         if (fstatat(folder_fd, entry, &target, 0) < 0 || !S_ISREG(target.st_mode)) {
-                say_note("leaving out '%s': it is neither a file nor a folder", name);
+                say_note("leaving out '%s': links to folders and special files are not packed",
+                         name);
                 return 0;
         }
         return package_add(walk->package, name, (uint64_t)target.st_size,
