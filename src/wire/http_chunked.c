@@ -147,12 +147,31 @@ static bool begin_chunk(struct http_chunked *chunked, struct http_refusal *refus
         return true;
 }
 
+/* A byte of a trailer's name, or the colon behind it. */
+static bool note_trailer_name(struct http_chunked *chunked, char byte, struct http_refusal *refusal)
+{
+        struct slice name = slice_make(chunked->name, chunked->name_length);
+
+        if (byte != ':') {
+                if (chunked->name_length < sizeof(chunked->name))
+                        chunked->name[chunked->name_length++] = byte;
+                return true;
+        }
+        chunked->name_length = 0;
+        if (slice_equal_fold(name, SLICE("content-length")) ||
+            slice_equal_fold(name, SLICE("transfer-encoding")) ||
+            slice_equal_fold(name, SLICE("host")))
+                return refuse(refusal, 400, "A trailer may not speak of framing or host.");
+        return true;
+}
+
 static bool step(struct http_chunked *chunked, char byte, struct http_refusal *refusal)
 {
-        const struct rule *rule = rule_for(chunked->state, byte);
+        int before = chunked->state;
+        const struct rule *rule = rule_for(before, byte);
 
         if (!rule)
-                return refuse(refusal, 400, fault_of(chunked->state));
+                return refuse(refusal, 400, fault_of(before));
         chunked->state = (int)rule->next;
         if (rule->next == STATE_SIZE)
                 return add_digit(chunked, byte, refusal);
@@ -164,6 +183,8 @@ static bool step(struct http_chunked *chunked, char byte, struct http_refusal *r
         if (rule->next >= STATE_TRAILER_NAME && rule->next <= STATE_TRAILER_LF &&
             chunked->trailer_left-- == 0)
                 return refuse(refusal, 431, "The trailers are too long.");
+        if (before == STATE_TRAILER_NAME || rule->next == STATE_TRAILER_NAME)
+                return note_trailer_name(chunked, byte, refusal);
         return true;
 }
 

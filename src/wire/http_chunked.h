@@ -6,7 +6,8 @@
  *             use(payload);
  *
  * The decoder takes every byte it has seen off `input`, so nothing need be kept between calls.
- * Chunk extensions and trailers are checked, bounded and dropped.
+ * Chunk extensions and trailers are checked, bounded and dropped; a trailer that speaks of framing
+ * or routing (RFC 9110, section 6.5.1) is refused, lest somebody behind us believes it.
  */
 #pragma once
 
@@ -17,6 +18,7 @@
 
 #define HTTP_CHUNK_EXTENSIONS_MAX 4096 /* bytes in all chunks of one body together */
 #define HTTP_TRAILERS_MAX 8192         /* bytes */
+#define HTTP_TRAILER_NAME_KEPT 20      /* longer than any name that is looked for */
 
 struct http_chunked {
         int state;           /* http_chunked.c's own */
@@ -24,6 +26,8 @@ struct http_chunked {
         uint64_t chunk_left; /* bytes of this chunk that have not been given out */
         uint64_t body_left;  /* what all further chunks may announce together */
         size_t extension_left, trailer_left;
+        size_t name_length;                /* of the trailer being read */
+        char name[HTTP_TRAILER_NAME_KEPT]; /* its beginning */
 };
 
 enum http_chunked_result {

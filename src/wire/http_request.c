@@ -12,7 +12,6 @@
 #include <assert.h>
 #include <stddef.h>
 
-#define METHOD_LENGTH_MAX 32
 #define PORT_DIGITS_MAX 5
 
 static bool refuse(struct http_refusal *refusal, int status, const char *reason)
@@ -58,22 +57,22 @@ static struct scan scan_head(const char *begin, const char *at, const char *end)
 
 /* --- request line ---------------------------------------------------------------------------- */
 
-static enum http_method method_of(struct slice text)
+static bool find_method(struct slice text, enum http_method *ret_method)
 {
-        static const struct {
-                struct slice name;
-                enum http_method method;
-        } methods[] = {
-                {{"GET", 3}, HTTP_METHOD_GET},         {{"POST", 4}, HTTP_METHOD_POST},
-                {{"HEAD", 4}, HTTP_METHOD_HEAD},       {{"PUT", 3}, HTTP_METHOD_PUT},
-                {{"DELETE", 6}, HTTP_METHOD_DELETE},   {{"PATCH", 5}, HTTP_METHOD_PATCH},
-                {{"OPTIONS", 7}, HTTP_METHOD_OPTIONS}, {{"TRACE", 5}, HTTP_METHOD_TRACE},
+        static const struct slice names[] = {
+                [HTTP_METHOD_GET] = {"GET", 3},         [HTTP_METHOD_HEAD] = {"HEAD", 4},
+                [HTTP_METHOD_POST] = {"POST", 4},       [HTTP_METHOD_PUT] = {"PUT", 3},
+                [HTTP_METHOD_DELETE] = {"DELETE", 6},   [HTTP_METHOD_PATCH] = {"PATCH", 5},
+                [HTTP_METHOD_OPTIONS] = {"OPTIONS", 7}, [HTTP_METHOD_TRACE] = {"TRACE", 5},
         };
 
-        for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
-                if (slice_equal(text, methods[i].name))
-                        return methods[i].method;
-        return HTTP_METHOD_OTHER;
+        for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+                if (slice_equal(text, names[i])) {
+                        *ret_method = (enum http_method)i;
+                        return true;
+                }
+        }
+        return false;
 }
 
 static bool parse_version(struct slice text, int *ret_minor, struct http_refusal *refusal)
@@ -176,8 +175,6 @@ static bool parse_request_line(const char *at, const char *end, const struct htt
         if (at == from || at == end || *at != ' ')
                 return refuse(refusal, 400, "The request line does not begin with a method.");
         request->method_text = slice_make(from, (size_t)(at - from));
-        if (request->method_text.length > METHOD_LENGTH_MAX)
-                return refuse(refusal, 501, "No method has such a long name.");
 
         from = ++at;
         at = http_skip(at, end, HTTP_BYTE_TARGET);
@@ -192,9 +189,8 @@ static bool parse_request_line(const char *at, const char *end, const struct htt
         at++;
         if (!parse_version(slice_make(at, (size_t)(end - at)), &request->minor_version, refusal))
                 return false;
-        if (slice_equal(request->method_text, SLICE("CONNECT")))
-                return refuse(refusal, 501, "CONNECT is not offered here.");
-        request->method = method_of(request->method_text);
+        if (!find_method(request->method_text, &request->method))
+                return refuse(refusal, 501, "The method is not known.");
         return parse_target(request, refusal);
 }
 

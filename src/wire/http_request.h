@@ -20,8 +20,9 @@
 
 #define HTTP_HEADERS_MAX 100
 
+/* Any other method is refused (501), CONNECT and those in lower case among them: what stands between
+ * requests by mistake is a token easily, but hardly one of these. */
 enum http_method {
-        HTTP_METHOD_OTHER = 0, /* a valid token that this parser has no name for: method_text */
         HTTP_METHOD_GET,
         HTTP_METHOD_HEAD,
         HTTP_METHOD_POST,

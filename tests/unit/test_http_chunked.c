@@ -95,7 +95,8 @@ TEST_END
 
 TEST(trailers_are_checked_and_dropped)
 {
-        PAYLOAD("1\r\nx\r\n0\r\nDigest: abc\r\nX:\r\nContent-Length: 7\r\n\r\n", "x");
+        PAYLOAD("1\r\nx\r\n0\r\nDigest: abc\r\nX: a:b\r\nY:\r\n\r\n", "x");
+        PAYLOAD("0\r\nContent-Length-And-More: 7\r\nHos: a\r\nHostt: a\r\n\r\n", "");
 }
 TEST_END
 
@@ -172,6 +173,14 @@ TEST(a_trailer_that_is_no_header_line_is_refused)
         REFUSED("0\r\nA: b\r\n c\r\n");
         REFUSED("0\r\nA: \0\r\n");
         REFUSED("0\r\n A: b\r\n");
+}
+TEST_END
+
+TEST(a_trailer_that_speaks_of_framing_or_host_is_refused)
+{
+        REFUSED("0\r\nContent-Length: 7\r\n");
+        REFUSED("0\r\nA: b\r\ntransfer-ENCODING: chunked\r\n");
+        REFUSED("0\r\nHost: b\r\n");
 }
 TEST_END
 
@@ -282,6 +291,7 @@ TEST_MAIN("http_chunked", payload_comes_through_however_it_is_cut,
           a_size_of_more_than_sixteen_digits_is_refused, lines_end_with_crlf_and_nothing_else,
           an_extension_that_the_grammar_does_not_know_is_refused,
           a_trailer_that_is_no_header_line_is_refused,
+          a_trailer_that_speaks_of_framing_or_host_is_refused,
           a_body_beyond_its_limit_is_refused_when_the_chunk_is_announced,
           extensions_are_bounded_over_all_chunks, trailers_are_bounded,
           after_its_end_or_a_refusal_the_decoder_takes_no_byte,

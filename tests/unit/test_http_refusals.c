@@ -234,10 +234,13 @@ TEST(a_method_that_is_no_token_is_refused)
 }
 TEST_END
 
-TEST(connect_and_overlong_methods_are_not_implemented)
+TEST(a_method_that_is_not_known_is_refused)
 {
         REFUSED(501, "CONNECT a:80 HTTP/1.1\r\n");
         REFUSED(501, "CONNECT / HTTP/1.1\r\n");
+        REFUSED(501, "get / HTTP/1.1\r\n");
+        REFUSED(501, "GETX / HTTP/1.1\r\n");
+        REFUSED(501, "!!!GET / HTTP/1.1\r\n");
         REFUSED(501, "ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFG / HTTP/1.1\r\n");
 }
 TEST_END
@@ -350,7 +353,7 @@ TEST_MAIN("http_refusals", a_second_content_length_is_refused_even_if_it_is_the_
           a_folded_header_line_is_refused, white_space_before_the_colon_is_refused,
           a_header_name_must_be_a_token, http_1_1_without_exactly_one_host_is_refused,
           a_host_that_is_no_name_or_address_is_refused, a_method_that_is_no_token_is_refused,
-          connect_and_overlong_methods_are_not_implemented, a_target_in_no_known_form_is_refused,
+          a_method_that_is_not_known_is_refused, a_target_in_no_known_form_is_refused,
           a_target_with_a_space_a_fragment_or_raw_bytes_is_refused, http_0_9_is_refused_at_once,
           a_misspelt_version_is_refused, other_versions_of_http_are_not_supported,
           an_unknown_expectation_fails, a_second_credential_content_type_or_expectation_is_refused,
