@@ -456,6 +456,38 @@ TEST(calls_taken_back_go_on_in_the_stock_that_came_meanwhile)
 }
 TEST_END
 
+TEST(the_time_of_a_streaming_call_says_nothing_about_the_function)
+{
+        start(1);
+        stock_that_took(0, 10 * US);
+        struct pool_call *streaming = call_from(0);
+        streaming->alone = true;
+        pool_take(&pool, streaming, MS); /* an upload over a slow line */
+        release(streaming, 60000 * MS, RELEASE_IDLE);
+
+        take(0, 60000 * MS, TAKE_RUNNING);
+        take(0, 60000 * MS, TAKE_AHEAD);
+}
+TEST_END
+
+TEST(without_stealing_a_line_waits_for_its_boots_and_takes_what_returns_when_there_are_none)
+{
+        start(1);
+        pool.stealing = false;
+        stock(0, 0);
+        struct pool_call *running = take(0, 0, TAKE_RUNNING), *first = take(0, 0, TAKE_WAITING);
+        struct pool_call *second = take(0, 0, TAKE_WAITING), *next = NULL;
+        struct pool_instance *booting = boot();
+
+        release(running, 1, RELEASE_IDLE);
+        running = take(0, 2, TAKE_RUNNING); /* passes those in line by, as it is without stealing */
+        ck_assert_int_eq(pool_ready(&pool, booting, 3, &next), RELEASE_HANDED);
+        ck_assert_ptr_eq(next, first);
+        ck_assert_uint_eq(pool_wanted_boots(&pool, 3, 0, 2), 0); /* the maximum is reached */
+        ck_assert_ptr_eq(release(running, 4, RELEASE_HANDED), second);
+}
+TEST_END
+
 TEST_MAIN("pool", every_state_and_every_start_has_its_own_name,
           nothing_leaves_ending_and_nothing_returns_to_booting,
           a_call_takes_the_newest_idle_instance_of_its_own_home_first,
@@ -480,4 +512,6 @@ TEST_MAIN("pool", every_state_and_every_start_has_its_own_name,
           a_thread_whose_clock_is_a_turn_behind_does_not_spoil_the_averages,
           nothing_is_put_ahead_behind_a_call_that_has_become_slow,
           one_slow_or_streaming_call_does_not_keep_others_from_being_put_ahead,
-          calls_taken_back_go_on_in_the_stock_that_came_meanwhile)
+          calls_taken_back_go_on_in_the_stock_that_came_meanwhile,
+          the_time_of_a_streaming_call_says_nothing_about_the_function,
+          without_stealing_a_line_waits_for_its_boots_and_takes_what_returns_when_there_are_none)

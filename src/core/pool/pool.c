@@ -189,7 +189,7 @@ enum take_result pool_take(struct pool *pool, struct pool_call *call, uint64_t n
 {
         struct pool_instance *instance;
 
-        assert(call->state == CALL_OUT);
+        assert(call->state == CALL_OUT && call->home < pool->home_count);
         call->since_ns = now_ns;
         call->ticket = pool->next_ticket++;
         if (pool->waiting_count == 0 || !pool->stealing) {
@@ -239,7 +239,9 @@ static enum release_result pool_place(struct pool *pool, struct pool_instance *i
         bool fresh = instance->is_fresh;
         struct pool_call *waiter = NULL;
 
-        if (fresh || (pool->stealing && !pool->single_use))
+        /* Without stealing a line waits for boots. Where none is under way (the maximum, memory), it
+         * would wait for ever. */
+        if (fresh || (!pool->single_use && (pool->stealing || pool->booting_count == 0)))
                 waiter = pool_pop_waiter(pool);
         if (waiter) {
                 pool_run(pool, instance, waiter, fresh ? START_COLD : START_STOLEN, now_ns);
@@ -270,7 +272,8 @@ enum release_result pool_release(struct pool *pool, struct pool_call *call, uint
         struct list *next;
 
         assert(call->state == CALL_RUNNING && instance->state == INSTANCE_BUSY);
-        pool_average(&pool->run_ns, pool_elapsed(instance->head_since_ns, now_ns));
+        if (!instance->exclusive) /* else the client's line was measured */
+                pool_average(&pool->run_ns, pool_elapsed(instance->head_since_ns, now_ns));
         pool_unassign(call);
         instance->exclusive = false;
 
@@ -306,6 +309,7 @@ void pool_take_back(struct pool *pool, struct pool_call *call)
 {
         struct list *at = pool->waiters.next;
 
+        assert(call->state == CALL_AHEAD || call->instance->state == INSTANCE_ENDING);
         pool_unassign(call);
         call->state = CALL_WAITING;
         while (at != &pool->waiters &&
