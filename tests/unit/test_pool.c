@@ -488,6 +488,23 @@ TEST(without_stealing_a_line_waits_for_its_boots_and_takes_what_returns_when_the
 }
 TEST_END
 
+TEST(an_instance_whose_running_call_was_never_received_is_stock_again)
+{
+        start(1);
+        stock_that_took(0, 10 * US);
+        struct pool_call *running = take(0, MS, TAKE_RUNNING), *ahead = take(0, MS, TAKE_AHEAD);
+        struct pool_instance *instance = running->instance;
+
+        pool_take_back(&pool, running); /* its process got no processor: all frames are still there */
+        ck_assert_int_eq(ahead->state, CALL_RUNNING);
+        pool_take_back(&pool, ahead);
+        ck_assert_int_eq(instance->state, INSTANCE_IDLE);
+        ck_assert_ptr_eq(pool_match(&pool, 3 * MS), running);
+        ck_assert_ptr_eq(release(running, 4 * MS, RELEASE_HANDED), ahead);
+        release(ahead, 5 * MS, RELEASE_IDLE);
+}
+TEST_END
+
 TEST_MAIN("pool", every_state_and_every_start_has_its_own_name,
           nothing_leaves_ending_and_nothing_returns_to_booting,
           a_call_takes_the_newest_idle_instance_of_its_own_home_first,
@@ -513,5 +530,6 @@ TEST_MAIN("pool", every_state_and_every_start_has_its_own_name,
           nothing_is_put_ahead_behind_a_call_that_has_become_slow,
           one_slow_or_streaming_call_does_not_keep_others_from_being_put_ahead,
           calls_taken_back_go_on_in_the_stock_that_came_meanwhile,
+          an_instance_whose_running_call_was_never_received_is_stock_again,
           the_time_of_a_streaming_call_says_nothing_about_the_function,
           without_stealing_a_line_waits_for_its_boots_and_takes_what_returns_when_there_are_none)

@@ -304,13 +304,30 @@ struct pool_call *pool_put_ahead(struct pool *pool, struct pool_instance *instan
         return waiter;
 }
 
+/* The instance has not begun its running call: the next is, or none. */
+static void pool_unrun(struct pool *pool, struct pool_instance *instance)
+{
+        struct list *next = list_peek_front(&instance->assigned);
+
+        if (next) {
+                CONTAINER_OF(next, struct pool_call, link)->state = CALL_RUNNING;
+                return;
+        }
+        instance->exclusive = false;
+        instance->idle_since_ns = instance->head_since_ns;
+        pool_move(pool, instance, INSTANCE_IDLE);
+}
+
 /* In front of those who came later, behind those who were taken back before it. */
 void pool_take_back(struct pool *pool, struct pool_call *call)
 {
+        struct pool_instance *instance = call->instance;
+        bool was_running = call->state == CALL_RUNNING;
         struct list *at = pool->waiters.next;
 
-        assert(call->state == CALL_AHEAD || call->instance->state == INSTANCE_ENDING);
         pool_unassign(call);
+        if (was_running && instance->state == INSTANCE_BUSY)
+                pool_unrun(pool, instance);
         call->state = CALL_WAITING;
         while (at != &pool->waiters &&
                CONTAINER_OF(at, struct pool_call, link)->ticket < call->ticket)

@@ -98,7 +98,8 @@ struct pool_call *pool_put_ahead(struct pool *pool, struct pool_instance *instan
 /* The running call has used up what all calls ahead may need together: those behind it had better
  * be taken back. Nothing more is put ahead here. */
 bool pool_head_is_slow(const struct pool_instance *instance, uint64_t now_ns);
-/* The caller has received a call ahead back from the instance's socket: it waits again, in front. */
+/* The caller has received a call back from the instance's socket before the worker did: it waits
+ * again, in front. An instance that is left without calls is stock; see pool_match(). */
 void pool_take_back(struct pool *pool, struct pool_call *call);
 /* After calls came back in line: the longest waiter runs on stock that is there, or NULL. Ask until
  * NULL; the returned call must be sent, its start is stolen or thawed. */
