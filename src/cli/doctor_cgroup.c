@@ -14,30 +14,30 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define WAIT_MS 2000
 #define SMALL_FILE 4096
-#define MOUNT_UNIFIED                                                                              \
-        "mkdir -p /sys/fs/cgroup/unified && mount -t cgroup2 none /sys/fs/cgroup/unified"
+#define NEWER_KERNEL "apt-get install -y linux-image-amd64 && reboot"
 
 static const char *const controllers[] = {"memory", "pids", "cpu"};
 
 #define CONTROLLERS (sizeof(controllers) / sizeof(controllers[0]))
 
 struct layout {
-        char *unified;             /* where cgroup2 is mounted; NULL: nowhere */
-        char *legacy[CONTROLLERS]; /* where v1 has each controller; NULL: it has not */
+        char *unified; /* where cgroup2 is; NULL: nowhere */
+        int own_fd;    /* our own mount of it, where the host has none; else -1 */
         bool in_unified[CONTROLLERS];
+        bool in_legacy[CONTROLLERS]; /* in a v1 hierarchy, mounted or not */
 };
 
 static void layout_deinit(struct layout *layout)
 {
         free(layout->unified);
-        for (size_t i = 0; i < CONTROLLERS; i++)
-                free(layout->legacy[i]);
+        fd_close(&layout->own_fd);
 }
 
 /* Is `word` one of the words of a file, separated by blanks? */
@@ -52,23 +52,57 @@ static bool file_has_word(const char *path, const char *word)
         return false;
 }
 
-static void layout_read(struct layout *layout)
+/* Mounts cgroup2 at no path, as the node does where the host has not mounted it. */
+static int mount_unified(void)
+{
+        AUTO(fd_close) int context = fsopen("cgroup2", FSOPEN_CLOEXEC);
+
+        if (context < 0 || fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+                return -1;
+        return fsmount(context, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+}
+
+static void layout_find_unified(struct layout *layout)
 {
         FILE *mounts = setmntent("/proc/self/mounts", "re");
-        AUTO(memory_free) char *list = NULL;
         const struct mntent *mount;
 
-        *layout = (struct layout){0};
-        while (mounts && (mount = getmntent(mounts))) {
-                if (strcmp(mount->mnt_type, "cgroup2") == 0 && !layout->unified)
+        while (mounts && !layout->unified && (mount = getmntent(mounts)))
+                if (strcmp(mount->mnt_type, "cgroup2") == 0)
                         layout->unified = text_copy(mount->mnt_dir);
-                for (size_t i = 0; i < CONTROLLERS; i++)
-                        if (strcmp(mount->mnt_type, "cgroup") == 0 && !layout->legacy[i] &&
-                            hasmntopt(mount, controllers[i]))
-                                layout->legacy[i] = text_copy(mount->mnt_dir);
-        }
         if (mounts)
                 (void)endmntent(mounts);
+        if (layout->unified)
+                return;
+        layout->own_fd = mount_unified();
+        if (layout->own_fd >= 0)
+                layout->unified = text_format("/proc/self/fd/%d", layout->own_fd);
+}
+
+/* A line of /proc/self/cgroup is "N:CONTROLLERS:PATH"; N is 0 for v2. */
+static void layout_find_legacy(struct layout *layout)
+{
+        AUTO(file_close) FILE *file = fopen("/proc/self/cgroup", "re");
+        char line[SMALL_FILE];
+
+        while (file && fgets(line, sizeof(line), file)) {
+                char *rest = line, *list, *word;
+                (void)strsep(&rest, ":");
+                list = strsep(&rest, ":");
+                while (list && (word = strsep(&list, ",")))
+                        for (size_t i = 0; i < CONTROLLERS; i++)
+                                if (strcmp(word, controllers[i]) == 0)
+                                        layout->in_legacy[i] = true;
+        }
+}
+
+static void layout_read(struct layout *layout)
+{
+        AUTO(memory_free) char *list = NULL;
+
+        *layout = (struct layout){.own_fd = -1};
+        layout_find_legacy(layout);
+        layout_find_unified(layout);
         if (!layout->unified)
                 return;
         list = text_format("%s/cgroup.controllers", layout->unified);
@@ -85,18 +119,23 @@ static void look_layout(const struct doctor *doctor, const struct check *check,
         (void)doctor, (void)check;
         layout_read(&layout);
         for (size_t i = 0; i < CONTROLLERS; i++)
-                legacy = legacy || layout.legacy[i];
-        if (layout.unified)
+                legacy = legacy || layout.in_legacy[i];
+        if (layout.own_fd >= 0)
+                finding_set(ret_finding, VERDICT_OK, text_copy("v1, and v2 not mounted"),
+                            "limits by v1; the node mounts v2 for itself", NULL);
+        else if (layout.unified)
                 finding_set(ret_finding, VERDICT_OK,
-                            text_format("%s at %s", legacy ? "hybrid: v1, and v2" : "v2",
-                                        layout.unified),
+                            text_format("%s at %s", legacy ? "v1, and v2" : "v2", layout.unified),
                             legacy ? "limits by v1, freezing and killing by v2"
                                    : "everything in one tree",
                             NULL);
+        else if (geteuid() != 0)
+                finding_set(ret_finding, VERDICT_WARN, text_copy("v2 is not mounted"),
+                            "only root can tell whether the node could mount it",
+                            "sudo magpie doctor");
         else
-                finding_set(ret_finding, VERDICT_FAIL,
-                            text_copy(legacy ? "v1 alone" : "not mounted"),
-                            "instances could not be frozen and ended whole", MOUNT_UNIFIED);
+                finding_set(ret_finding, VERDICT_FAIL, text_copy("no v2"),
+                            "instances could not be frozen and ended whole", NEWER_KERNEL);
 }
 
 static size_t controller_index(const char *name)
@@ -111,23 +150,19 @@ static void look_controller(const struct doctor *doctor, const struct check *che
                             struct finding *ret_finding)
 {
         AUTO(layout_deinit) struct layout layout;
-        const char *where;
         size_t i = controller_index(check->subject);
 
         (void)doctor;
         layout_read(&layout);
-        where = layout.in_unified[i] ? layout.unified : layout.legacy[i];
-        if (where) {
-                finding_set(ret_finding, VERDICT_OK,
-                            text_format("%s, at %s", layout.in_unified[i] ? "v2" : "v1", where),
+        if (layout.in_unified[i] || layout.in_legacy[i])
+                finding_set(ret_finding, VERDICT_OK, text_copy(layout.in_unified[i] ? "v2" : "v1"),
                             check->meaning, NULL);
-                return;
-        }
-        finding_set(ret_finding, VERDICT_FAIL, text_copy("missing"),
-                    "instances would have no limit there",
-                    i == 0 ? "sed -i 's/^GRUB_CMDLINE_LINUX=\"/&cgroup_enable=memory /' "
-                             "/etc/default/grub && update-grub && reboot"
-                           : "apt-get install -y linux-image-amd64 && reboot");
+        else
+                finding_set(ret_finding, VERDICT_FAIL, text_copy("missing"),
+                            "instances would have no limit there",
+                            i == 0 ? "sed -i 's/^GRUB_CMDLINE_LINUX=\"/&cgroup_enable=memory /' "
+                                     "/etc/default/grub && update-grub && reboot"
+                                   : NEWER_KERNEL);
 }
 
 /* Writes one of a cgroup's files. 0 or a negative errno. */
@@ -216,7 +251,7 @@ static void look_trial(const struct doctor *doctor, const struct check *check,
                             : "idle instances cost no time, ended ones leave nothing behind",
                     !problem         ? NULL
                     : layout.unified ? "mount -o remount,rw /sys/fs/cgroup"
-                                     : MOUNT_UNIFIED);
+                                     : NEWER_KERNEL);
 }
 
 const struct check checks_cgroup[] = {
