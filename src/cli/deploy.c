@@ -41,12 +41,39 @@ static char *deploy_folder(const struct deploy *deploy)
         return text_copy(dirname(copy));
 }
 
+/* A function.yaml inside of a zip. -ENOENT where there is none. */
+static int deploy_read_packed_manifest(struct deploy *deploy, struct err *err)
+{
+        AUTO(package_deinit) struct package package = {0};
+        AUTO(buffer_deinit) struct buffer text;
+        const struct package_file *file;
+        int r;
+
+        buffer_init(&text, MANIFEST_MAX + 1);
+        r = package_collect(deploy->path, &package, err);
+        if (r < 0)
+                return r;
+        file = package_find(&package, MANIFEST_FILE);
+        if (!file)
+                return -ENOENT;
+        r = package_peek(&package, file, &text, err);
+        if (r == 0)
+                r = manifest_parse(&deploy->manifest, buffer_slice(&text), err);
+        if (r < 0)
+                (void)err_prefix(err, "%s in '%s'", MANIFEST_FILE, deploy->path);
+        return r;
+}
+
 static int deploy_read_manifest(struct deploy *deploy, struct err *err)
 {
         AUTO(memory_free) char *folder = deploy_folder(deploy);
         AUTO(memory_free) char *path = text_format("%s/%s", folder, MANIFEST_FILE);
-        int r = manifest_read(&deploy->manifest, path, err);
+        int r = -ENOENT;
 
+        if (package_is_zip(deploy->path))
+                r = deploy_read_packed_manifest(deploy, err);
+        if (r == -ENOENT)
+                r = manifest_read(&deploy->manifest, path, err);
         return r == -ENOENT ? 0 : r;
 }
 
@@ -79,7 +106,7 @@ static int deploy_apply_flags(struct manifest *manifest, const struct deploy_fla
         return r;
 }
 
-/* Runs `build:` where the code lies. What it prints is for the person, not for a pipe. */
+/* Runs `build:` where the code lies; a zip has been built already. What it prints is for the person, not for a pipe. */
 static int deploy_build(const struct deploy *deploy, struct err *err)
 {
         static char shell[] = "sh", option[] = "-c";
@@ -89,7 +116,7 @@ static int deploy_build(const struct deploy *deploy, struct err *err)
         int status = 0, r;
         pid_t pid;
 
-        if (!deploy->manifest.build)
+        if (!deploy->manifest.build || package_is_zip(deploy->path))
                 return 0;
         if (!deploy->cli->quiet)
                 say_note("building: %s", deploy->manifest.build);

@@ -117,7 +117,7 @@ static int package_collect_folder(struct package *package, struct err *err)
         return r;
 }
 
-static bool is_zip(const char *path)
+bool package_is_zip(const char *path)
 {
         AUTO(fd_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
         char magic[4];
@@ -141,7 +141,7 @@ int package_collect(const char *path, struct package *ret_package, struct err *e
                 r = package_collect_folder(package, err);
         } else if (!S_ISREG(info.st_mode)) {
                 r = err_set(err, -EINVAL, "'%s' is neither a file nor a folder", path);
-        } else if (is_zip(path)) {
+        } else if (package_is_zip(path)) {
                 package->kind = PACKAGE_ZIP;
                 r = zip_list(package, err);
         } else {

@@ -37,6 +37,9 @@ struct package {
 int package_collect(const char *path, struct package *ret_package, struct err *err);
 void package_deinit(struct package *package); /* also as AUTO(package_deinit) */
 
+/* Does a zip lie at `path`? */
+bool package_is_zip(const char *path);
+
 /* NULL where there is none of this name. */
 const struct package_file *package_find(const struct package *package, const char *name);
 /* Appends the first bytes of a file, as many as the buffer's limit allows. */

@@ -31,7 +31,7 @@ static void entry_free(struct archive_entry **entry)
 static int zip_damaged(const struct package *package, struct archive *archive, struct err *err)
 {
         const char *why = archive_error_string(archive);
-        return err_set(err, -EINVAL, "'%s' cannot be read as a zip: %s", package->path,
+        return err_set(err, -EBADMSG, "'%s' cannot be read as a zip: %s", package->path,
                        why ? why : "it is damaged");
 }
 

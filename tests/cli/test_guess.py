@@ -82,6 +82,17 @@ def test_a_zip_is_looked_into(cli):
     assert settings["packedBytes"] == len(packed.getvalue())
 
 
+def test_a_zip_may_bring_its_function_yaml_which_counts_before_the_one_beside_it(cli):
+    with zipfile.ZipFile(cli.folder / "greet.zip", "w") as archive:
+        archive.writestr("main.py", PYTHON)
+        archive.writestr("function.yaml", "name: inside\nbuild: exit 1\n")
+    cli.write("function.yaml", "name: beside\n")
+    assert plan(cli, "greet.zip")[0]["name"] == "inside"
+    with zipfile.ZipFile(cli.folder / "greet.zip", "w") as archive:
+        archive.writestr("main.py", PYTHON)
+    assert plan(cli, "greet.zip")[0]["name"] == "beside"
+
+
 def test_quiet_guesses_without_a_word(cli):
     cli.write("hello/main.py", PYTHON)
     planned = cli.run("deploy", "hello", "--dry-run", "-q")
