@@ -79,7 +79,7 @@ static size_t on_body(char *data, size_t size, size_t count, void *context)
         struct transfer *transfer = context;
         size_t length = size * count;
 
-        if (transfer->request->on_data && transfer->reply->status < 400)
+        if (transfer->request->on_data && !transfer->reply->is_problem)
                 transfer->sink_error = transfer->request->on_data(transfer->request->context,
                                                                   slice_make(data, length));
         else
@@ -264,7 +264,7 @@ int client_send(struct client *client, const struct request *request, struct rep
         return code == CURLE_OK ? 0 : transfer_error(client, &transfer, code, error_text, err);
 }
 
-int client_ask(struct client *client, const struct request *request, const char *subject,
+int client_ask(struct client *client, const struct request *request, const char *function,
                struct reply *ret_reply)
 {
         struct err err;
@@ -274,14 +274,14 @@ int client_ask(struct client *client, const struct request *request, const char 
                 return problem_report_silence(&err);
         if (ret_reply->status >= 200 && ret_reply->status < 300)
                 return CLI_OK;
-        return problem_report(ret_reply, subject);
+        return problem_report(ret_reply, function);
 }
 
-int client_ask_json(struct client *client, const struct request *request, const char *subject,
+int client_ask_json(struct client *client, const struct request *request, const char *function,
                     cJSON **ret_json)
 {
         AUTO(reply_deinit) struct reply reply = {0};
-        int exit_code = client_ask(client, request, subject, &reply);
+        int exit_code = client_ask(client, request, function, &reply);
 
         if (exit_code != CLI_OK)
                 return exit_code;

@@ -26,7 +26,7 @@ struct request {
         struct slice body;        /* borrowed; unused when body_fd is one */
         int body_fd;              /* streamed from here, up to its end, when has_body_fd */
         bool has_body_fd;
-        /* The answer's body, piece by piece, when it is not an error. A negative errno ends the
+        /* The answer's body, piece by piece, unless it is a problem of the node's. A negative errno ends the
          * transfer. NULL: it is gathered in the reply. */
         int (*on_data)(void *context, struct slice data);
         /* Now and then while bytes move; `sent` of `total` bytes of the body are on their way. */
@@ -57,9 +57,9 @@ int client_send(struct client *client, const struct request *request, struct rep
 void reply_deinit(struct reply *reply); /* also as AUTO(reply_deinit) */
 
 /* client_send(), and the words and exit code for everything but a 2xx answer. CLI_OK or another
- * cli_exit. `subject` names what was asked for ("function 'hello'"), for a 404. */
-int client_ask(struct client *client, const struct request *request, const char *subject,
+ * cli_exit. `function` is the name of the function that was asked for, else NULL. */
+int client_ask(struct client *client, const struct request *request, const char *function,
                struct reply *ret_reply);
 /* The same, and the answer as JSON. The caller frees *ret_json with json_free(). */
-int client_ask_json(struct client *client, const struct request *request, const char *subject,
+int client_ask_json(struct client *client, const struct request *request, const char *function,
                     cJSON **ret_json);

@@ -27,7 +27,6 @@ static int deploy_request(struct deploy *deploy, const char *method, const char 
                           const char *content_type, struct slice body)
 {
         AUTO(reply_deinit) struct reply reply = {0};
-        AUTO(memory_free) char *subject = text_format("function '%s'", deploy->manifest.name);
         struct request request = {
                 .method = method,
                 .path = path,
@@ -42,7 +41,9 @@ static int deploy_request(struct deploy *deploy, const char *method, const char 
         progress_clear(&deploy->progress);
         if (r < 0)
                 return problem_report_silence(&err);
-        return reply.status >= 200 && reply.status < 300 ? CLI_OK : problem_report(&reply, subject);
+        return reply.status >= 200 && reply.status < 300
+                       ? CLI_OK
+                       : problem_report(&reply, deploy->manifest.name);
 }
 
 /* The settings with the code in them: {...,"code":"<base64>"}. Written around the code, which is
@@ -108,7 +109,6 @@ static int deploy_update(struct deploy *deploy, const cJSON *current)
 int deploy_send(struct deploy *deploy, cJSON **ret_function)
 {
         AUTO(memory_free) char *path = client_path("/api/v1/functions/%s", deploy->manifest.name);
-        AUTO(memory_free) char *subject = text_format("function '%s'", deploy->manifest.name);
         AUTO(reply_deinit) struct reply reply = {0};
         AUTO(json_free) cJSON *current = NULL;
         const struct request look = {.method = "GET", .path = path};
@@ -123,9 +123,9 @@ int deploy_send(struct deploy *deploy, cJSON **ret_function)
                 current = cJSON_ParseWithLength(reply.body.data, reply.body.length);
                 exit_code = deploy_update(deploy, current);
         } else {
-                exit_code = problem_report(&reply, subject);
+                exit_code = problem_report(&reply, deploy->manifest.name);
         }
         if (exit_code != CLI_OK)
                 return exit_code;
-        return client_ask_json(&deploy->client, &look, subject, ret_function);
+        return client_ask_json(&deploy->client, &look, deploy->manifest.name, ret_function);
 }

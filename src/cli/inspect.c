@@ -60,19 +60,18 @@ static int inspect_run(struct cli *cli, int argc, char **argv)
 {
         AUTO(client_close) struct client client = {0};
         AUTO(json_free) cJSON *function = NULL;
-        AUTO(memory_free) char *path = NULL, *subject = NULL;
+        AUTO(memory_free) char *path = NULL;
         struct arguments arguments;
         int exit_code;
 
         if (!options_parse(cli, &verb_inspect, NULL, argc, argv, &arguments, &exit_code))
                 return exit_code;
         path = client_path("/api/v1/functions/%s", arguments.items[0]);
-        subject = text_format("function '%s'", arguments.items[0]);
         exit_code = client_open(&client, cli);
         if (exit_code == CLI_OK)
                 exit_code =
                         client_ask_json(&client, &(struct request){.method = "GET", .path = path},
-                                        subject, &function);
+                                        arguments.items[0], &function);
         if (exit_code != CLI_OK)
                 return exit_code;
         if (cli->json)

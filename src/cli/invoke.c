@@ -90,19 +90,31 @@ static void invoke_show_end(const struct invoke *invoke, const struct reply *rep
                               reply->invocation_id, style_on(stderr, STYLE_PLAIN));
 }
 
+/* The function answered, and its answer is an error status of its own choice. */
+static int invoke_own_error(const struct reply *reply)
+{
+        say_error("the function answered with status %d", reply->status);
+        return CLI_FUNCTION_FAILED;
+}
+
 static int invoke_call(struct client *client, struct invoke *invoke, bool quiet, bool logs)
 {
         AUTO(reply_deinit) struct reply reply = {0};
         AUTO(memory_free) char *path = client_path("/api/v1/functions/execute/%s", invoke->name);
-        AUTO(memory_free) char *subject = text_format("function '%s'", invoke->name);
-        int exit_code;
+        struct err err;
+        int exit_code = CLI_OK;
 
         invoke->request.method = "POST";
         invoke->request.path = path;
         invoke->request.on_data = invoke_on_data;
         invoke->request.context = invoke;
-        exit_code = client_ask(client, &invoke->request, subject, &reply);
+        if (client_send(client, &invoke->request, &reply, &err) < 0)
+                return problem_report_silence(&err);
         invoke_show_end(invoke, &reply, quiet);
+        if (reply.is_problem)
+                exit_code = problem_report(&reply, invoke->name);
+        else if (reply.status >= 400)
+                exit_code = invoke_own_error(&reply);
         if (logs && *reply.invocation_id)
                 invoke_show_logs(client, invoke->name, reply.invocation_id);
         return exit_code;

@@ -27,7 +27,7 @@ static int logs_run(struct cli *cli, int argc, char **argv)
         AUTO(client_close) struct client client = {0};
         AUTO(reply_deinit) struct reply reply = {0};
         AUTO(logview_deinit) struct logview view;
-        AUTO(memory_free) char *path = NULL, *subject = NULL;
+        AUTO(memory_free) char *path = NULL;
         const char *count = NULL, *invocation = NULL;
         long lines = LINES_DEFAULT;
         bool follow = false;
@@ -50,7 +50,6 @@ static int logs_run(struct cli *cli, int argc, char **argv)
                                    count);
         view.json = cli->json;
         path = logs_path(arguments.items[0], invocation, lines, follow);
-        subject = text_format("function '%s'", arguments.items[0]);
         exit_code = client_open(&client, cli);
         if (exit_code != CLI_OK)
                 return exit_code;
@@ -58,7 +57,7 @@ static int logs_run(struct cli *cli, int argc, char **argv)
                 &client,
                 &(struct request){
                         .method = "GET", .path = path, .on_data = logs_on_data, .context = &view},
-                subject, &reply);
+                arguments.items[0], &reply);
 }
 
 const struct verb verb_logs = {

@@ -37,7 +37,8 @@ int problem_exit_code(int status, const char *reason)
 {
         if (strcmp(reason, "function.timeout") == 0 || status == 504 || status == 408)
                 return CLI_TIMED_OUT;
-        if (text_starts_with(reason, "function.") && status >= 500)
+        if (status >= 500 &&
+            (text_starts_with(reason, "function.") || text_starts_with(reason, "response.")))
                 return CLI_FUNCTION_FAILED;
         if (status == 401 || status == 403)
                 return CLI_DENIED;
@@ -57,7 +58,22 @@ static const char *problem_sentence(const cJSON *problem)
         return NULL;
 }
 
-int problem_report(const struct reply *reply, const char *subject)
+/* What the handler threw: {"errorType","errorMessage","stackTrace":[...]}. */
+static void print_trace(const cJSON *error)
+{
+        const cJSON *trace = cJSON_GetObjectItemCaseSensitive(error, "stackTrace");
+
+        for (const cJSON *line = json_first(trace); line; line = line->next) {
+                struct slice text = slice_of(cJSON_IsString(line) ? line->valuestring : "");
+                while (text.length > 0 && text.data[text.length - 1] == '\n')
+                        text.length--;
+                (void)fputs("    ", stderr);
+                print_foreign(stderr, text);
+                (void)fputc('\n', stderr);
+        }
+}
+
+int problem_report(const struct reply *reply, const char *function)
 {
         AUTO(json_free)
         cJSON *problem =
@@ -66,16 +82,17 @@ int problem_report(const struct reply *reply, const char *subject)
         const char *hint = problem_hint(reply->status, reason);
         const char *invocation = json_text(problem, "invocationId");
 
-        if (reply->status == 404 && subject)
-                say_error("there is no %s", subject);
+        if (reply->status == 404 && function)
+                say_error("there is no function '%s'", function);
         else if (sentence)
                 say_error("%s", sentence);
         else
                 say_error("the node answered with status %d", reply->status);
+        print_trace(cJSON_GetObjectItemCaseSensitive(problem, "error"));
         if (hint)
                 say_hint("%s", hint);
-        if (*invocation)
-                say_hint("what it wrote: magpie logs NAME --invocation %s", invocation);
+        if (*invocation && function)
+                say_hint("what it wrote: magpie logs %s --invocation %s", function, invocation);
         return problem_exit_code(reply->status, reason);
 }
 

@@ -5,8 +5,8 @@
 #include "base/err.h"
 #include "cli/client.h"
 
-/* For an answer that is not 2xx. `subject` names what was asked for, "function 'hello'". */
-int problem_report(const struct reply *reply, const char *subject);
+/* For an answer that is not 2xx. `function` is the name of the function it is about, else NULL. */
+int problem_report(const struct reply *reply, const char *function);
 /* For no answer at all. */
 int problem_report_silence(const struct err *err);
 /* The exit code alone. `reason` is the problem's stable word, "" where there was none. */

@@ -9,10 +9,9 @@
 static int rm_one(struct client *client, const struct cli *cli, const char *name)
 {
         AUTO(memory_free) char *path = client_path("/api/v1/functions/%s", name);
-        AUTO(memory_free) char *subject = text_format("function '%s'", name);
         AUTO(reply_deinit) struct reply reply = {0};
         int exit_code = client_ask(client, &(struct request){.method = "DELETE", .path = path},
-                                   subject, &reply);
+                                   name, &reply);
 
         if (exit_code == CLI_OK && cli->quiet)
                 (void)puts(name);
