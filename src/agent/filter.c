@@ -1,4 +1,4 @@
-/* The seccomp allow-list; see filter.h.
+/* The seccomp allow-lists; see filter.h.
  *
  * What a runtime needs to compute, to touch files, to talk to its own processes and over sockets is
  * allowed. What reaches for the host - mounts, namespaces, other processes' memory, kernel
@@ -11,18 +11,18 @@
  */
 #include "agent/filter.h"
 
-#include "base/auto.h"
-
 #include <errno.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <seccomp.h>
-#include <stdbool.h>
-#include <string.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define LOW_32 0xffffffffull
 #define MAY_BE_MASKED(argument, mask, value) SCMP_CMP64(argument, SCMP_CMP_MASKED_EQ, mask, value)
 #define IS_32(argument, value) MAY_BE_MASKED(argument, LOW_32, value)
@@ -84,32 +84,53 @@ static const char *const allowed[] = {
 /* Would be ENOSYS without this list; EPERM tells a person plainly that it is forbidden. */
 static const char *const forbidden[] = {
         /* mounts and roots */
-        "mount", "umount2", "pivot_root", "chroot", "fsopen", "fsconfig", "fsmount", "fspick",
-        "open_tree", "move_mount", "mount_setattr", "swapon", "swapoff", "quotactl", "quotactl_fd",
+        "umount2", "pivot_root", "chroot", "fsopen", "fsconfig", "fsmount", "fspick",
+        "mount_setattr", "swapon", "swapoff", "quotactl", "quotactl_fd",
         "name_to_handle_at", "open_by_handle_at", "sync", "syncfs", "fanotify_init",
         "fanotify_mark",
         /* namespaces and identities */
-        "unshare", "setns", "setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid",
-        "setgroups", "setfsuid", "setfsgid", "capset",
+        "setuid", "setgid", "setreuid", "setregid", "setfsuid", "setfsgid",
         /* other processes */
-        "ptrace", "process_vm_readv", "process_vm_writev", "process_madvise", "process_mrelease",
+#ifndef __SANITIZE_ADDRESS__
+        "ptrace",
+#endif
+        "process_vm_readv", "process_vm_writev", "process_madvise", "process_mrelease",
         "pidfd_getfd", "kcmp", "migrate_pages", "move_pages",
         /* the kernel and the machine */
         "init_module", "finit_module", "delete_module", "kexec_load", "kexec_file_load", "reboot",
-        "iopl", "ioperm", "modify_ldt", "syslog", "acct", "vhangup", "sethostname",
-        "setdomainname", "settimeofday", "clock_settime", "adjtimex", "clock_adjtime", "bpf",
+        "iopl", "ioperm", "modify_ldt", "syslog", "acct", "vhangup", "setdomainname", "settimeofday", "clock_settime", "adjtimex", "clock_adjtime", "bpf",
         "perf_event_open", "userfaultfd", "lookup_dcookie", "add_key", "request_key", "keyctl",
         "memfd_secret",
 };
+
+/* Takes part in making a sandbox, and is taken away before magpie-init starts. */
+static const int for_the_agent[] = {
+        SYS_clone3,
+        SYS_unshare,
+        SYS_setns,
+        SYS_mount,
+        SYS_open_tree,
+        SYS_move_mount,
+        SYS_setresuid,
+        SYS_setresgid,
+        SYS_setgroups,
+        SYS_capset,
+        SYS_sethostname,
+        SYS_seccomp,
+#ifdef __SANITIZE_ADDRESS__
+        SYS_ptrace, /* LeakSanitizer's, when the agent ends */
+#endif
+};
+_Static_assert(2 + 2 * COUNT(for_the_agent) <= FILTER_CHILD_MAX, "the small program fits");
 
 static const unsigned long allowed_ioctls[] = {
         TCGETS,   TIOCGWINSZ, TIOCGPGRP, FIONREAD,   FIONBIO,      FIOASYNC,
         FIOCLEX,  FIONCLEX,   TIOCOUTQ,  SIOCGIFCONF, SIOCGIFFLAGS, SIOCGIFADDR,
         SIOCGIFNETMASK, SIOCGIFBRDADDR, SIOCGIFHWADDR, SIOCGIFINDEX, SIOCGIFNAME, SIOCGIFMTU,
         SIOCATMARK,
+        SIOCSIFFLAGS, /* the child's, to raise the loopback; a function lacks the capability */
 };
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define NEW_NAMESPACES                                                                             \
         (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER |             \
          CLONE_NEWPID | CLONE_NEWNET)
@@ -171,60 +192,51 @@ static int add_argument_rules(scmp_filter_ctx context)
         return r;
 }
 
-/* libseccomp 2.5 writes a program to a descriptor only. */
-static int export_program(scmp_filter_ctx context, struct filter *filter)
-{
-        AUTO(fd_close) int fd = memfd_create("filter", MFD_CLOEXEC);
-        struct stat status;
-        int r;
-
-        if (fd < 0)
-                return -errno;
-        r = seccomp_export_bpf(context, fd);
-        if (r < 0)
-                return r;
-        if (fstat(fd, &status) < 0)
-                return -errno;
-        filter->instructions = malloc((size_t)status.st_size);
-        if (!filter->instructions)
-                return -ENOMEM;
-        if (pread(fd, filter->instructions, (size_t)status.st_size, 0) != status.st_size) {
-                filter_free(filter);
-                return -EIO;
-        }
-        filter->program = (struct sock_fprog){
-                .len = (unsigned short)((size_t)status.st_size / sizeof(struct sock_filter)),
-                .filter = filter->instructions,
-        };
-        return 0;
-}
-
-int filter_compile(struct filter *filter, struct err *err)
+int filter_install(struct err *err)
 {
         scmp_filter_ctx context = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
         int r;
 
         if (!context)
                 return err_set(err, -ENOMEM, "no memory for the system call filter");
-        *filter = (struct filter){0};
-        /* A binary tree instead of a chain: every system call of a function passes through it. */
+        /* A binary tree instead of a chain: calls with arguments to check pass through it. */
         r = seccomp_attr_set(context, SCMP_FLTATR_CTL_OPTIMIZE, 2);
         if (r == 0)
                 r = add_list(context, SCMP_ACT_ALLOW, allowed, COUNT(allowed));
         if (r == 0)
                 r = add_list(context, SCMP_ACT_ERRNO(EPERM), forbidden, COUNT(forbidden));
+        for (size_t i = 0; i < COUNT(for_the_agent) && r == 0; i++)
+                r = seccomp_rule_add(context, SCMP_ACT_ALLOW, for_the_agent[i], 0);
         if (r == 0)
                 r = add_socket_rules(context);
         if (r == 0)
                 r = add_argument_rules(context);
         if (r == 0)
-                r = export_program(context, filter);
+                r = seccomp_load(context);
         seccomp_release(context);
-        return r < 0 ? err_errno(err, r, "compiling the system call filter") : 0;
+        return r < 0 ? err_errno(err, r, "installing the system call filter") : 0;
 }
 
-void filter_free(struct filter *filter)
+/* The architecture is the large program's business: it has killed every other. */
+void filter_make_child_program(struct sock_filter ret_instructions[FILTER_CHILD_MAX],
+                               struct sock_fprog *ret_program)
 {
-        free(filter->instructions);
-        *filter = (struct filter){0};
+        const struct sock_filter load = BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+                                                 offsetof(struct seccomp_data, nr));
+        const struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+        unsigned short count = 0;
+
+        ret_instructions[count++] = load;
+        for (size_t i = 0; i < COUNT(for_the_agent); i++) {
+                /* The C library takes ENOSYS as a hint to use clone(2), whose flags are checked. */
+                uint32_t error = for_the_agent[i] == SYS_clone3 ? ENOSYS : EPERM;
+                const struct sock_filter skip_unless =
+                        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)for_the_agent[i], 0, 1);
+                const struct sock_filter refuse =
+                        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error);
+                ret_instructions[count++] = skip_unless;
+                ret_instructions[count++] = refuse;
+        }
+        ret_instructions[count++] = allow;
+        *ret_program = (struct sock_fprog){.len = count, .filter = ret_instructions};
 }

@@ -39,7 +39,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 
@@ -153,7 +152,6 @@ static int open_signals(struct agent *agent)
 
 static int agent_init(struct agent *agent, const char *data_dir, struct err *err)
 {
-        struct rlimit files;
         int r;
 
         list_init(&agent->gateways);
@@ -162,11 +160,6 @@ static int agent_init(struct agent *agent, const char *data_dir, struct err *err
                 list_init(&agent->by_id[i]);
         loop_source_init(&agent->control, on_control);
         loop_source_init(&agent->signals, on_signal);
-        /* Two or three descriptors a sandbox: as many as there may be. */
-        if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-                files.rlim_cur = files.rlim_max;
-                (void)setrlimit(RLIMIT_NOFILE, &files);
-        }
         r = spawner_init(&agent->spawner, data_dir, err);
         if (r < 0)
                 return r;

@@ -18,7 +18,9 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/pidfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #define BYTES_PER_INODE 4096 /* of /tmp */
@@ -69,6 +71,33 @@ static int open_cgroups(struct spawner *spawner, const char *data_dir, struct er
         return r < 0 ? r : cgroup_tree_sweep(&spawner->cgroups, err);
 }
 
+/* Set here for all, because a call each costs every cold start a few microseconds. */
+static int set_inherited_limits(void)
+{
+        static const struct {
+                __rlimit_resource_t resource;
+                struct rlimit limit;
+        } limits[] = {
+                {RLIMIT_CORE, {0, 0}},
+                {RLIMIT_MEMLOCK, {65536, 65536}},
+                {RLIMIT_MSGQUEUE, {0, 0}},
+                {RLIMIT_SIGPENDING, {4096, 4096}},
+                {RLIMIT_RTPRIO, {0, 0}},
+                {RLIMIT_NICE, {0, 0}},
+        };
+        struct rlimit files;
+
+        for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++)
+                if (setrlimit(limits[i].resource, &limits[i].limit) < 0)
+                        return -errno;
+        (void)umask(022);
+        /* The agent's own: two or three descriptors a sandbox, as many as there may be. */
+        if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+                return -errno;
+        files.rlim_cur = files.rlim_max;
+        return setrlimit(RLIMIT_NOFILE, &files) < 0 ? -errno : 0;
+}
+
 static int init(struct spawner *spawner, const char *data_dir, struct err *err)
 {
         char resolved[PATH_MAX];
@@ -76,6 +105,9 @@ static int init(struct spawner *spawner, const char *data_dir, struct err *err)
 
         if (r < 0)
                 return err_errno(err, r, "taking over descriptors");
+        r = set_inherited_limits();
+        if (r < 0)
+                return err_errno(err, r, "setting resource limits");
         if (!realpath(data_dir, resolved))
                 return err_errno(err, -errno, "finding the data directory '%s'", data_dir);
         spawner->proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -84,15 +116,16 @@ static int init(struct spawner *spawner, const char *data_dir, struct err *err)
         r = slots_init(&spawner->slots, spawner->proc_fd);
         if (r < 0)
                 return err_errno(err, r, "making the slots");
-        r = filter_compile(&spawner->filter, err);
-        if (r == 0)
-                r = open_cgroups(spawner, resolved, err);
-        if (r == 0) /* last: the host's files are out of reach afterwards */
+        r = open_cgroups(spawner, resolved, err);
+        if (r == 0) /* the host's files are out of reach afterwards */
                 r = template_make(&spawner->template, resolved, spawner->proc_fd, err);
         if (r < 0)
                 return r;
         r = fill_zone(spawner);
-        return r < 0 ? err_errno(err, r, "placing descriptors") : 0;
+        if (r < 0)
+                return err_errno(err, r, "placing descriptors");
+        filter_make_child_program(spawner->filter_instructions, &spawner->filter);
+        return filter_install(err);
 }
 
 int spawner_init(struct spawner *spawner, const char *data_dir, struct err *err)
@@ -117,7 +150,6 @@ void spawner_deinit(struct spawner *spawner)
         cgroup_tree_close(&spawner->cgroups);
         template_close(&spawner->template);
         slots_deinit(&spawner->slots);
-        filter_free(&spawner->filter);
         fd_close(&spawner->proc_fd);
 }
 
@@ -218,7 +250,7 @@ static int start(struct spawner *spawner, const struct agent_spawn *request,
                 .slot = spawned->slot,
                 .hierarchies = v1_hierarchies(&spawner->cgroups),
                 .tmp_options = tmp_options,
-                .filter = &spawner->filter.program,
+                .filter = &spawner->filter,
                 .arguments = arguments,
                 .environment = environment.variables,
         };

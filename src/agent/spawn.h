@@ -17,7 +17,8 @@ struct spawner {
         struct cgroup_tree cgroups;
         struct template template;
         struct slots slots;
-        struct filter filter;
+        struct sock_fprog filter; /* the small one, filter.h */
+        struct sock_filter filter_instructions[FILTER_CHILD_MAX];
         int proc_fd; /* the host's /proc */
         _Alignas(16) char stack[SPAWN_STACK_SIZE];
 };
@@ -31,8 +32,8 @@ struct spawned {
         uint32_t phase_us[AGENT_PHASE_COUNT]; /* all but AGENT_PHASE_TOTAL */
 };
 
-/* Moves the process out of the host's file system, sweeps what an earlier life left, and takes the
- * descriptors of `enum zone`. */
+/* Sweeps what an earlier life left, takes the descriptors of `enum zone`, and confines the process
+ * itself for good: out of the host's file system, behind the system call filter. */
 int spawner_init(struct spawner *spawner, const char *data_dir, struct err *err);
 /* No sandbox may be left. */
 void spawner_deinit(struct spawner *spawner);
