@@ -589,14 +589,14 @@ static bool scheduler_tend(struct scheduler *scheduler, struct live *live, uint6
         uint64_t freeze_ns = config->freeze_after_ms * NS_PER_MS;
         uint64_t keep_ns = live->function->keep_alive_ms * NS_PER_MS;
         struct pool_instance *instance;
-        bool active, short_of_minimum;
+        bool active, wanting;
 
         pthread_mutex_lock(&live->lock);
         while (now_ns > freeze_ns && (instance = pool_freeze_one(&live->pool, now_ns - freeze_ns)))
                 instance_freeze(CONTAINER_OF(instance, struct instance, pool));
         active = live->pool.idle_count + live->pool.busy_count > 0;
-        short_of_minimum = !live->pool.draining && pool_live_count(&live->pool) +
-                           live->pool.booting_count < live->function->min_instances;
+        wanting = pool_wanted_boots(&live->pool, now_ns, live->function->min_instances,
+                                    live->function->max_instances) > 0;
         for (;;) {
                 size_t kept = live->pool.draining ? 0 : live->function->min_instances;
                 uint64_t before_ns = live->pool.draining ? UINT64_MAX
@@ -610,7 +610,7 @@ static bool scheduler_tend(struct scheduler *scheduler, struct live *live, uint6
                 scheduler_kill(scheduler, CONTAINER_OF(instance, struct instance, pool));
         }
         pthread_mutex_unlock(&live->lock);
-        if (short_of_minimum)
+        if (wanting)
                 scheduler_demand(scheduler, live);
         return active;
 }

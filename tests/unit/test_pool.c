@@ -1,74 +1,6 @@
 /* The pool, one decision at a time: who takes what, who waits, what becomes of an instance. The
  * stories in tests/scenario/ show the same rules at work together. */
-#include "core/pool/pool.h"
-
-#include "base/clock.h"
-#include "testing.h"
-
-#define US 1000ull
-#define MS NS_PER_MS
-
-static struct pool pool;
-static struct pool_instance instances[64];
-static struct pool_call calls[256];
-static size_t instance_count, call_count;
-
-static void start(unsigned home_count)
-{
-        pool_init(&pool, home_count);
-        instance_count = call_count = 0;
-}
-
-static struct pool_call *call_from(unsigned home)
-{
-        struct pool_call *call = &calls[call_count++];
-        pool_call_init(call, home);
-        return call;
-}
-
-static struct pool_call *take(unsigned home, uint64_t now_ns, enum take_result expected)
-{
-        struct pool_call *call = call_from(home);
-        ck_assert_int_eq(pool_take(&pool, call, now_ns), expected);
-        return call;
-}
-
-static struct pool_instance *boot(void)
-{
-        struct pool_instance *instance = &instances[instance_count++];
-        pool_instance_init(instance);
-        pool_add_booting(&pool, instance, 0);
-        return instance;
-}
-
-static struct pool_instance *stock(unsigned home, uint64_t now_ns)
-{
-        struct pool_instance *instance = boot();
-        struct pool_call *next = NULL;
-
-        instance->home = home;
-        ck_assert_int_eq(pool_ready(&pool, instance, now_ns, &next), RELEASE_IDLE);
-        return instance;
-}
-
-static struct pool_call *release(struct pool_call *call, uint64_t now_ns,
-                                 enum release_result expected)
-{
-        struct pool_call *next = NULL;
-        ck_assert_int_eq(pool_release(&pool, call, now_ns, &next), expected);
-        return next;
-}
-
-/* One instance that has served a call of `run_ns`, idle from then on. */
-static struct pool_instance *stock_that_took(unsigned home, uint64_t run_ns)
-{
-        struct pool_instance *instance = stock(home, 0);
-        struct pool_call *call = take(home, 0, TAKE_RUNNING);
-
-        ck_assert_ptr_eq(call->instance, instance);
-        release(call, run_ns, RELEASE_IDLE);
-        return instance;
-}
+#include "pool_fixture.h"
 
 TEST(every_state_and_every_start_has_its_own_name)
 {
@@ -495,7 +427,8 @@ TEST(an_instance_whose_running_call_was_never_received_is_stock_again)
         struct pool_call *running = take(0, MS, TAKE_RUNNING), *ahead = take(0, MS, TAKE_AHEAD);
         struct pool_instance *instance = running->instance;
 
-        pool_take_back(&pool, running); /* its process got no processor: all frames are still there */
+        pool_take_back(&pool,
+                       running); /* its process got no processor: all frames are still there */
         ck_assert_int_eq(ahead->state, CALL_RUNNING);
         pool_take_back(&pool, ahead);
         ck_assert_int_eq(instance->state, INSTANCE_IDLE);

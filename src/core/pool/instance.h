@@ -41,6 +41,12 @@ struct pool_instance {
         uint64_t head_since_ns;    /* when the running call became the running one */
 };
 
+/* Each thread has the time at which its loop's turn began: "now" may lie before "since". */
+static inline uint64_t pool_elapsed(uint64_t since_ns, uint64_t now_ns)
+{
+        return now_ns > since_ns ? now_ns - since_ns : 0;
+}
+
 const char *instance_state_name(enum instance_state state);
 /* The transition table. */
 bool instance_may_become(enum instance_state from, enum instance_state to);

@@ -3,10 +3,9 @@
 
 #include <assert.h>
 
-#define BOOT_GUESS_NS 5000000ull  /* until the first boot was seen */
-#define AVERAGE_SHIFT 3           /* a new value counts for an eighth */
+#define AVERAGE_SHIFT 3 /* a new value counts for an eighth */
 #define AHEAD_TRIES 4
-#define QUICK_RUN_NS 250000ull    /* above this nothing is put ahead */
+#define RUN_OUTLIER 4
 
 const char *start_kind_name(enum start_kind start)
 {
@@ -20,7 +19,8 @@ const char *start_kind_name(enum start_kind start)
 void pool_init(struct pool *pool, unsigned home_count)
 {
         assert(home_count >= 1 && home_count <= POOL_HOME_MAX);
-        *pool = (struct pool){.home_count = home_count, .stealing = true};
+        *pool = (struct pool){
+                .home_count = home_count, .processors = home_count, .stealing = true};
         for (unsigned home = 0; home < POOL_HOME_MAX; home++) {
                 list_init(&pool->idle[home]);
                 list_init(&pool->busy[home]);
@@ -89,12 +89,6 @@ static void pool_move(struct pool *pool, struct pool_instance *instance, enum in
         list_push_front(pool_list_of(pool, instance), &instance->link);
 }
 
-/* Each thread has the time at which its loop's turn began: "now" may lie before "since". */
-static uint64_t pool_elapsed(uint64_t since_ns, uint64_t now_ns)
-{
-        return now_ns > since_ns ? now_ns - since_ns : 0;
-}
-
 static void pool_average(uint64_t *average, uint64_t value)
 {
         if (*average == 0)
@@ -103,22 +97,49 @@ static void pool_average(uint64_t *average, uint64_t value)
                 *average += (value >> AVERAGE_SHIFT) - (*average >> AVERAGE_SHIFT);
 }
 
-static void pool_assign(struct pool_instance *instance, struct pool_call *call,
+/* One call out of the ordinary (the processor was taken away, a page had to be read) must not make
+ * a quick function a slow one: it counts for a few ordinary ones at most. */
+static void pool_learn_run(struct pool *pool, uint64_t run_ns)
+{
+        uint64_t most_ns = RUN_OUTLIER * pool->run_ns;
+
+        if (most_ns < POOL_QUICK_RUN_NS)
+                most_ns = POOL_QUICK_RUN_NS;
+        pool_average(&pool->run_ns, pool->run_ns > 0 && run_ns > most_ns ? most_ns : run_ns);
+}
+
+static void pool_assign(struct pool *pool, struct pool_instance *instance, struct pool_call *call,
                         enum call_state state)
 {
+        pool->ahead_count += state == CALL_AHEAD;
         call->state = state;
         call->instance = instance;
         list_push_back(&instance->assigned, &call->link);
         instance->assigned_count++;
 }
 
-static void pool_unassign(struct pool_call *call)
+static void pool_unassign(struct pool *pool, struct pool_call *call)
 {
         assert(call->state == CALL_AHEAD || call->state == CALL_RUNNING);
+        pool->ahead_count -= call->state == CALL_AHEAD;
         list_remove(&call->link);
         call->instance->assigned_count--;
         call->instance = NULL;
         call->state = CALL_OUT;
+}
+
+/* The first call ahead becomes the running one. NULL where none is ahead. */
+static struct pool_call *pool_run_next(struct pool *pool, struct pool_instance *instance)
+{
+        struct list *link = list_peek_front(&instance->assigned);
+        struct pool_call *call;
+
+        if (!link)
+                return NULL;
+        call = CONTAINER_OF(link, struct pool_call, link);
+        call->state = CALL_RUNNING;
+        pool->ahead_count--;
+        return call;
 }
 
 /* Makes `call` the running call of an instance that has none. */
@@ -131,11 +152,12 @@ static void pool_run(struct pool *pool, struct pool_instance *instance, struct p
         instance->home = call->home;
         instance->exclusive = call->alone;
         instance->head_since_ns = now_ns;
-        pool_assign(instance, call, CALL_RUNNING);
+        pool_assign(pool, instance, call, CALL_RUNNING);
         if (instance->state == INSTANCE_BUSY) { /* another home's list, perhaps */
                 list_remove(&instance->link);
                 list_push_front(&pool->busy[instance->home], &instance->link);
         } else {
+                pool->spare_ns = now_ns;
                 pool_move(pool, instance, INSTANCE_BUSY);
         }
 }
@@ -155,7 +177,7 @@ static struct pool_instance *pool_pick_idle(struct pool *pool, unsigned home)
 
 static bool pool_may_put_ahead(const struct pool *pool, const struct pool_instance *instance)
 {
-        if (instance->exclusive || pool->never_ahead || pool->run_ns == 0 || pool->run_ns > QUICK_RUN_NS ||
+        if (instance->exclusive || pool->never_ahead || pool->run_ns == 0 || pool->run_ns > POOL_QUICK_RUN_NS ||
             instance->assigned_count > POOL_AHEAD_MAX)
                 return false;
         return instance->assigned_count * pool->run_ns <= POOL_AHEAD_BUDGET_NS;
@@ -203,7 +225,7 @@ enum take_result pool_take(struct pool *pool, struct pool_call *call, uint64_t n
                 instance = pool_pick_busy(pool, call, now_ns);
                 if (instance) {
                         call->start = START_WARM;
-                        pool_assign(instance, call, CALL_AHEAD);
+                        pool_assign(pool, instance, call, CALL_AHEAD);
                         return TAKE_AHEAD;
                 }
         }
@@ -252,7 +274,7 @@ static enum release_result pool_place(struct pool *pool, struct pool_instance *i
                 pool_move(pool, instance, INSTANCE_ENDING);
                 return RELEASE_END;
         }
-        instance->idle_since_ns = now_ns;
+        instance->idle_since_ns = pool->spare_ns = now_ns;
         pool_move(pool, instance, INSTANCE_IDLE);
         return RELEASE_IDLE;
 }
@@ -269,18 +291,17 @@ enum release_result pool_release(struct pool *pool, struct pool_call *call, uint
                                  struct pool_call **ret_next)
 {
         struct pool_instance *instance = call->instance;
-        struct list *next;
+        struct pool_call *next;
 
         assert(call->state == CALL_RUNNING && instance->state == INSTANCE_BUSY);
         if (!instance->exclusive) /* else the client's line was measured */
-                pool_average(&pool->run_ns, pool_elapsed(instance->head_since_ns, now_ns));
-        pool_unassign(call);
+                pool_learn_run(pool, pool_elapsed(instance->head_since_ns, now_ns));
+        pool_unassign(pool, call);
         instance->exclusive = false;
 
-        next = list_peek_front(&instance->assigned);
+        next = pool_run_next(pool, instance);
         if (next) {
-                *ret_next = CONTAINER_OF(next, struct pool_call, link);
-                (*ret_next)->state = CALL_RUNNING;
+                *ret_next = next;
                 instance->head_since_ns = now_ns;
                 return RELEASE_NEXT;
         }
@@ -300,19 +321,15 @@ struct pool_call *pool_put_ahead(struct pool *pool, struct pool_instance *instan
                 return NULL;
         (void)pool_pop_waiter(pool);
         waiter->start = START_STOLEN;
-        pool_assign(instance, waiter, CALL_AHEAD);
+        pool_assign(pool, instance, waiter, CALL_AHEAD);
         return waiter;
 }
 
 /* The instance has not begun its running call: the next is, or none. */
 static void pool_unrun(struct pool *pool, struct pool_instance *instance)
 {
-        struct list *next = list_peek_front(&instance->assigned);
-
-        if (next) {
-                CONTAINER_OF(next, struct pool_call, link)->state = CALL_RUNNING;
+        if (pool_run_next(pool, instance))
                 return;
-        }
         instance->exclusive = false;
         instance->idle_since_ns = instance->head_since_ns;
         pool_move(pool, instance, INSTANCE_IDLE);
@@ -325,7 +342,7 @@ void pool_take_back(struct pool *pool, struct pool_call *call)
         bool was_running = call->state == CALL_RUNNING;
         struct list *at = pool->waiters.next;
 
-        pool_unassign(call);
+        pool_unassign(pool, call);
         if (was_running && instance->state == INSTANCE_BUSY)
                 pool_unrun(pool, instance);
         call->state = CALL_WAITING;
@@ -381,9 +398,8 @@ void pool_end(struct pool *pool, struct pool_instance *instance)
 
 void pool_fail(struct pool *pool, struct pool_call *call)
 {
-        (void)pool;
         assert(call->instance && call->instance->state == INSTANCE_ENDING);
-        pool_unassign(call);
+        pool_unassign(pool, call);
 }
 
 void pool_remove(struct pool *pool, struct pool_instance *instance)
@@ -429,33 +445,4 @@ struct pool_instance *pool_expire_one(struct pool *pool, uint64_t before_ns)
                 return NULL;
         pool_move(pool, instance, INSTANCE_ENDING);
         return instance;
-}
-
-size_t pool_wanted_boots(const struct pool *pool, uint64_t now_ns, size_t min_instances,
-                         size_t max_instances)
-{
-        size_t present = pool_live_count(pool) + pool->booting_count;
-        size_t wanted = pool->waiting_count;
-
-        if (wanted > 0 && pool->stealing && !pool->single_use && pool->run_ns > 0 &&
-            pool->busy_count > 0) {
-                const struct pool_call *longest =
-                        CONTAINER_OF(list_peek_front(&pool->waiters), struct pool_call, link);
-                uint64_t waited_ns = pool_elapsed(longest->since_ns, now_ns);
-                /* A line that stands still has a function that is slower than it was. */
-                uint64_t run_ns = waited_ns > pool->run_ns ? waited_ns : pool->run_ns;
-                uint64_t boot_ns = pool->boot_ns > 0 ? pool->boot_ns : BOOT_GUESS_NS;
-                uint64_t worth = (wanted * run_ns + boot_ns - 1) / boot_ns;
-
-                worth = worth > pool->busy_count ? worth - pool->busy_count : 0;
-                if (worth < wanted)
-                        wanted = (size_t)worth;
-        }
-
-        wanted = wanted > pool->booting_count ? wanted - pool->booting_count : 0;
-        if (!pool->draining && present + wanted < min_instances)
-                wanted = min_instances - present;
-        if (present + wanted > max_instances)
-                wanted = max_instances > present ? max_instances - present : 0;
-        return wanted;
 }

@@ -20,6 +20,7 @@
 
 #define POOL_HOME_MAX 64
 #define POOL_AHEAD_MAX 32
+#define POOL_QUICK_RUN_NS 250000ull     /* nothing is put ahead where calls take longer */
 #define POOL_AHEAD_BUDGET_NS 1000000ull /* what all calls ahead in one instance may need together */
 
 enum start_kind { START_WARM, START_THAWED, START_STOLEN, START_COLD };
@@ -51,12 +52,15 @@ struct pool {
         struct list busy[POOL_HOME_MAX];   /* the one with the fewest calls tends to be in front */
         struct list booting, ending;
         struct list waiters;               /* longest first */
-        size_t idle_count, frozen_count, busy_count, booting_count, ending_count, waiting_count;
+        size_t idle_count, frozen_count, busy_count, booting_count, ending_count;
+        size_t waiting_count, ahead_count;
         unsigned home_count;
+        unsigned processors;               /* for instances; home_count until somebody knows better */
         uint64_t next_ticket;
 
         uint64_t run_ns;                   /* moving average of a call's run time; 0: unknown */
         uint64_t boot_ns;                  /* moving average of a boot; 0: none was seen yet */
+        uint64_t spare_ns;                 /* when an instance was last to spare, or new */
         bool stealing;                     /* off only to measure what it is worth */
         bool single_use;                   /* keep-alive 0: an instance serves one call */
         bool never_ahead;                  /* its output must be told apart call by call */
@@ -124,9 +128,9 @@ struct pool_instance *pool_freeze_one(struct pool *pool, uint64_t before_ns);
 /* The stock that was idle longest, frozen or not, idle since `before_ns` or longer: now ENDING. */
 struct pool_instance *pool_expire_one(struct pool *pool, uint64_t before_ns);
 
-/* How many instances should be on their way, given those that are: what the provisioner tries to
- * make. A boot that would come later than an instance's return is not worth it: with a known run time
- * the line must need longer than a boot takes. */
+/* How many boots should begin now, those under way not counted: what the provisioner tries to do.
+ * demand.c tells the rule. Time alone changes the answer (a line stands still): while calls wait
+ * or are ahead, ask again every few milliseconds. */
 size_t pool_wanted_boots(const struct pool *pool, uint64_t now_ns, size_t min_instances,
                          size_t max_instances);
 
