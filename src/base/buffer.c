@@ -30,12 +30,15 @@ int buffer_reserve(struct buffer *buffer, size_t extra)
                 return -ENOBUFS;
         if (needed <= buffer->capacity)
                 return 0;
+        if (needed > PTRDIFF_MAX) /* no object is larger; nor can doubling overflow below it */
+                return -ENOMEM;
 
         while (capacity < needed)
                 capacity *= 2;
         if (capacity > buffer->limit)
                 capacity = buffer->limit;
-        data = realloc(buffer->data, capacity);
+        /* The byte beyond is for the NUL that vsnprintf(3) insists on. */
+        data = realloc(buffer->data, capacity + 1);
         if (!data)
                 return -ENOMEM;
         buffer->data = data;
@@ -68,8 +71,8 @@ int buffer_printf(struct buffer *buffer, const char *format, ...)
         va_copy(again, args);
         length = vsnprintf(NULL, 0, format, args);
         va_end(args);
-        r = length < 0 ? -EINVAL : buffer_reserve(buffer, (size_t)length + 1);
-        if (r == 0) {
+        r = length < 0 ? -EINVAL : buffer_reserve(buffer, (size_t)length);
+        if (r == 0 && length > 0) {
                 (void)vsnprintf(buffer->data + buffer->length, (size_t)length + 1, format, again);
                 buffer->length += (size_t)length;
         }
