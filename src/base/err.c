@@ -35,14 +35,14 @@ int err_errno(struct err *err, int code, const char *format, ...)
         return code;
 }
 
-int err_prefix(struct err *err, const char *format, ...)
+void err_prefix(struct err *err, const char *format, ...)
 {
         char old[ERR_TEXT_MAX];
         va_list args;
         size_t used;
 
         if (!err)
-                return 0;
+                return;
 
         memcpy(old, err->text, sizeof(old));
         va_start(args, format);
@@ -57,5 +57,4 @@ int err_prefix(struct err *err, const char *format, ...)
                 memcpy(err->text + used, old, length);
                 err->text[used + length] = '\0';
         }
-        return err->code;
 }

@@ -25,5 +25,5 @@ int err_set(struct err *err, int code, const char *format, ...)
 int err_errno(struct err *err, int code, const char *format, ...)
         __attribute__((format(printf, 3, 4)));
 
-/* Puts "context: " in front of a sentence that is already there; returns err->code. */
-int err_prefix(struct err *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Puts "context: " in front of a sentence that is already there. */
+void err_prefix(struct err *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
