@@ -104,14 +104,23 @@ static void loop_run_tasks(struct loop *loop)
         }
 }
 
+/* Until the wheel's next timer. The wheel counts from the time it was told last, the beginning of
+ * the turn before this one; what that turn took is already spent. */
+static int loop_sleep_ms(const struct loop *loop, int most_ms)
+{
+        uint64_t spent_ms = clock_now_ns() / NS_PER_MS - loop->wheel.now_ms;
+        uint64_t sleep_ms = wheel_sleep_ms(&loop->wheel, spent_ms + (uint64_t)most_ms);
+
+        return sleep_ms > spent_ms ? (int)(sleep_ms - spent_ms) : 0;
+}
+
 int loop_turn(struct loop *loop, int most_ms)
 {
         uint64_t started_ns, lag_ns;
-        int sleep_ms, count;
+        int count;
 
         loop_run_tasks(loop);
-        sleep_ms = (int)wheel_sleep_ms(&loop->wheel, (uint64_t)most_ms);
-        count = epoll_wait(loop->epoll_fd, loop->batch, LOOP_BATCH, sleep_ms);
+        count = epoll_wait(loop->epoll_fd, loop->batch, LOOP_BATCH, loop_sleep_ms(loop, most_ms));
         if (count < 0 && errno != EINTR)
                 return -errno;
 
@@ -120,8 +129,12 @@ int loop_turn(struct loop *loop, int most_ms)
         for (loop->batch_at = 0; loop->batch_at < loop->batch_count;) {
                 struct epoll_event *event = &loop->batch[loop->batch_at++];
                 struct loop_source *source = event->data.ptr;
+                uint32_t events = 0;
+                /* A callback before may have removed it, or asked for less. */
                 if (source)
-                        source->on_event(source, event->events);
+                        events = event->events & (source->events | EPOLLERR | EPOLLHUP);
+                if (events)
+                        source->on_event(source, events);
         }
         loop->batch_at = loop->batch_count = 0;
         wheel_advance(&loop->wheel, loop->now_ns / NS_PER_MS);

@@ -43,7 +43,8 @@ void loop_deinit(struct loop *loop);
 void loop_source_init(struct loop_source *source,
                       void (*on_event)(struct loop_source *source, uint32_t events));
 int loop_add(struct loop *loop, struct loop_source *source, int fd, uint32_t events);
-/* No system call where `events` is what it was. */
+/* No system call where `events` is what it was. What is no longer asked for is not delivered, even
+ * where this turn has fetched it already; EPOLLERR and EPOLLHUP always are. */
 int loop_modify(struct loop *loop, struct loop_source *source, uint32_t events);
 /* Harmless on a source that was not added. Call it before closing the descriptor. */
 void loop_remove(struct loop *loop, struct loop_source *source);
