@@ -14,7 +14,8 @@ struct list {
         ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 #define LIST_FOR_EACH(item, head, member)                                                          \
-        for (item = CONTAINER_OF((head)->next, __typeof__(*item), member); &item->member != (head); \
+        for (item = CONTAINER_OF((head)->next, __typeof__(*item), member);                         \
+             &item->member != (head);                                                              \
              item = CONTAINER_OF(item->member.next, __typeof__(*item), member))
 
 /* The current item may be removed or freed inside the loop. */

@@ -60,9 +60,8 @@ void mailbox_post(struct mailbox *mailbox, struct letter *letter)
 
         do {
                 letter->next = newest;
-        } while (!atomic_compare_exchange_weak_explicit(&mailbox->newest, &newest, letter,
-                                                        memory_order_release,
-                                                        memory_order_relaxed));
+        } while (!atomic_compare_exchange_weak_explicit(
+                &mailbox->newest, &newest, letter, memory_order_release, memory_order_relaxed));
         /* A full eventfd counter (2^64 - 2) cannot be reached; nothing else fails here. */
         if (!newest && write(mailbox->event_fd, &one, sizeof(one)) < 0)
                 return;

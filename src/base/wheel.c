@@ -127,7 +127,8 @@ void wheel_advance(struct wheel *wheel, uint64_t now_ms)
                                 CONTAINER_OF(list_peek_front(due), struct timer, link);
                         wheel_remove(wheel, timer);
                         if (timer->due_ms > wheel->now_ms)
-                                wheel_place(wheel, timer, wheel->now_ms + 1); /* it lay beyond the horizon */
+                                wheel_place(wheel, timer,
+                                            wheel->now_ms + 1); /* it lay beyond the horizon */
                         else
                                 timer->on_due(timer);
                 }
