@@ -2,11 +2,11 @@
 // What an error looks like: for the log, for the caller, for who registers a function. Frames of the
 // shim are left out, and paths are told as the user knows them: relative to the bundle.
 
-const { inspect } = require('util');
+const { inspect, types } = require('util');
 
 const CODE = process.env.MAGPIE_CODE || process.cwd();
-const MESSAGE_MAX = 8192;
-const TRACE_MAX = 32768;
+const MESSAGE_MAX = 4096; // UTF-16 units: at most six bytes each in JSON
+const TRACE_BYTES_MAX = 32768;
 
 class UnsettledError extends Error {
   constructor() {
@@ -27,15 +27,20 @@ function clean(text) {
   return lines.join('\n').replaceAll(`file://${CODE}/`, '').replaceAll(`${CODE}/`, '');
 }
 
+// Also one from another realm, such as vm's.
+function isError(value) {
+  return value instanceof Error || types.isNativeError(value);
+}
+
 // An error that the shim itself raised about what the function did: it has no place in the code.
 function isRuntimeError(error) {
-  return error instanceof Error && String(error.name).startsWith('Runtime.');
+  return isError(error) && String(error.name).startsWith('Runtime.');
 }
 
 function logText(error) {
-  if (isRuntimeError(error)) return `${error.name}: ${error.message}\n`;
   try {
-    return `${clean(error instanceof Error ? inspect(error) : `Uncaught ${inspect(error)}`)}\n`;
+    if (isRuntimeError(error)) return `${error.name}: ${error.message}\n`;
+    return `${clean(isError(error) ? inspect(error) : `Uncaught ${inspect(error)}`)}\n`;
   } catch {
     return 'an error that cannot be shown\n';
   }
@@ -45,15 +50,15 @@ function frames(error) {
   const trace = [];
   let size = 0;
   for (const line of clean(String(error.stack)).split('\n')) {
-    size += line.length;
-    if (size > TRACE_MAX) break;
+    size += Buffer.byteLength(JSON.stringify(line));
+    if (size > TRACE_BYTES_MAX) break;
     if (/^\s+at /.test(line)) trace.push(line.trim());
   }
   return trace;
 }
 
 function describe(error) {
-  if (!(error instanceof Error)) {
+  if (!isError(error)) {
     return { errorType: typeof error, errorMessage: typeof error === 'object' ? inspect(error) : String(error) };
   }
   const stackTrace = isRuntimeError(error) ? [] : frames(error);

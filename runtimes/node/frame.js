@@ -22,10 +22,7 @@ const inboxWords = new Uint32Array(inbox.buffer, 0, 4);
 const outbox = Buffer.from(new ArrayBuffer(FRAME_MAX));
 const outboxWords = new Uint32Array(outbox.buffer, 0, 4);
 
-const state = {
-  running: 0, // the invocation's number; 0 between invocations
-  begun: false, // its RESULT has been sent, more of the body follows
-};
+const state = { running: 0 }; // the invocation's number; 0 between invocations
 
 function write(length) {
   for (;;) {
@@ -66,7 +63,6 @@ function send(type, flags, number, value, meta, payload) {
 function finish(type, flags, value, meta, payload) {
   const number = state.running;
   state.running = 0;
-  state.begun = false;
   send(type, flags, number, value, meta, payload);
 }
 
@@ -81,7 +77,6 @@ function data(bytes) {
 function begin(status, meta, bytes) {
   const room = PAYLOAD_MAX - Buffer.byteLength(meta);
   send(RESULT, 0, state.running, status, meta, bytes.subarray(0, room));
-  state.begun = true;
   data(bytes.subarray(room));
 }
 

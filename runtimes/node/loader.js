@@ -65,18 +65,15 @@ function pick(exports, file, name) {
 }
 
 async function loadModule(file, name) {
-  const unsettled = () => refuse('The module never finishes: an await at its top waits for nothing.\n');
-  process.on('beforeExit', unsettled);
+  const { pathToFileURL } = require('url');
   try {
-    const { pathToFileURL } = require('url');
     return pick(await import(pathToFileURL(file)), file, name);
   } catch (error) {
     return refuseError(error);
-  } finally {
-    process.off('beforeExit', unsettled);
   }
 }
 
+// The handler, or a promise of it.
 function load(file, name) {
   if (isModule(file)) return loadModule(file, name);
   try {
@@ -86,12 +83,22 @@ function load(file, name) {
   }
 }
 
-// The handler, or a promise of it.
-module.exports.load = () => {
+// What may happen while a module is loading, besides that it throws.
+const mishaps = {
+  uncaughtException: refuseError,
+  beforeExit: () => refuse('The module never finishes: an await at its top waits for nothing.\n'),
+  exit: (code) => refuse(`The module called process.exit(${code}) while it was loaded.\n`),
+};
+
+module.exports.load = async () => {
   const [file, name] = locate(process.env.MAGPIE_HANDLER || '');
   if (process.env.MAGPIE_VERIFY === '1') {
     const problems = require('./verify').compileAll(CODE, isModule);
     if (problems !== '') refuse(problems);
   }
-  return load(file, name);
+  const watched = Object.entries(mishaps);
+  watched.forEach(([event, mishap]) => process.on(event, mishap));
+  const handler = await load(file, name);
+  watched.forEach(([event, mishap]) => process.off(event, mishap));
+  return handler;
 };

@@ -17,17 +17,23 @@ function replace(name, number) {
   Object.defineProperty(process, name, { configurable: true, enumerable: true, get });
 }
 
-function install() {
-  replace('stdout', 1);
-  replace('stderr', 2);
-  process.on('exit', flush);
-}
-
 // Sends unfinished lines.
 function flush() {
   for (const each of streams) {
     if (each !== undefined) each.flushPartial();
   }
+}
+
+function install() {
+  replace('stdout', 1);
+  replace('stderr', 2);
+  process.on('exit', () => {
+    try {
+      flush();
+    } catch {
+      // The gateway has gone: nobody is left to read it.
+    }
+  });
 }
 
 module.exports = { install, flush };

@@ -59,8 +59,10 @@ function piece(chunk) {
 // RESULT goes out with the first piece, so that a failure before it is still a clean one. Each piece
 // leaves at once, in a write that blocks while the gateway has no room: that is the back-pressure.
 async function stream(status, meta, pieces) {
+  const number = frame.state.running;
   let begun = false;
   for await (const chunk of pieces) {
+    if (frame.state.running !== number) return; // given up meanwhile
     const bytes = piece(chunk);
     if (begun) {
       frame.data(bytes);

@@ -23,6 +23,7 @@ const memoryLimitInMB = Math.floor(Number(process.env.MAGPIE_MEMORY_BYTES || 0) 
 const runMicrotasks = process._tickCallback;
 
 let handler = null;
+let awaited = 0; // the invocation whose promise the event loop works on
 
 // What a handler learns about the invocation it runs for.
 class Context {
@@ -56,12 +57,6 @@ function call(event, context) {
   });
 }
 
-// A streamed reply takes its time: then a promise comes back.
-function reply(result) {
-  logs.flush();
-  return answer(result);
-}
-
 function fail(error) {
   const failure = require('./failure');
   logs.flush(); // what the handler printed comes before what became of it
@@ -69,49 +64,64 @@ function fail(error) {
   frame.finish(frame.ERROR, 0, 0, '', failure.toJson(error));
 }
 
-// Ends the invocation when the promise settles. True where that has happened already; else the
-// loop goes on by itself afterwards, in a turn of its own and not from within a microtask.
-function settle(promise) {
+// Sends the handler's result, if its invocation is still the running one: a promise that was given up
+// may settle later. A streamed answer takes its time: then a promise comes back.
+function reply(number, result) {
+  if (frame.state.running !== number) return undefined;
+  logs.flush();
+  return answer(result);
+}
+
+// Lets a promise's answer come. True where it has come at once; else the event loop works on it, and
+// goes on serving afterwards in a turn of its own, not from within a microtask.
+function settle(number, promise) {
   let settled = false;
-  let later = false;
   const done = () => {
     settled = true;
-    if (later) setImmediate(serve);
+    if (awaited !== number) return;
+    awaited = 0;
+    setImmediate(serve);
   };
   promise.then(done, (error) => {
-    fail(error);
+    if (frame.state.running === number) fail(error);
     done();
   });
   if (runMicrotasks !== undefined) runMicrotasks();
-  later = !settled;
+  if (!settled) awaited = number;
   return settled;
 }
 
-// One request. False where its answer takes a turn of the event loop, which calls serve() again.
-function invoke(length) {
-  const { type, flags, number, value, metaEnd } = frame.parse(length);
-  if (type !== frame.INVOKE) throw new Error(`frame ${type} between invocations`);
-  const meta = frame.inbox.utf8Slice(frame.HEADER_SIZE, metaEnd);
-  let body = frame.inbox.subarray(metaEnd, length);
-  if (!(flags & frame.FLAG_END)) body = frame.restOfBody(number, body);
-  frame.state.running = number;
-  try {
-    const context = new Context(meta, value);
-    const isHttp = (flags & frame.FLAG_HTTP) !== 0;
-    const event = isHttp ? require('./function_url').event(meta, body, context) : parseEvent(body);
-    const result = call(event, context);
-    if (isPromise(result)) return settle(Promise.resolve(result).then(reply));
-    const replied = reply(result);
-    if (isPromise(replied)) return settle(replied);
-  } catch (error) {
-    fail(error);
-  }
+// Lets happen what the handler began and did not wait for. True where the loop may go on at once.
+function takeTurn() {
   if (runMicrotasks === undefined) {
     setImmediate(serve);
     return false;
   }
   runMicrotasks();
   return true;
+}
+
+// One request. False where its answer takes turns of the event loop, which calls serve() again.
+function invoke(length) {
+  const { type, flags, number, value: deadlineMs, metaEnd } = frame.parse(length);
+  if (type !== frame.INVOKE) throw new Error(`frame ${type} between invocations`);
+  const meta = frame.inbox.utf8Slice(frame.HEADER_SIZE, metaEnd);
+  let body = frame.inbox.subarray(metaEnd, length);
+  if (!(flags & frame.FLAG_END)) body = frame.restOfBody(number, body);
+  frame.state.running = number;
+  let pending;
+  try {
+    const context = new Context(meta, deadlineMs);
+    const isHttp = (flags & frame.FLAG_HTTP) !== 0;
+    const event = isHttp ? require('./function_url').event(meta, body, context) : parseEvent(body);
+    const result = call(event, context);
+    pending = isPromise(result)
+      ? Promise.resolve(result).then((value) => reply(number, value))
+      : reply(number, result);
+  } catch (error) {
+    fail(error);
+  }
+  return isPromise(pending) ? settle(number, pending) : takeTurn();
 }
 
 // ---- the loop ----
@@ -133,17 +143,24 @@ function serve() {
 // ---- the process around it ----
 
 function onUncaught(error) {
-  if (frame.state.running !== 0) {
-    fail(error);
-  } else {
-    frame.log(2, Buffer.from(require('./failure').logText(error)));
+  try {
+    if (frame.state.running !== 0) {
+      fail(error);
+    } else {
+      frame.log(2, Buffer.from(require('./failure').logText(error)));
+    }
+  } catch (broken) {
+    // Descriptor 3 itself: user code has closed or used it, or the gateway has gone.
+    require('fs').writeSync(2, `magpie: cannot go on: ${broken.message}\n`);
+    process.reallyExit(1);
   }
   process.exit(1);
 }
 
 // The event loop has nothing left to do, and yet an answer is due.
 function onEmptyLoop() {
-  if (frame.state.running === 0) return;
+  if (awaited === 0) return;
+  awaited = 0;
   const { UnsettledError } = require('./failure');
   fail(new UnsettledError());
   setImmediate(serve);
@@ -152,8 +169,7 @@ function onEmptyLoop() {
 async function main() {
   const started = process.hrtime();
   logs.install();
-  const loaded = require('./loader').load();
-  handler = isPromise(loaded) ? await loaded : loaded;
+  handler = await require('./loader').load();
   logs.flush();
   process.on('uncaughtException', onUncaught);
   process.on('beforeExit', onEmptyLoop);

@@ -83,7 +83,8 @@ class Worker:
         )
         worker_end.close()
         os.close(pipe_end)
-        self.loose_logs = []  # outside invocations
+        self.all_logs = []  # (stream, text), in order of arrival
+        self.loose_logs = []  # those outside invocations
         self.last_number = 0
 
     def __enter__(self):
@@ -101,7 +102,15 @@ class Worker:
             message = self.gateway.recv(FRAME_MAX + 1)
         except ConnectionResetError:
             return None
-        return Frame.parse(message) if message else None
+        if not message:
+            return None
+        frame = Frame.parse(message)
+        if frame.kind == LOG:
+            assert frame.value in (1, 2) and frame.payload
+            self.all_logs.append((frame.value, frame.payload.decode()))
+            if frame.number == 0:
+                self.loose_logs.append(self.all_logs[-1])
+        return frame
 
     def until_ready(self):
         """READY's or REFUSED's frame."""
@@ -113,7 +122,6 @@ class Worker:
                 assert frame.kind in (READY, REFUSED) and frame.number == 0
                 return frame
             assert frame.number == 0
-            self.loose_logs.append((frame.value, frame.payload.decode()))
 
     def send(self, payload=b"", http=None, user="", invocation="01HTESTINVOCATION000000000", timeout=30):
         """Pushes one request; returns its number. `http`: (method, path, query, headers)."""
@@ -146,9 +154,9 @@ class Worker:
             if frame is None:
                 return answer  # the worker died
             if frame.kind == LOG:
-                text = (frame.value, frame.payload.decode())
-                assert frame.number in (0, number) and frame.value in (1, 2) and frame.payload
-                (answer.logs if frame.number else self.loose_logs).append(text)
+                assert frame.number in (0, number)
+                if frame.number:
+                    answer.logs.append(self.all_logs[-1])
                 continue
             assert frame.number == number, frame
             if frame.kind == ERROR:

@@ -5,15 +5,15 @@ are left out, and paths are told as the user knows them: relative to the bundle.
 """
 
 import os
-import sys
 import traceback
 
-from .worker import MarshalError, to_json as encode
+from .worker import MarshalError, code_folder
+from .worker import to_json as encode
 
 _HERE = os.path.dirname(__file__)
 _NOT_THE_USERS = (_HERE, os.path.dirname(_HERE), os.path.join(os.path.dirname(os.__file__), "asyncio"))
-_MESSAGE_MAX = 8192
-_TRACE_MAX = 32768
+_MESSAGE_MAX = 4096  # characters: at most six bytes each in JSON
+_TRACE_BYTES_MAX = 32768
 
 
 def _users_part(trace):
@@ -32,7 +32,7 @@ def _captured(error):
 
 
 def _relative(text):
-    return text.replace(f'File "{sys.path[0]}/', 'File "')
+    return text.replace(f'File "{code_folder}/', 'File "')
 
 
 def traceback_text(error):
@@ -42,7 +42,7 @@ def traceback_text(error):
 
 def log_text(error):
     if isinstance(error, MarshalError):
-        return f"{error}\n"
+        return f"Runtime.MarshalError: {error}\n"
     return traceback_text(error)
 
 
@@ -52,18 +52,26 @@ def compile_text(error, path):
     return f'  File "{path}"\n{type(error).__name__}: {error}\n'
 
 
+def _trace(captured):
+    """As many of the innermost frames as an ERROR frame has room for."""
+    lines, size = [], 0
+    for line in reversed([_relative(line).rstrip("\n") for line in captured.stack.format()]):
+        size += len(encode(line))
+        if size > _TRACE_BYTES_MAX:
+            break
+        lines.append(line)
+    return lines[::-1]
+
+
 def to_json(error):
     """The payload of an ERROR frame, short enough for one."""
     captured = _captured(error)
-    name = "Runtime.MarshalError" if isinstance(error, MarshalError) else type(error).__name__
-    trace, size = [], 0
-    if not isinstance(error, MarshalError):
-        for line in captured.stack.format():
-            line = _relative(line).rstrip("\n")
-            size += len(line)
-            if size > _TRACE_MAX:
-                break
-            trace.append(line)
+    ours = isinstance(error, MarshalError)
+    name = "Runtime.MarshalError" if ours else type(error).__name__
     return encode(
-        {"errorType": name, "errorMessage": str(captured)[:_MESSAGE_MAX], "stackTrace": trace}
-    )[:60000]
+        {
+            "errorType": name[:256],
+            "errorMessage": str(captured)[:_MESSAGE_MAX],
+            "stackTrace": [] if ours else _trace(captured),
+        }
+    )

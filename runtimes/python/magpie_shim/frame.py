@@ -7,8 +7,7 @@ moment, and a LOG frame with the number of an invocation that has just ended wou
 
 from _struct import Struct
 from _thread import RLock
-from posix import read as _read
-from posix import write as _write
+from posix import read, write
 
 FD = 3
 HEADER_SIZE = 16
@@ -27,17 +26,17 @@ unpack = _header.unpack_from
 running = 0  # the invocation's number; 0 between invocations
 orphaned = False  # true in a child that user code forked: it must not answer for its parent
 
-# Reentrant: a signal handler may print while the main thread is in here.
-_lock = RLock()
+# Held while `running` and what is sent must agree. Reentrant: a signal handler may print meanwhile.
+lock = RLock()
 
 
 def receive():
     """The next frame, whole; b"" when the gateway has gone."""
-    return _read(FD, FRAME_MAX)
+    return read(FD, FRAME_MAX)
 
 
 def send(kind, flags, number, value, meta, payload):
-    _write(FD, pack(kind, flags, len(meta), number, value) + meta + payload)
+    write(FD, pack(kind, flags, len(meta), number, value) + meta + payload)
 
 
 def log(stream, text):
@@ -46,43 +45,47 @@ def log(stream, text):
         cut = len(text)
         if cut > PAYLOAD_MAX:
             cut = text.rfind(b"\n", 0, PAYLOAD_MAX) + 1 or PAYLOAD_MAX
-        with _lock:
-            if orphaned:
-                _write(stream, text[:cut])  # the sandbox's own pipe, which a child may use
-            else:
-                _write(FD, pack(LOG, 0, 0, running, stream) + text[:cut])
+        if orphaned:
+            write(stream, text[:cut])  # the sandbox's own pipe, which a child may use
+        else:
+            with lock:
+                send(LOG, 0, running, stream, b"", text[:cut])
         text = text[cut:]
-
-
-def begin(number):
-    global running
-    running = number
 
 
 def finish(kind, flags, value, meta, payload):
     """Sends the last frame of the running invocation; from then on logs belong to no invocation."""
     global running
-    with _lock:
+    with lock:
         number = running
         running = 0
-        _write(FD, pack(kind, flags, len(meta), number, value) + meta + payload)
-
-
-def answer(status, meta, body):
-    """The whole response: one RESULT, and DATA frames for what does not fit into it."""
-    room = PAYLOAD_MAX - len(meta)
-    if len(body) <= room:
-        finish(RESULT, FLAG_END, status, meta, body)
-        return
-    send(RESULT, 0, running, status, meta, body[:room])
-    data(memoryview(body)[room:])
-    finish(DATA, FLAG_END, 0, b"", b"")
+        write(FD, pack(kind, flags, len(meta), number, value) + meta + payload)
 
 
 def data(body):
     """A piece of a response that goes on."""
     for start in range(0, len(body), PAYLOAD_MAX):
         send(DATA, 0, running, 0, b"", body[start : start + PAYLOAD_MAX])
+
+
+def begin_answer(status, meta, body):
+    """A RESULT that DATA frames follow."""
+    room = PAYLOAD_MAX - len(meta)
+    send(RESULT, 0, running, status, meta, body[:room])
+    data(memoryview(body)[room:])
+
+
+def end_answer():
+    finish(DATA, FLAG_END, 0, b"", b"")
+
+
+def answer(status, meta, body):
+    """The whole response."""
+    if len(meta) + len(body) <= PAYLOAD_MAX:
+        finish(RESULT, FLAG_END, status, meta, body)
+    else:
+        begin_answer(status, meta, body)
+        end_answer()
 
 
 def rest_of_body(number, payload):
@@ -101,7 +104,8 @@ def rest_of_body(number, payload):
 
 
 def orphan():
-    """Called in a child after fork: descriptor 3 belongs to the parent."""
-    global orphaned, _lock
+    """In a child after fork: descriptor 3 is the parent's, and the lock may be held by a thread that
+    does not exist here."""
+    global orphaned, lock
     orphaned = True
-    _lock = RLock()  # the old one may be held by a thread that does not exist here
+    lock = RLock()

@@ -10,6 +10,8 @@ from binascii import a2b_base64, b2a_base64
 from . import frame, results, worker
 from .worker import JSON_META, MarshalError
 
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+_NAME_BYTES = frozenset(_LETTERS + _LETTERS.upper() + "0123456789!#$%&'*+-.^_`|~")
 _MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 
 
@@ -144,8 +146,12 @@ def _header_lines(answer):
 
 
 def _line(name, value):
-    if "\n" in name + value or "\r" in name + value or "\0" in name + value:
-        raise MarshalError(f"the header {name!r:.100} contains a line break or a NUL")
+    """What HTTP forbids (RFC 9110, sections 5.5 and 5.6.2) must not get as far as the gateway, which
+    would take the whole instance for a hostile one."""
+    if not name or not _NAME_BYTES.issuperset(name):
+        raise MarshalError(f"{name!r:.100} is no name for a header")
+    if any(byte < " " and byte != "\t" or byte == "\x7f" for byte in value):
+        raise MarshalError(f"the header {name!r:.100} contains a control character")
     return f"{name}:{value}\n"
 
 

@@ -2,15 +2,17 @@
 
 import sys
 
+from . import frame, logs, worker
+
+_REFUSED_MAX = 60000
+_CODE_IS_ASYNC = 0x80 | 0x200  # inspect.CO_COROUTINE, CO_ASYNC_GENERATOR
+
 
 def _refuse(text):
-    from posix import _exit
-
-    from . import frame, logs
-
     logs.flush()
-    frame.send(frame.REFUSED, 0, 0, 0, b"", text.encode("utf-8", "backslashreplace")[-60000:])
-    _exit(1)
+    text = text.encode("utf-8", "backslashreplace")
+    frame.send(frame.REFUSED, 0, 0, 0, b"", text[-_REFUSED_MAX:])  # the end says what it was
+    worker._exit(1)
 
 
 def _bundle_files(code):
@@ -21,56 +23,68 @@ def _bundle_files(code):
 
 def _split(handler):
     """'pkg/file.function' and 'pkg.file.function' -> ('pkg.file', 'function')."""
-    module, _, function = handler.removesuffix("()").rpartition(".")
+    module, _, function = handler.rpartition(".")
     module = module.replace("/", ".").strip(".")
     if not module or not function:
         _refuse(f"The handler '{handler}' is not of the form file.function, such as main.handler.\n")
     return module, function
 
 
-def _import(module):
-    __import__(module)
-    return sys.modules[module]
+def _verify(code):
+    from . import verify
+
+    problems = verify.compile_all(code)
+    if problems:
+        _refuse(problems)
 
 
-def load(code, handler, verify):
-    import builtins
-
-    sys.path.insert(0, code)
-    builtins.exit = builtins.quit = sys.exit  # `site` would bring them; it costs more than it is worth
-    module_name, function_name = _split(handler)
+def _import(module, handler, code):
     try:
-        if verify:
-            from . import verify as verification
-
-            problems = verification.compile_all(code)
-            if problems:
-                _refuse(problems)
-        module = _import(module_name)
+        __import__(module)
+        return sys.modules[module]
     except SystemExit as error:
-        _refuse(f"The module '{module_name}' called sys.exit({error.code!r}) while it was loaded.\n")
+        _refuse(f"The module '{module}' called sys.exit({error.code!r}) while it was loaded.\n")
     except BaseException as error:
         from . import failure
 
         text = failure.traceback_text(error)
-        if isinstance(error, ModuleNotFoundError) and module_name.startswith(error.name or "\0"):
+        if isinstance(error, ModuleNotFoundError) and module == error.name:
             text += (
-                f"The handler is '{handler}', so the bundle needs {module_name.replace('.', '/')}.py;"
+                f"The handler is '{handler}', so the bundle needs {module.replace('.', '/')}.py;"
                 f" the Python files at its top are: {_bundle_files(code)}.\n"
             )
         _refuse(text)
 
-    function = getattr(module, function_name, None)
-    if function is None:
-        there = [name for name, value in vars(module).items() if _is_own_function(value, module)]
-        _refuse(
-            f"The module '{module_name}' has no '{function_name}', which the handler '{handler}' names;"
-            f" its functions are: {', '.join(there) or 'none'}.\n"
-        )
-    if not callable(function):
+
+def _pick(module, name, handler):
+    function = getattr(module, name, None)
+    if callable(function):
+        return function
+    if function is not None:
         _refuse(f"'{handler}' is no function but {function!r:.200}.\n")
+    own = [
+        each
+        for each, value in vars(module).items()
+        if callable(value) and getattr(value, "__module__", None) == module.__name__
+    ]
+    _refuse(
+        f"The module '{module.__name__}' has no '{name}', which the handler '{handler}' names;"
+        f" its functions are: {', '.join(own) or 'none'}.\n"
+    )
+
+
+def load(code, handler):
+    import builtins
+
+    # `site` would bring them, and costs more than the rest of the start.
+    builtins.exit = builtins.quit = sys.exit
+    sys.path.insert(0, code)
+    module, name = _split(handler)
+    if worker.variable(b"MAGPIE_VERIFY") == "1":
+        _verify(code)
+    function = _pick(_import(module, handler, code), name, handler)
+    if getattr(getattr(function, "__code__", None), "co_flags", 0) & _CODE_IS_ASYNC:
+        from . import results
+
+        results.event_loop()  # asyncio takes long to import: better now than in the first request
     return function
-
-
-def _is_own_function(value, module):
-    return callable(value) and getattr(value, "__module__", None) == module.__name__

@@ -1,55 +1,67 @@
 """sys.stdout and sys.stderr as LOG frames: in order with the results, under the right invocation.
 
-They are the usual text streams over a raw file of ours, so that everything a program does with them
-works: .buffer, .fileno() (the sandbox's raw pipe, for subprocesses), reconfigure(), writelines().
-Line-buffered: a finished line has left the process before print() returns, so a crash loses none.
+They are text streams as ever, over a buffer of ours: .buffer, .fileno() (the sandbox's own pipe, for
+subprocesses), reconfigure() and writelines() work. A finished line has left the process before
+print() returns, so a crash loses none; an unfinished one waits for its end or the invocation's.
 """
 
 import sys
-from io import BufferedWriter, RawIOBase, TextIOWrapper
+from io import BufferedIOBase, TextIOWrapper
 
 from . import frame
 
-_streams = []
 
-
-class _LogFile(RawIOBase):
+class LogBuffer(BufferedIOBase):
     mode = "wb"
 
     def __init__(self, number, name):
-        self._number = number
+        self.number = number
         self.name = name
+        self.partial = b""
 
     def writable(self):
         return True
 
     def fileno(self):
-        return self._number
+        return self.number
 
-    def write(self, text):
-        text = bytes(text)
-        frame.log(self._number, text)
+    def write(self, data):
+        text = bytes(data)
+        with frame.lock:
+            end = text.rfind(b"\n") + 1
+            lines, rest = self.partial + text[:end], text[end:]
+            if end == 0:
+                rest, lines = lines + rest, b""
+            if len(rest) > frame.PAYLOAD_MAX:  # no line of a log, but it must not grow for ever
+                lines, rest = lines + rest, b""
+            self.partial = rest
+            frame.log(self.number, lines)
         return len(text)
 
+    def flush(self):
+        if self.partial:
+            with frame.lock:
+                text, self.partial = self.partial, b""
+                frame.log(self.number, text)
 
-def _text_stream(number, name):
-    # The buffer is as large as a frame, so that one long line stays one LOG frame.
-    buffer = BufferedWriter(_LogFile(number, name), frame.PAYLOAD_MAX)
-    stream = TextIOWrapper(buffer, "utf-8", "backslashreplace", "\n", True)
+
+_out = LogBuffer(1, "<stdout>")
+_err = LogBuffer(2, "<stderr>")
+
+
+def _text_stream(buffer):
+    stream = TextIOWrapper(buffer, "utf-8", "backslashreplace", "\n", write_through=True)
     stream.mode = "w"
-    _streams.append(stream)
     return stream
 
 
 def install():
-    sys.stdout = sys.__stdout__ = _text_stream(1, "<stdout>")
-    sys.stderr = sys.__stderr__ = _text_stream(2, "<stderr>")
+    sys.stdout = sys.__stdout__ = _text_stream(_out)
+    sys.stderr = sys.__stderr__ = _text_stream(_err)
 
 
 def flush():
-    """Sends unfinished lines. Streams that the user closed or detached have none."""
-    for stream in _streams:
-        try:
-            stream.flush()
-        except ValueError:
-            pass
+    """Sends unfinished lines."""
+    if _out.partial or _err.partial:
+        _out.flush()
+        _err.flush()

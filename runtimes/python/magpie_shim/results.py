@@ -6,16 +6,16 @@ from .worker import BYTES_META, TEXT_META, MarshalError
 _loop = None
 
 
-def _run(awaitable):
-    """Runs it on the instance's one event loop, which lives on between invocations, so that clients
-    and tasks which a function made in one of them still work in the next."""
+def event_loop():
+    """The instance's one event loop. It lives on between invocations, so that clients and tasks which
+    a function made in one of them still work in the next."""
     global _loop
     if _loop is None:
         import asyncio
 
         _loop = asyncio.new_event_loop()
         asyncio.set_event_loop(_loop)
-    return _loop.run_until_complete(awaitable)
+    return _loop
 
 
 async def _await(awaitable):
@@ -37,14 +37,12 @@ def _async_chunks(result):
 
     while True:
         try:
-            yield _run(advance())
+            yield event_loop().run_until_complete(advance())
         except StopAsyncIteration:
             return
 
 
 def _piece(chunk):
-    if type(chunk) is bytes:
-        return chunk
     if isinstance(chunk, str):
         return worker.to_text(chunk)
     if isinstance(chunk, (bytes, bytearray, memoryview)):
@@ -54,24 +52,21 @@ def _piece(chunk):
 
 def stream(status, meta, pieces):
     """RESULT goes out with the first piece, so that a failure before it is still a clean one. Each
-    piece leaves at once. A generator that breaks off gets its `finally` run by close()."""
-    first = next(pieces, None)
+    piece leaves at once, in a write that waits while the gateway has no room: the back-pressure."""
+    first = next(pieces, b"")
     if meta is None:
         meta = TEXT_META if isinstance(first, str) else BYTES_META
-    first = b"" if first is None else _piece(first)
-    room = frame.PAYLOAD_MAX - len(meta)
-    frame.send(frame.RESULT, 0, frame.running, status, meta, first[:room])
-    frame.data(memoryview(first)[room:])
+    frame.begin_answer(status, meta, _piece(first))
     for chunk in pieces:
         frame.data(_piece(chunk))
     worker.logs.flush()
-    frame.finish(frame.DATA, frame.FLAG_END, 0, b"", b"")
+    frame.end_answer()
 
 
 def answer(result):
     """What worker.answer() does not know at a glance."""
     if hasattr(result, "__await__"):
-        result = _run(_await(result))
+        result = event_loop().run_until_complete(_await(result))
         worker.logs.flush()
         worker.answer(result)
     elif isinstance(result, dict) and "statusCode" in result:

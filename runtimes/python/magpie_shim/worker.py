@@ -8,10 +8,10 @@ milliseconds of start-up) is left alone in favour of the C accelerators that it 
 import sys
 import time
 from _json import encode_basestring, encode_basestring_ascii, make_encoder, make_scanner
-from posix import _exit, environ, getcwd, register_at_fork, set_inheritable
+from posix import _exit, close, environ, getcwd, register_at_fork, set_inheritable
+from posix import write as write_raw
 
 from . import frame, logs
-from .frame import FLAG_END, FLAG_HTTP, HEADER_SIZE, INVOKE
 
 JSON_META = b"content-type:application/json\n"
 TEXT_META = b"content-type:text/plain; charset=utf-8\n"
@@ -55,8 +55,11 @@ class Context:
         return f"<Context of {self.function_name}, invocation {self.invocation_id}>"
 
 
-def _variable(name, default=""):
-    return environ.get(name.encode(), default.encode()).decode("utf-8", "surrogateescape")
+def variable(name):
+    return environ.get(name, b"").decode("utf-8", "surrogateescape")
+
+
+code_folder = variable(b"MAGPIE_CODE") or getcwd()
 
 
 # ---- events ----
@@ -75,6 +78,8 @@ class _ScannerSettings:
 
 
 _scan = make_scanner(_ScannerSettings)
+# How it says no. SystemError: it has found bad JSON, but its JSONDecodeError is not imported.
+_NOT_JSON = (StopIteration, ValueError, RecursionError, SystemError)
 
 
 def parse_event(payload):
@@ -87,7 +92,7 @@ def parse_event(payload):
         event, end = _scan(text, 0)
         if end == len(text):
             return event
-    except (StopIteration, ValueError, RecursionError):
+    except _NOT_JSON:
         pass
     return _parse_padded(text)
 
@@ -100,7 +105,7 @@ def _parse_padded(text):
             event, end = _scan(stripped, 0)
             if end == len(stripped):
                 return event
-        except (StopIteration, ValueError, RecursionError):
+        except _NOT_JSON:
             pass
     return text
 
@@ -121,9 +126,10 @@ _encode_ascii = make_encoder(
 
 def to_json(value):
     try:
-        return "".join(_encode(value, 0)).encode()
-    except UnicodeEncodeError:  # half a surrogate pair, which only an escape can carry
-        return "".join(_encode_ascii(value, 0)).encode()
+        try:
+            return "".join(_encode(value, 0)).encode()
+        except UnicodeEncodeError:  # half a surrogate pair, which only an escape can carry
+            return "".join(_encode_ascii(value, 0)).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise MarshalError(f"the handler's result is not JSON: {error}") from None
 
@@ -135,22 +141,18 @@ def to_text(value):
         raise MarshalError(f"the handler's result is not text: {error}") from None
 
 
+_PLAIN = frozenset((type(None), list, int, float, bool, tuple))
+
+
 def answer(result):
     """Sends what the handler returned, by its kind."""
     kind = type(result)
-    if kind is dict:
-        if "statusCode" in result:
-            from . import function_url
-
-            function_url.answer(result)
-        else:
-            frame.answer(0, JSON_META, to_json(result))
+    if kind is dict and "statusCode" not in result or kind in _PLAIN:
+        frame.answer(0, JSON_META, to_json(result))
     elif kind is str:
         frame.answer(0, TEXT_META, to_text(result))
     elif kind is bytes:
         frame.answer(0, BYTES_META, result)
-    elif result is None or kind in (list, int, float, bool, tuple):
-        frame.answer(0, JSON_META, to_json(result))
     else:
         from . import results
 
@@ -161,12 +163,14 @@ def answer(result):
 
 
 def _fail(error):
-    """Tells the caller and the log about an exception; returns so that the loop goes on."""
+    """Tells the caller and the log about an exception of the handler."""
     from . import failure
 
+    if frame.orphaned:
+        sys.stderr.write(failure.log_text(error))
+        _leave_child(1)
     logs.flush()  # what the handler printed comes before what became of it
-    sys.stderr.write(failure.log_text(error))
-    logs.flush()
+    frame.log(2, failure.log_text(error).encode("utf-8", "backslashreplace"))
     frame.finish(frame.ERROR, 0, 0, b"", failure.to_json(error))
 
 
@@ -176,25 +180,30 @@ def _leave_child(status):
     _exit(status)
 
 
-def serve(handler):
+def _http_event(meta, payload, context):
+    from . import function_url
+
+    return function_url.event(meta, payload, context)
+
+
+def _serve(handler):
     """Until the gateway closes its end."""
-    receive, unpack, begin = frame.receive, frame.unpack, frame.begin
+    receive, unpack = frame.receive, frame.unpack
+    header_size, invoke = frame.HEADER_SIZE, frame.INVOKE
     while message := receive():
         kind, flags, meta_length, number, deadline_ms = unpack(message)
-        if kind != INVOKE:
+        if kind != invoke:
             raise ValueError(f"frame {kind} between invocations")
-        body = HEADER_SIZE + meta_length
-        meta = message[HEADER_SIZE:body]
+        body = header_size + meta_length
+        meta = message[header_size:body]
         payload = message[body:]
-        if not flags & FLAG_END:
+        if not flags & frame.FLAG_END:
             payload = frame.rest_of_body(number, payload)
-        begin(number)
+        frame.running = number
         try:
             context = Context(meta, deadline_ms)
-            if flags & FLAG_HTTP:
-                from . import function_url
-
-                event = function_url.event(meta, payload, context)
+            if flags & frame.FLAG_HTTP:
+                event = _http_event(meta, payload, context)
             else:
                 event = parse_event(payload)
             result = handler(event, context)
@@ -205,48 +214,46 @@ def serve(handler):
         except SystemExit:
             raise  # sys.exit() ends the instance, as it would end a program
         except BaseException as error:
-            if frame.orphaned:
-                sys.stderr.write(_traceback(error))
-                _leave_child(1)
             _fail(error)
         event = context = result = None  # the user's objects must not live until the next call
 
 
-def _traceback(error):
-    from . import failure
-
-    return failure.log_text(error)
-
-
 def _after_fork_in_child():
-    import posix
-
     frame.orphan()
     try:
-        posix.close(frame.FD)
+        close(frame.FD)
     except OSError:
-        pass
+        pass  # user code has closed it
 
 
-def main():
-    started_ns = time.perf_counter_ns()
+def _load():
+    """The handler, and how many microseconds that took."""
     import gc
 
     from . import loader
 
+    started_ns = time.perf_counter_ns()
+    handler = loader.load(code_folder, variable(b"MAGPIE_HANDLER"))
+    gc.freeze()  # what was loaded stays: no collection need look at it again
+    return handler, (time.perf_counter_ns() - started_ns) // 1000
+
+
+def main():
     set_inheritable(frame.FD, False)
     register_at_fork(after_in_child=_after_fork_in_child)
     sys.dont_write_bytecode = True  # the bundle is read-only
     logs.install()
-    Context.function_name = _variable("MAGPIE_FUNCTION_NAME")
-    Context.function_version = _variable("MAGPIE_FUNCTION_VERSION")
-    Context.memory_limit_in_mb = int(_variable("MAGPIE_MEMORY_BYTES", "0")) >> 20
+    Context.function_name = variable(b"MAGPIE_FUNCTION_NAME")
+    Context.function_version = variable(b"MAGPIE_FUNCTION_VERSION")
+    Context.memory_limit_in_mb = int(variable(b"MAGPIE_MEMORY_BYTES") or 0) >> 20
 
-    code = _variable("MAGPIE_CODE") or getcwd()
-    handler = loader.load(code, _variable("MAGPIE_HANDLER"), _variable("MAGPIE_VERIFY") == "1")
-    gc.freeze()  # what was loaded stays: no collection need look at it again
+    handler, took_us = _load()
     logs.flush()
-    took_us = (time.perf_counter_ns() - started_ns) // 1000
-    frame.send(frame.READY, 0, 0, took_us, b"", b"")
-    serve(handler)
+    try:
+        frame.send(frame.READY, 0, 0, took_us, b"", b"")
+        _serve(handler)
+    except (OSError, EOFError, ValueError) as error:
+        # Descriptor 3 itself: user code has closed or used it, or the gateway broke the protocol.
+        write_raw(2, f"magpie: cannot go on: {error}\n".encode())
+        _exit(1)
     logs.flush()
