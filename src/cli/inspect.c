@@ -4,6 +4,7 @@
 #include "cli/human.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/suggest.h"
 
 #include <time.h>
 
@@ -72,6 +73,8 @@ static int inspect_run(struct cli *cli, int argc, char **argv)
                 exit_code =
                         client_ask_json(&client, &(struct request){.method = "GET", .path = path},
                                         arguments.items[0], &function);
+        if (exit_code == CLI_NOT_FOUND)
+                suggest_function(&client, arguments.items[0]);
         if (exit_code != CLI_OK)
                 return exit_code;
         if (cli->json)

@@ -5,6 +5,7 @@
 #include "cli/options.h"
 #include "cli/output.h"
 #include "cli/problem.h"
+#include "cli/suggest.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -113,7 +114,9 @@ static int invoke_call(struct client *client, struct invoke *invoke, bool quiet,
         invoke_show_end(invoke, &reply, quiet);
         if (reply.is_problem)
                 exit_code = problem_report(&reply, invoke->name);
-        else if (reply.status >= 400)
+        if (exit_code == CLI_NOT_FOUND)
+                suggest_function(client, invoke->name);
+        else if (!reply.is_problem && reply.status >= 400)
                 exit_code = invoke_own_error(&reply);
         if (logs && *reply.invocation_id)
                 invoke_show_logs(client, invoke->name, reply.invocation_id);

@@ -4,6 +4,7 @@
 #include "cli/logview.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/suggest.h"
 
 #define LINES_DEFAULT 100
 #define LINES_MAX 100000
@@ -53,11 +54,14 @@ static int logs_run(struct cli *cli, int argc, char **argv)
         exit_code = client_open(&client, cli);
         if (exit_code != CLI_OK)
                 return exit_code;
-        return client_ask(
+        exit_code = client_ask(
                 &client,
                 &(struct request){
                         .method = "GET", .path = path, .on_data = logs_on_data, .context = &view},
                 arguments.items[0], &reply);
+        if (exit_code == CLI_NOT_FOUND)
+                suggest_function(&client, arguments.items[0]);
+        return exit_code;
 }
 
 const struct verb verb_logs = {

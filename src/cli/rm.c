@@ -3,6 +3,7 @@
 #include "cli/client.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/suggest.h"
 
 #include <limits.h>
 
@@ -15,6 +16,8 @@ static int rm_one(struct client *client, const struct cli *cli, const char *name
 
         if (exit_code == CLI_OK && cli->quiet)
                 (void)puts(name);
+        else if (exit_code == CLI_NOT_FOUND)
+                suggest_function(client, name);
         else if (exit_code == CLI_OK)
                 say_done("%s is deleted", name);
         return exit_code;
