@@ -1,0 +1,170 @@
+"""HTTP in and out, the same in Python and in Node."""
+import base64
+import json
+import time
+
+import pytest
+
+
+def answering(pick, result, js=None):
+    """A function that returns this JSON value (or these expressions)."""
+    text = result if isinstance(result, str) else json.dumps(result)
+    python = text.replace("null", "None").replace("true", "True").replace("false", "False")
+    return pick(
+        f"def handler(event, context):\n    return {python}\n",
+        f"exports.handler = () => ({js or text});\n",
+    )
+
+
+def test_an_object_with_status_code_is_an_http_answer(starter, pick):
+    worker = starter.start(
+        answering(
+            pick,
+            {
+                "statusCode": 418,
+                "headers": {"Content-Type": "text/html", "X-Number": 5, "x-list": ["a", "b"]},
+                "cookies": ["a=1; HttpOnly", "b=2"],
+                "body": "<p>ü</p>",
+            },
+        )
+    )
+    answer = worker.invoke()
+    assert answer.status == 418 and answer.body.decode() == "<p>ü</p>"
+    assert answer.headers == [
+        ("Content-Type", "text/html"),
+        ("X-Number", "5"),
+        ("x-list", "a"),
+        ("x-list", "b"),
+        ("set-cookie", "a=1; HttpOnly"),
+        ("set-cookie", "b=2"),
+    ]
+
+
+def test_an_http_answer_without_content_type_is_json(starter, pick):
+    answer = starter.start(answering(pick, {"statusCode": 200, "body": '{"a":1}'})).invoke()
+    assert answer.header("content-type") == ["application/json"] and answer.json == {"a": 1}
+
+
+def test_an_http_answer_without_body_has_no_content_type(starter, pick):
+    answer = starter.start(answering(pick, {"statusCode": 204})).invoke()
+    assert answer.status == 204 and answer.headers == [] and answer.body == b""
+
+
+def test_a_base64_body_is_decoded(starter, pick):
+    body = bytes(range(256)) * 1000
+    result = {"statusCode": 200, "isBase64Encoded": True, "body": base64.b64encode(body).decode()}
+    assert starter.start(answering(pick, result)).invoke().body == body
+
+
+def test_a_body_may_be_an_object_or_bytes(starter, pick):
+    assert starter.start(answering(pick, {"statusCode": 200, "body": {"a": [1]}})).invoke().json == {"a": [1]}
+    in_bytes = answering(pick, "{'statusCode': '201', 'body': b'\\xff'}",
+                         "{ statusCode: '201', body: Buffer.from([0xff]) }")
+    answer = starter.start(in_bytes).invoke()
+    assert answer.body == b"\xff" and answer.status == 201
+
+
+@pytest.mark.parametrize(
+    "result, complaint",
+    [
+        ({"statusCode": 99}, "statusCode"),
+        ({"statusCode": 600}, "statusCode"),
+        ({"statusCode": "ok"}, "statusCode"),
+        ({"statusCode": [1]}, "statusCode"),
+        ({"statusCode": 200, "headers": {"a": "b\r\nc: d"}}, "control character"),
+        ({"statusCode": 200, "headers": {"a b": "c"}}, "no name for a header"),
+        ({"statusCode": 200, "headers": {"": "c"}}, "no name for a header"),
+        ({"statusCode": 200, "headers": {"ü": "c"}}, "no name for a header"),
+        ({"statusCode": 200, "headers": "a"}, "headers"),
+        ({"statusCode": 200, "headers": {"a": "b" * 50_000}}, "headers"),
+        ({"statusCode": 200, "cookies": ["a\n"]}, "control character"),
+    ],
+)
+def test_an_http_answer_that_http_forbids_is_an_error_of_the_function(starter, pick, result, complaint):
+    worker = starter.start(answering(pick, result))
+    for _ in range(2):
+        answer = worker.invoke()
+        assert answer.status is None and answer.error["errorType"] == "Runtime.MarshalError"
+        assert complaint in answer.error["errorMessage"]
+
+
+def http(method="GET", path="/", query="", headers=()):
+    return {"http": (method, path, query, headers)}
+
+
+def test_a_function_url_event_has_the_shape_of_payload_format_2(echo):
+    now = int(time.time() * 1000)
+    headers = [
+        ("host", "fn.example.org"),
+        ("user-agent", "tests/1"),
+        ("x-twice", "a"),
+        ("x-twice", "b"),
+        ("cookie", "a=1; b=2"),
+        ("content-type", "text/plain"),
+    ]
+    request = http("POST", "/a%20b/c", "x=1&x=2&y=%C3%BC+z&flag&bad=%zz", headers)
+    event = echo.invoke(b"hello", user="01USER", invocation="01INV", **request).json
+    context = event["requestContext"]
+    assert abs(context.pop("timeEpoch") - now) < 20_000
+    time.strptime(context.pop("time"), "%d/%b/%Y:%H:%M:%S +0000")
+    assert context.pop("authorizer")["iam"] == {
+        "accessKey": None, "accountId": "01USER", "callerId": "01USER", "cognitoIdentity": None,
+        "principalOrgId": None, "userArn": None, "userId": "01USER",
+    }
+    assert event == {
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": "/a%20b/c",
+        "rawQueryString": "x=1&x=2&y=%C3%BC+z&flag&bad=%zz",
+        "cookies": ["a=1", "b=2"],
+        "headers": {
+            "host": "fn.example.org",
+            "user-agent": "tests/1",
+            "x-twice": "a,b",
+            "cookie": "a=1; b=2",
+            "content-type": "text/plain",
+        },
+        "queryStringParameters": {"x": "1,2", "y": "ü z", "flag": "", "bad": "%zz"},
+        "requestContext": {
+            "accountId": "01USER",
+            "apiId": "greeter",
+            "authentication": None,
+            "domainName": "fn.example.org",
+            "domainPrefix": "fn",
+            "http": {
+                "method": "POST",
+                "path": "/a%20b/c",
+                "protocol": "HTTP/1.1",
+                "sourceIp": "192.0.2.7",
+                "userAgent": "tests/1",
+            },
+            "requestId": "01INV",
+            "routeKey": "$default",
+            "stage": "$default",
+        },
+        "body": "hello",
+        "isBase64Encoded": False,
+    }
+
+
+def test_an_anonymous_bare_request_has_neither_authorizer_nor_body(echo):
+    event = echo.invoke(b"", **http()).json
+    assert "authorizer" not in event["requestContext"] and "body" not in event
+    assert event["requestContext"]["accountId"] == "anonymous"
+    assert "cookies" not in event and "queryStringParameters" not in event
+
+
+def test_a_binary_body_of_a_function_url_comes_in_base64(echo):
+    body = bytes(range(256)) * 500
+    event = echo.invoke(body, **http("POST")).json
+    assert event["isBase64Encoded"] is True and base64.b64decode(event["body"]) == body
+
+
+def test_a_json_body_of_a_function_url_stays_text(echo):
+    assert echo.invoke(b'{"a":1}', **http("POST")).json["body"] == '{"a":1}'
+
+
+@pytest.mark.parametrize("name", ["__proto__", "constructor", "toString", "hasOwnProperty"])
+def test_no_query_or_header_name_is_special(echo, name):
+    event = echo.invoke(b"", **http("GET", "/", f"{name}=1&{name}=2", [(name.lower(), "v")])).json
+    assert event["queryStringParameters"] == {name: "1,2"} and event["headers"] == {name.lower(): "v"}
