@@ -96,6 +96,16 @@ TEST(an_instance_whose_call_is_overdue_is_not_counted_on)
 }
 TEST_END
 
+TEST(an_instance_whose_call_streams_is_not_counted_on)
+{
+        busy_with_line(1, 1 * MS, 1, S);
+        CONTAINER_OF(pool.busy[0].next, struct pool_instance, link)->exclusive = true;
+        ck_assert_uint_eq(wanted(S), 0); /* on its way to another thread, for a moment */
+        calls[0].alone = true;
+        ck_assert_uint_eq(wanted(S), 1);
+}
+TEST_END
+
 TEST(a_quick_function_gets_no_more_instances_than_there_are_processors)
 {
         busy_with_line(2, 10 * US, 200, S);
@@ -159,6 +169,7 @@ TEST_MAIN("pool_demand", each_call_of_a_function_that_nothing_is_known_of_is_wor
           a_line_that_has_had_nothing_to_spare_for_a_boots_time_is_worth_a_boot_a_call,
           a_new_instance_gives_the_line_another_boots_time_to_end,
           an_instance_whose_call_is_overdue_is_not_counted_on,
+          an_instance_whose_call_streams_is_not_counted_on,
           a_quick_function_gets_no_more_instances_than_there_are_processors,
           a_quick_function_gets_past_calls_that_hang_whatever_the_processors,
           calls_ahead_are_demand_where_they_never_let_up_and_a_processor_is_left,

@@ -4,7 +4,7 @@
  *
  * The plan. Instances that are busy come free every run_ns. While one more boots, they serve the
  * front of the line; those who would still wait then get an instance each, or share one where they
- * are quicker than a boot. An instance whose running call is overdue does not count.
+ * are quicker than a boot. An instance whose running call streams or is overdue does not count.
  *
  * The check. If for a boot's time no instance was to spare (none in stock, none new), the plan does
  * not hold: as many calls come as go, or they are slower than they were. Then each is worth a boot.
@@ -19,6 +19,16 @@
 
 #define BOOT_GUESS_NS 5000000ull /* until the first boot was seen */
 
+/* Will it come free about when its like do? Nobody knows of one whose call streams or is overdue. */
+static bool pool_is_moving(const struct pool_instance *instance, uint64_t patience_ns,
+                           uint64_t now_ns)
+{
+        const struct pool_call *running =
+                CONTAINER_OF(instance->assigned.next, struct pool_call, link);
+
+        return !running->alone && pool_elapsed(instance->head_since_ns, now_ns) <= patience_ns;
+}
+
 static size_t pool_count_moving(const struct pool *pool, uint64_t patience_ns, uint64_t now_ns)
 {
         const struct pool_instance *instance;
@@ -26,7 +36,7 @@ static size_t pool_count_moving(const struct pool *pool, uint64_t patience_ns, u
 
         for (unsigned home = 0; home < pool->home_count; home++)
                 LIST_FOR_EACH (instance, &pool->busy[home], link)
-                        moving += pool_elapsed(instance->head_since_ns, now_ns) <= patience_ns;
+                        moving += pool_is_moving(instance, patience_ns, now_ns);
         return moving;
 }
 

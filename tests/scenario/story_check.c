@@ -1,0 +1,173 @@
+/* The rules that hold after every step of every story, whatever happens in it. */
+#include "story.h"
+
+#include <stdio.h>
+
+static char sentence[200];
+
+/* The first broken rule is kept: what follows is its consequence. */
+#define RULE(s, holds, ...)                                                                        \
+        do {                                                                                       \
+                if (!(holds) && !(s)->fault) {                                                     \
+                        (void)snprintf(sentence, sizeof(sentence), __VA_ARGS__);                   \
+                        (s)->fault = sentence;                                                     \
+                }                                                                                  \
+        } while (0)
+
+static unsigned number_of(const struct pool_instance *instance)
+{
+        return CONTAINER_OF(instance, struct story_instance, pool_instance)->number;
+}
+
+static const char *name_of(const struct pool_call *call)
+{
+        return CONTAINER_OF(call, struct story_call, pool_call)->name;
+}
+
+/* Its calls: one runs, the rest is ahead, and only an instance that works has any. */
+static size_t check_assigned(struct story *s, struct pool_instance *instance)
+{
+        const struct pool_call *call;
+        size_t count = 0;
+
+        LIST_FOR_EACH (call, &instance->assigned, link) {
+                RULE(s, call->state == (count == 0 ? CALL_RUNNING : CALL_AHEAD),
+                     "call %s is number %zu of #%u and in state %d", name_of(call), count,
+                     number_of(instance), (int)call->state);
+                RULE(s, call->instance == instance, "call %s does not know its instance",
+                     name_of(call));
+                RULE(s, count == 0 || !call->alone, "%s streams and was put ahead", name_of(call));
+                count++;
+        }
+        RULE(s, count == instance->assigned_count, "#%u has %zu calls and counts %u",
+             number_of(instance), count, instance->assigned_count);
+        RULE(s, (count > 0) == (instance->state == INSTANCE_BUSY), "#%u is %s with %zu calls",
+             number_of(instance), instance_state_name(instance->state), count);
+        RULE(s, count <= POOL_AHEAD_MAX + 1, "#%u has %zu calls ahead", number_of(instance),
+             count - 1);
+        RULE(s, count <= 1 || !instance->exclusive, "#%u streams with calls ahead",
+             number_of(instance));
+        return count;
+}
+
+/* Every instance on `list` is of this state; returns the calls they hold. */
+static size_t check_list(struct story *s, const struct list *list, enum instance_state state,
+                         const unsigned *home, size_t *count)
+{
+        struct pool_instance *instance;
+        size_t calls = 0;
+
+        LIST_FOR_EACH (instance, list, link) {
+                RULE(s, instance->state == state, "#%u is %s and on the list of %s",
+                     number_of(instance), instance_state_name(instance->state),
+                     instance_state_name(state));
+                RULE(s, !home || instance->home == *home, "#%u is of home %u and on home %u's list",
+                     number_of(instance), instance->home, *home);
+                calls += check_assigned(s, instance);
+                (*count)++;
+        }
+        return calls;
+}
+
+static void check_count(struct story *s, enum instance_state state, size_t listed, size_t counted)
+{
+        RULE(s, listed == counted, "%zu instances are %s and %zu are counted", listed,
+             instance_state_name(state), counted);
+}
+
+static size_t check_instances(struct story *s, struct pool *pool)
+{
+        size_t found[INSTANCE_STATE_COUNT] = {0}, calls = 0, running;
+
+        for (unsigned home = 0; home < POOL_HOME_MAX; home++) {
+                calls += check_list(s, &pool->idle[home], INSTANCE_IDLE, &home,
+                                    &found[INSTANCE_IDLE]);
+                calls += check_list(s, &pool->busy[home], INSTANCE_BUSY, &home,
+                                    &found[INSTANCE_BUSY]);
+        }
+        calls += check_list(s, &pool->frozen, INSTANCE_FROZEN, NULL, &found[INSTANCE_FROZEN]);
+        calls += check_list(s, &pool->booting, INSTANCE_BOOTING, NULL, &found[INSTANCE_BOOTING]);
+        calls += check_list(s, &pool->ending, INSTANCE_ENDING, NULL, &found[INSTANCE_ENDING]);
+        check_count(s, INSTANCE_IDLE, found[INSTANCE_IDLE], pool->idle_count);
+        check_count(s, INSTANCE_BUSY, found[INSTANCE_BUSY], pool->busy_count);
+        check_count(s, INSTANCE_FROZEN, found[INSTANCE_FROZEN], pool->frozen_count);
+        check_count(s, INSTANCE_BOOTING, found[INSTANCE_BOOTING], pool->booting_count);
+        check_count(s, INSTANCE_ENDING, found[INSTANCE_ENDING], pool->ending_count);
+        running = found[INSTANCE_BUSY]; /* one each, as check_assigned() has seen */
+        RULE(s, calls == running + pool->ahead_count, "%zu calls are ahead and %zu are counted",
+             calls - running, pool->ahead_count);
+        return calls;
+}
+
+/* In the order of their arrival. */
+static size_t check_waiters(struct story *s, const struct pool *pool)
+{
+        const struct pool_call *call, *before = NULL;
+        size_t count = 0;
+
+        LIST_FOR_EACH (call, &pool->waiters, link) {
+                RULE(s, call->state == CALL_WAITING && !call->instance, "%s waits in state %d",
+                     name_of(call), (int)call->state);
+                RULE(s, !before || before->ticket < call->ticket, "%s waits in front of %s",
+                     name_of(before), name_of(call));
+                before = call;
+                count++;
+        }
+        RULE(s, count == pool->waiting_count, "%zu wait and %zu are counted", count,
+             pool->waiting_count);
+        return count;
+}
+
+static void check_function(struct story *s, struct story_function *function, size_t *calls)
+{
+        struct pool *pool = &function->pool;
+        size_t stock = pool->idle_count + pool->frozen_count;
+
+        *calls += check_instances(s, pool) + check_waiters(s, pool);
+        RULE(s, pool_live_count(pool) + pool->booting_count <= function->max_instances,
+             "%zu instances, the maximum is %zu", pool_live_count(pool) + pool->booting_count,
+             function->max_instances);
+        RULE(s, !pool->stealing || stock == 0 || pool->waiting_count == 0,
+             "%zu instances in stock while %zu calls wait", stock, pool->waiting_count);
+        RULE(s, !pool->draining || stock == 0, "a draining pool keeps %zu in stock", stock);
+}
+
+void story_check(struct story *s)
+{
+        const struct story_instance *instance;
+        size_t calls = 0, instances = 0, listed = 0, booting = 0;
+        uint64_t memory_bytes = 0;
+
+        for (size_t i = 0; i < s->function_count; i++) {
+                const struct pool *pool = &s->functions[i].pool;
+                check_function(s, &s->functions[i], &calls);
+                listed += pool_live_count(pool) + pool->booting_count + pool->ending_count;
+                booting += pool->booting_count;
+        }
+        LIST_FOR_EACH (instance, &s->instances, link) {
+                instances++;
+                memory_bytes += instance->function->memory_bytes;
+                RULE(s, !instance->function->pool.single_use || instance->served <= 1,
+                     "#%u is for one call and had %zu", instance->number, instance->served);
+        }
+        /* Equal numbers and one link each: no instance or call is on two lists, or on none. */
+        RULE(s, listed == instances, "%zu instances are alive and %zu are on lists", instances,
+             listed);
+        RULE(s, calls == s->open_calls, "%zu calls are open and %zu are on lists", s->open_calls,
+             calls);
+        RULE(s, memory_bytes == s->provisioner.memory_used_bytes, "%llu bytes are used, not %llu",
+             (unsigned long long)memory_bytes,
+             (unsigned long long)s->provisioner.memory_used_bytes);
+        RULE(s, memory_bytes <= s->provisioner.memory_budget_bytes, "memory beyond the budget");
+        RULE(s, booting == s->provisioner.boots && booting <= s->provisioner.boots_max,
+             "%zu boots are under way, %zu are counted", booting, s->provisioner.boots);
+}
+
+void story_check_turn(struct story *s, const struct story_call *served)
+{
+        const struct pool_call *call;
+
+        LIST_FOR_EACH (call, &served->function->pool.waiters, link)
+                RULE(s, call->ticket > served->pool_call.ticket, "%s was served before %s",
+                     served->name, name_of(call));
+}
