@@ -14,10 +14,11 @@
 #include <sys/pidfd.h>
 #include <sys/wait.h>
 
-int slots_init(struct slots *slots, int proc_fd)
+int slots_init(struct slots *slots, int proc_fd, uint64_t hash)
 {
         *slots = (struct slots){
                 .proc_fd = proc_fd,
+                .uid_first = SLOT_UID_FIRST + (uint32_t)(hash % SLOT_UID_RANGES) * SLOT_COUNT,
                 .free_slots = calloc(SLOT_COUNT, sizeof(uint32_t)),
                 .user_fds = calloc(SLOT_COUNT, sizeof(int)),
         };
@@ -45,13 +46,12 @@ static void hold_namespace(void *unused)
                 (void)pause();
 }
 
-static int map_and_open(int proc_fd, pid_t pid, uint32_t slot)
+static int map_and_open(int proc_fd, pid_t pid, uint32_t host_uid)
 {
         char map[48], path[48];
         int fd, r;
 
-        (void)snprintf(map, sizeof(map), "%u %" PRIu32 " 1", SLOT_UID_INSIDE,
-                       SLOT_UID_FIRST + slot);
+        (void)snprintf(map, sizeof(map), "%u %" PRIu32 " 1", SLOT_UID_INSIDE, host_uid);
         (void)snprintf(path, sizeof(path), "%d/uid_map", pid);
         r = file_write_at(proc_fd, path, map);
         if (r < 0)
@@ -65,7 +65,7 @@ static int map_and_open(int proc_fd, pid_t pid, uint32_t slot)
         return fd < 0 ? -errno : fd;
 }
 
-static int make_user_namespace(int proc_fd, uint32_t slot)
+static int make_user_namespace(int proc_fd, uint32_t host_uid)
 {
         _Alignas(16) char stack[4096];
         AUTO(fd_close) int pid_fd = -1;
@@ -81,7 +81,7 @@ static int make_user_namespace(int proc_fd, uint32_t slot)
 
         if (pid < 0)
                 return pid;
-        fd = map_and_open(proc_fd, pid, slot);
+        fd = map_and_open(proc_fd, pid, host_uid);
         (void)pidfd_send_signal(pid_fd, SIGKILL, NULL, 0);
         (void)waitid(P_PIDFD, (id_t)pid_fd, &info, WEXITED);
         return fd;
@@ -95,7 +95,7 @@ int slots_take(struct slots *slots, uint32_t *ret_slot, int *ret_user_fd, struct
                 int fd;
                 if (slots->used_count == SLOT_COUNT)
                         return err_set(err, -EBUSY, "all %d sandboxes are in use", SLOT_COUNT);
-                fd = make_user_namespace(slots->proc_fd, slots->used_count);
+                fd = make_user_namespace(slots->proc_fd, slots->uid_first + slots->used_count);
                 if (fd < 0)
                         return err_errno(err, fd, "making a user namespace");
                 slots->user_fds[slots->used_count] = fd;

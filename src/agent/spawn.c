@@ -60,9 +60,8 @@ static int fill_zone(const struct spawner *spawner)
         return r;
 }
 
-static int open_cgroups(struct spawner *spawner, const char *data_dir, struct err *err)
+static int open_cgroups(struct spawner *spawner, uint64_t hash, struct err *err)
 {
-        uint64_t hash = hash_bytes(data_dir, strlen(data_dir), 0);
         char name[32];
         int r;
 
@@ -101,6 +100,7 @@ static int set_inherited_limits(void)
 static int init(struct spawner *spawner, const char *data_dir, struct err *err)
 {
         char resolved[PATH_MAX];
+        uint64_t hash;
         int r = reserve_zone();
 
         if (r < 0)
@@ -113,10 +113,11 @@ static int init(struct spawner *spawner, const char *data_dir, struct err *err)
         spawner->proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (spawner->proc_fd < 0)
                 return err_errno(err, -errno, "opening /proc");
-        r = slots_init(&spawner->slots, spawner->proc_fd);
+        hash = hash_bytes(resolved, strlen(resolved), 0);
+        r = slots_init(&spawner->slots, spawner->proc_fd, hash);
         if (r < 0)
                 return err_errno(err, r, "making the slots");
-        r = open_cgroups(spawner, resolved, err);
+        r = open_cgroups(spawner, hash, err);
         if (r == 0) /* the host's files are out of reach afterwards */
                 r = template_make(&spawner->template, resolved, spawner->proc_fd, err);
         if (r < 0)

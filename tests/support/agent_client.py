@@ -94,12 +94,10 @@ class Agent:
     def start(self):
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            # dup2 puts it on 3 and makes it inheritable; pass_fds alone would keep its number.
+            # Python's own descriptors are close-on-exec; the copy on 3 is not.
             self.process = subprocess.Popen(
-                ["/bin/sh", "-c", f'exec "$0" "$@" 3<&{theirs.fileno()} {theirs.fileno()}<&-'
-                 if theirs.fileno() != 3 else 'exec "$0" "$@"',
-                 self.program, "--data-dir", str(self.data_dir)],
-                pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
+                [self.program, "--data-dir", str(self.data_dir)], stdin=subprocess.DEVNULL,
+                close_fds=False, preexec_fn=lambda: os.dup2(theirs.fileno(), 3))
         return self
 
     def restart(self):

@@ -1,0 +1,90 @@
+"""What the host sees of an agent's sandboxes: control groups, processes, descriptors, mounts."""
+import os
+import pathlib
+import re
+import time
+
+UID_FIRST = 2_000_000_000
+
+
+def hierarchies():
+    """Mount points of every control group hierarchy, and whether it is v2."""
+    found = {}
+    for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines():
+        before, after = line.split(" - ")
+        kind = after.split()[0]
+        point = pathlib.Path(before.split()[4])
+        if kind in ("cgroup", "cgroup2") and (point / "cgroup.procs").exists():
+            found[point] = kind == "cgroup2"
+    return found
+
+
+def groups(parent_names):
+    """Every sandbox's group below those parents, in every hierarchy."""
+    return sorted(str(group) for point in hierarchies() for name in parent_names
+                  for group in (point / name).glob("*/"))
+
+
+def host_uid(pid):
+    """An undumpable process's folder belongs to root, so its status has to tell."""
+    for line in pathlib.Path(f"/proc/{pid}/status").read_text(errors="replace").splitlines():
+        if line.startswith("Uid:"):
+            return int(line.split()[1])
+    return None
+
+
+class Watch:
+    """One agent, and what belongs to it."""
+
+    def __init__(self, agent):
+        self.agent = agent
+        # The agent holds its parent groups open, so its descriptors tell their name.
+        self.parents = {match[0] for match in
+                        (re.search(r"magpie-[0-9a-f]{16}$", link) for link in self.descriptors())
+                        if match}
+
+    def groups(self):
+        return groups(self.parents)
+
+    def frozen(self):
+        """Whether each of its sandboxes is frozen through and through."""
+        events = [pathlib.Path(group, "cgroup.events") for group in self.groups()]
+        return ["frozen 1" in path.read_text() for path in events if path.exists()]
+
+    def descriptors(self):
+        folder = f"/proc/{self.agent.process.pid}/fd"
+        return sorted(os.readlink(f"{folder}/{fd}") for fd in os.listdir(folder))
+
+    def mounts(self):
+        path = pathlib.Path(f"/proc/{self.agent.process.pid}/mountinfo")
+        return len(path.read_text().splitlines())
+
+    def pids_in(self, slot):
+        """Host pids in a sandbox's group."""
+        for point, is_v2 in hierarchies().items():
+            for name in self.parents:
+                if is_v2 and (point / name / str(slot)).exists():
+                    return list(map(int, (point / name / str(slot) / "cgroup.procs").read_text()
+                                    .split()))
+        return []
+
+    def children(self):
+        """Host pids of its child processes, dead ones that are not reaped too: each sandbox's
+        first process. Nothing else of a sandbox can outlive that."""
+        pid = self.agent.process.pid
+        return pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+    def pids(self):
+        """Host pids in all its groups."""
+        slots = {os.path.basename(group.rstrip("/")) for group in self.groups()}
+        return {pid for slot in slots for pid in self.pids_in(slot)}
+
+
+def eventually(condition, deadline_s=10):
+    """For what the host offers no event for. False when it has not come true in time."""
+    deadline = time.monotonic() + deadline_s
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        os.sched_yield()
+    return True
