@@ -1,0 +1,325 @@
+/* The settings of `magpie serve`; see serve_options.h. One table says all: each row is a flag
+ * --name, an environment variable MAGPIE_NAME and a line `name: value` of the file. */
+#include "apps/serve_options.h"
+
+#include "base/auto.h"
+#include "core/registry/function.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum option_kind { OPTION_TEXT, OPTION_COUNT, OPTION_SIZE, OPTION_DURATION, OPTION_OFF };
+
+struct option_row {
+        const char *name;
+        enum option_kind kind;
+        size_t offset, size; /* of the field; `size` for text */
+        const char *argument, *help;
+};
+
+#define FIELD(member) offsetof(struct serve_options, member), sizeof(((struct serve_options *)0)->member)
+
+static const struct option_row rows[] = {
+        {"listen", OPTION_TEXT, FIELD(listen), "HOST:PORT", "address of the HTTP API [127.0.0.1:8080]"},
+        {"data-dir", OPTION_TEXT, FIELD(data_dir), "DIR", "where everything is kept [/var/lib/magpie]"},
+        {"user", OPTION_TEXT, FIELD(user), "NAME",
+         "who the gateway runs as [magpie, or nobody where there is no such user]"},
+        {"threads", OPTION_COUNT, FIELD(gateway.thread_count), "N",
+         "gateway threads [half of the cores: functions need the rest]"},
+        {"memory", OPTION_SIZE, FIELD(gateway.memory_budget_bytes), "SIZE",
+         "what the limits of all instances may add up to [80 % of the machine's]"},
+        {"payload-max", OPTION_SIZE, FIELD(gateway.payload_max_bytes), "SIZE",
+         "largest request body [6MiB]"},
+        {"response-max", OPTION_SIZE, FIELD(gateway.response_max_bytes), "SIZE",
+         "largest response body [1GiB]"},
+        {"code-max", OPTION_SIZE, FIELD(gateway.code_max_bytes), "SIZE",
+         "largest upload of code [50MiB]"},
+        {"buffers-max", OPTION_SIZE, FIELD(gateway.buffers_max_bytes), "SIZE",
+         "memory for requests in flight [256MiB]"},
+        {"connections-max", OPTION_COUNT, FIELD(gateway.connections_max), "N",
+         "connections at once [what the descriptor limit allows]"},
+        {"waiters-max", OPTION_COUNT, FIELD(gateway.waiters_max), "N",
+         "requests that may wait for one function [10000]"},
+        {"wait-max", OPTION_DURATION, FIELD(gateway.wait_max_ms), "TIME",
+         "how long a request waits for an instance [30s]"},
+        {"head-timeout", OPTION_DURATION, FIELD(gateway.head_timeout_ms), "TIME",
+         "a request's head must be complete within [10s]"},
+        {"idle-timeout", OPTION_DURATION, FIELD(gateway.idle_timeout_ms), "TIME",
+         "an idle connection is closed after [75s]"},
+        {"stall-timeout", OPTION_DURATION, FIELD(gateway.stall_timeout_ms), "TIME",
+         "a body or response must move within [30s]"},
+        {"freeze-after", OPTION_DURATION, FIELD(gateway.freeze_after_ms), "TIME",
+         "an idle instance is frozen after [50ms]"},
+        {"boot-timeout", OPTION_DURATION, FIELD(gateway.boot_timeout_ms), "TIME",
+         "an instance must be ready within [20s]"},
+        {"boots-max", OPTION_COUNT, FIELD(gateway.boots_max), "N",
+         "instances being made at once [twice the cores]"},
+        {"drain-max", OPTION_DURATION, FIELD(gateway.drain_max_ms), "TIME",
+         "at shutdown, requests under way may take [30s]"},
+        {"no-stealing", OPTION_OFF, FIELD(gateway.stealing), NULL,
+         "an experiment: every request waits for an instance of its own"},
+};
+
+#define ROW_COUNT (sizeof(rows) / sizeof(rows[0]))
+
+void serve_options_help(void)
+{
+        puts("Usage: magpie serve [OPTIONS]\n\n"
+             "Starts a node on this machine: the HTTP API, and the sandboxes behind it. Needs root;\n"
+             "what talks to the network drops it.\n\nOptions:");
+        for (size_t i = 0; i < ROW_COUNT; i++) {
+                char left[64];
+                (void)snprintf(left, sizeof(left), "--%s %s", rows[i].name,
+                               rows[i].argument ? rows[i].argument : "");
+                printf("  %-26s %s\n", left, rows[i].help);
+        }
+        printf("  %-26s %s\n", "--config FILE", "lines of `name: value`, named like the options");
+        puts("\nEach option can also be given by environment: --data-dir is MAGPIE_DATA_DIR.\n\n"
+             "Examples:\n"
+             "  sudo magpie serve\n"
+             "  sudo magpie serve --listen 0.0.0.0:8080 --data-dir /srv/magpie");
+}
+
+static int option_set(struct serve_options *options, const struct option_row *row, const char *value,
+                      struct err *err)
+{
+        void *field = (char *)options + row->offset;
+        uint64_t number = 0;
+        char *end;
+
+        switch (row->kind) {
+        case OPTION_TEXT:
+                if (strlen(value) >= row->size || !*value)
+                        return err_set(err, -EINVAL, "%s: '%s' is empty or too long", row->name,
+                                       value);
+                (void)strcpy(field, value);
+                return 0;
+        case OPTION_OFF:
+                *(bool *)field = strcmp(value, "false") == 0;
+                return 0;
+        case OPTION_COUNT:
+                errno = 0;
+                number = strtoull(value, &end, 10);
+                if (errno || end == value || *end || !isdigit((unsigned char)*value))
+                        return err_set(err, -EINVAL, "%s: '%s' is not a number", row->name, value);
+                break;
+        case OPTION_SIZE:
+                if (size_parse(slice_of(value), &number, err) < 0)
+                        return err_prefix(err, "%s", row->name);
+                *(uint64_t *)field = number;
+                return 0;
+        case OPTION_DURATION:
+                if (duration_parse(slice_of(value), &number, err) < 0)
+                        return err_prefix(err, "%s", row->name);
+                break;
+        }
+        if (number == 0 || number > INT_MAX)
+                return err_set(err, -EINVAL, "%s: '%s' is out of range", row->name, value);
+        *(uint32_t *)field = (uint32_t)number;
+        return 0;
+}
+
+static const struct option_row *option_find(const char *name, size_t length)
+{
+        for (size_t i = 0; i < ROW_COUNT; i++)
+                if (strlen(rows[i].name) == length && strncmp(rows[i].name, name, length) == 0)
+                        return &rows[i];
+        return NULL;
+}
+
+static int options_from_environment(struct serve_options *options, struct err *err)
+{
+        for (size_t i = 0; i < ROW_COUNT; i++) {
+                char name[64] = "MAGPIE_";
+                size_t length = strlen(name);
+                for (const char *c = rows[i].name; *c; c++)
+                        name[length++] = *c == '-' ? '_' : (char)toupper((unsigned char)*c);
+                name[length] = '\0';
+                const char *value = getenv(name);
+                if (value && option_set(options, &rows[i], value, err) < 0)
+                        return err_prefix(err, "the environment's %s", name);
+        }
+        return 0;
+}
+
+static int options_from_line(struct serve_options *options, char *line, struct err *err)
+{
+        char *value, *end;
+        const struct option_row *row;
+        size_t length;
+
+        line += strspn(line, " \t");
+        if (*line == '#' || *line == '\0')
+                return 0;
+        length = strcspn(line, ": \t");
+        value = line + length;
+        if (*value != ':')
+                return err_set(err, -EINVAL, "'%s' is not of the form `name: value`", line);
+        value += 1 + strspn(value + 1, " \t");
+        end = value + strlen(value);
+        while (end > value && isspace((unsigned char)end[-1]))
+                *--end = '\0';
+        row = option_find(line, length);
+        if (!row)
+                return err_set(err, -EINVAL, "there is no option '%.*s'", (int)length, line);
+        return option_set(options, row, value, err);
+}
+
+static int options_from_file(struct serve_options *options, const char *path, struct err *err)
+{
+        AUTO(file_close) FILE *file = fopen(path, "re");
+        char line[4096];
+
+        if (!file)
+                return err_errno(err, -errno, "opening '%s'", path);
+        for (int number = 1; fgets(line, sizeof(line), file); number++) {
+                line[strcspn(line, "\n")] = '\0';
+                if (options_from_line(options, line, err) < 0)
+                        return err_prefix(err, "%s, line %d", path, number);
+        }
+        return 0;
+}
+
+/* Walks the flags; with `config` set, only looks for --config. */
+static enum options_result options_from_flags(struct serve_options *options, int argc, char **argv,
+                                              const char **config, struct err *err)
+{
+        for (int i = 1; i < argc; i++) {
+                const char *name = argv[i], *value = NULL, *equals = strchr(name, '=');
+                const struct option_row *row;
+                size_t length;
+                bool is_config;
+
+                if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
+                        return OPTIONS_HELP;
+                if (strncmp(name, "--", 2) != 0) {
+                        err_set(err, -EINVAL, "'%s' is not an option of serve", name);
+                        return OPTIONS_WRONG;
+                }
+                name += 2;
+                length = equals ? (size_t)(equals - name) : strlen(name);
+                is_config = length == 6 && strncmp(name, "config", 6) == 0;
+                row = option_find(name, length);
+                if (!row && !is_config) {
+                        err_set(err, -EINVAL, "there is no option --%.*s", (int)length, name);
+                        return OPTIONS_WRONG;
+                }
+                if (row && row->kind == OPTION_OFF)
+                        value = equals ? equals + 1 : "true";
+                else
+                        value = equals ? equals + 1 : i + 1 < argc ? argv[++i] : NULL;
+                if (!value) {
+                        err_set(err, -EINVAL, "--%.*s wants a value", (int)length, name);
+                        return OPTIONS_WRONG;
+                }
+                if (is_config && config)
+                        *config = value;
+                if (row && !config && option_set(options, row, value, err) < 0) {
+                        (void)err_prefix(err, "--%s", row->name);
+                        return OPTIONS_WRONG;
+                }
+        }
+        return OPTIONS_RUN;
+}
+
+static void options_defaults(struct serve_options *options)
+{
+        long cores = sysconf(_SC_NPROCESSORS_ONLN);
+        uint64_t memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+        struct rlimit files = {.rlim_max = 1024};
+
+        if (cores < 1)
+                cores = 1;
+        (void)getrlimit(RLIMIT_NOFILE, &files);
+        if (files.rlim_max == RLIM_INFINITY || files.rlim_max > 1000000)
+                files.rlim_max = 1000000;
+        *options = (struct serve_options){
+                .listen = "127.0.0.1:8080",
+                .data_dir = "/var/lib/magpie",
+                .gateway = {
+                        .thread_count = cores > 1 ? (unsigned)cores / 2 : 1,
+                        .payload_max_bytes = 6ull << 20,
+                        .response_max_bytes = 1ull << 30,
+                        .code_max_bytes = 50ull << 20,
+                        .buffers_max_bytes = 256ull << 20,
+                        /* Instances need descriptors too. */
+                        .connections_max = (unsigned)(files.rlim_max - files.rlim_max / 14),
+                        .waiters_max = 10000,
+                        .wait_max_ms = 30000,
+                        .head_timeout_ms = 10000,
+                        .idle_timeout_ms = 75000,
+                        .stall_timeout_ms = 30000,
+                        .freeze_after_ms = 50,
+                        .boot_timeout_ms = 20000,
+                        .memory_budget_bytes = memory / 5 * 4,
+                        .boots_max = (unsigned)cores * 2,
+                        .drain_max_ms = 30000,
+                        .stealing = true,
+                },
+        };
+}
+
+/* "HOST:PORT", "[V6]:PORT", ":PORT". */
+static int options_split_listen(struct serve_options *options, struct err *err)
+{
+        const char *text = options->listen, *colon = strrchr(text, ':');
+        size_t length = colon ? (size_t)(colon - text) : 0;
+
+        if (!colon || !colon[1] || strlen(colon + 1) >= sizeof(options->port) ||
+            strspn(colon + 1, "0123456789") != strlen(colon + 1) || atoi(colon + 1) > 65535)
+                return err_set(err, -EINVAL, "listen: '%s' is not of the form HOST:PORT", text);
+        (void)strcpy(options->port, colon + 1);
+        if (length >= 2 && text[0] == '[' && text[length - 1] == ']') {
+                text++;
+                length -= 2;
+        }
+        if (length >= sizeof(options->host))
+                return err_set(err, -EINVAL, "listen: the host is too long");
+        memcpy(options->host, text, length);
+        options->host[length] = '\0';
+        return 0;
+}
+
+static int options_complete(struct serve_options *options, struct err *err)
+{
+        char folder[sizeof(options->data_dir)];
+
+        if (options->data_dir[0] != '/') {
+                char here[PATH_MAX];
+                if (!getcwd(here, sizeof(here)))
+                        return err_errno(err, -errno, "finding the current folder");
+                if (snprintf(folder, sizeof(folder), "%s/%s", here, options->data_dir) >=
+                    (int)sizeof(folder))
+                        return err_set(err, -ENAMETOOLONG, "data-dir: the path is too long");
+                (void)strcpy(options->data_dir, folder);
+        }
+        if (options->gateway.thread_count > ROUND_THREADS_MAX)
+                return err_set(err, -EINVAL, "threads: at most %d", ROUND_THREADS_MAX);
+        options->gateway.data_dir = options->data_dir;
+        return options_split_listen(options, err);
+}
+
+enum options_result serve_options_read(int argc, char **argv, struct serve_options *ret_options,
+                                       struct err *err)
+{
+        const char *config = getenv("MAGPIE_CONFIG");
+        enum options_result result;
+
+        options_defaults(ret_options);
+        result = options_from_flags(ret_options, argc, argv, &config, err);
+        if (result != OPTIONS_RUN)
+                return result;
+        if ((config && options_from_file(ret_options, config, err) < 0) ||
+            options_from_environment(ret_options, err) < 0)
+                return OPTIONS_WRONG;
+        result = options_from_flags(ret_options, argc, argv, NULL, err);
+        if (result == OPTIONS_RUN && options_complete(ret_options, err) < 0)
+                return OPTIONS_WRONG;
+        return result;
+}

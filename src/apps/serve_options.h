@@ -1,0 +1,21 @@
+/* The settings of `magpie serve`: flag beats environment beats file beats default. */
+#pragma once
+
+#include "base/err.h"
+#include "gateway/gateway.h"
+
+struct serve_options {
+        char listen[280];     /* HOST:PORT as given */
+        char host[256];
+        char port[16];
+        char data_dir[4096];  /* absolute */
+        char user[64];        /* who the gateway runs as; "" until it is chosen */
+        struct gateway_config gateway; /* data_dir points into this struct */
+};
+
+enum options_result { OPTIONS_RUN, OPTIONS_HELP, OPTIONS_WRONG };
+
+/* OPTIONS_WRONG with a sentence for the user. */
+enum options_result serve_options_read(int argc, char **argv, struct serve_options *ret_options,
+                                       struct err *err);
+void serve_options_help(void);

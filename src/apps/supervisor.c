@@ -1,0 +1,440 @@
+/* The supervisor; see supervisor.h.
+ *
+ * Theory of operation. It runs as root and does four things: it prepares the data folder, opens the
+ * listening sockets (so that a restarted gateway finds them, with the clients that came meanwhile
+ * in their backlogs), starts the two others, and waits. Each of them has a control socket to the
+ * supervisor, on which it gets one end of a fresh socket pair whenever either of them was started:
+ * so they meet. The end of a control socket tells each of them to end, whatever happens to the
+ * supervisor.
+ *
+ * A lock on DATA-DIR/lock is held by whichever of the three is alive: a second node on the same
+ * folder, or a new one while the old one is still dying, waits and then gives up.
+ */
+#include "apps/supervisor.h"
+
+#include "apps/node.h"
+#include "base/auto.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <libgen.h>
+#include <netdb.h>
+#include <poll.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#define CONTROL_FD 3 /* the agent's, by its contract */
+#define BACKLOG 4096
+#define LOCK_WAIT_MS 10000
+#define RESTART_DELAY_MAX_MS 5000
+#define HEALTHY_AFTER_MS 2000
+
+enum child_kind { CHILD_AGENT, CHILD_GATEWAY, CHILD_COUNT };
+
+struct child {
+        pid_t pid;              /* 0: not running */
+        int control_fd;         /* our end */
+        uint64_t started_ms, restart_at_ms;
+        uint64_t delay_ms;      /* before the next restart, when it dies young */
+};
+
+struct supervisor {
+        const struct serve_options *options;
+        uid_t uid;
+        gid_t gid;
+        int lock_fd, signal_fd;
+        int listen_fds[ROUND_THREADS_MAX];
+        struct child children[CHILD_COUNT];
+        bool stopping;
+        int exit_code;
+};
+
+static const char *const child_names[CHILD_COUNT] = {"agent", "gateway"};
+
+static uint64_t now_ms(void)
+{
+        return clock_now_ns() / NS_PER_MS;
+}
+
+/* Preparing --------------------------------------------------------------------------------------- */
+
+static int supervisor_find_user(struct supervisor *supervisor, struct err *err)
+{
+        const char *name = supervisor->options->user;
+        const struct passwd *entry = getpwnam(name[0] ? name : "magpie");
+
+        if (!entry && !name[0])
+                entry = getpwnam("nobody");
+        if (!entry)
+                return err_set(err, -ENOENT, "there is no user '%s' on this machine", name);
+        if (entry->pw_uid == 0)
+                return err_set(err, -EINVAL, "the gateway must not run as root: choose another --user");
+        supervisor->uid = entry->pw_uid;
+        supervisor->gid = entry->pw_gid;
+        return 0;
+}
+
+static int make_folders(const char *path)
+{
+        char part[4096];
+
+        for (const char *slash = path + 1;; slash++) {
+                if (*slash != '/' && *slash != '\0')
+                        continue;
+                (void)snprintf(part, sizeof(part), "%.*s", (int)(slash - path), path);
+                if (mkdir(part, 0755) < 0 && errno != EEXIST)
+                        return -errno;
+                if (*slash == '\0')
+                        return 0;
+        }
+}
+
+static int supervisor_prepare_folder(struct supervisor *supervisor, struct err *err)
+{
+        const char *folder = supervisor->options->data_dir;
+        char path[4200];
+        int r = make_folders(folder);
+
+        if (r < 0)
+                return err_errno(err, r, "making the data folder '%s'", folder);
+        (void)snprintf(path, sizeof(path), "%s/lock", folder);
+        /* Not close-on-exec: whoever of the three is alive holds the lock. */
+        supervisor->lock_fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600); /* NOLINT */
+        if (supervisor->lock_fd < 0)
+                return err_errno(err, -errno, "opening '%s'", path);
+        for (int waited = 0; flock(supervisor->lock_fd, LOCK_EX | LOCK_NB) < 0; waited += 20) {
+                if (errno != EWOULDBLOCK)
+                        return err_errno(err, -errno, "locking '%s'", path);
+                if (waited >= LOCK_WAIT_MS)
+                        return err_set(err, -EBUSY, "another node already serves '%s'", folder);
+                (void)poll(NULL, 0, 20);
+        }
+        if (chown(folder, supervisor->uid, supervisor->gid) < 0)
+                return err_errno(err, -errno, "giving '%s' to the gateway's user", folder);
+        return 0;
+}
+
+static int open_listener(const struct addrinfo *address, bool shared, struct err *err)
+{
+        AUTO(fd_close) int fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
+                                       0);
+        const int yes = 1;
+
+        if (fd < 0)
+                return err_errno(err, -errno, "making a socket");
+        (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
+        if (shared)
+                (void)setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &yes, sizeof(yes));
+        if (bind(fd, address->ai_addr, address->ai_addrlen) < 0 || (shared && listen(fd, BACKLOG) < 0))
+                return -errno;
+        return fd_steal(&fd);
+}
+
+/* One listening socket a thread, all on one address; the kernel spreads connections over them. */
+static int supervisor_listen(struct supervisor *supervisor, struct err *err)
+{
+        const struct serve_options *options = supervisor->options;
+        struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *found;
+        int r = getaddrinfo(options->host[0] ? options->host : NULL, options->port, &hints, &found);
+
+        if (r != 0)
+                return err_set(err, -EINVAL, "listening on %s: %s", options->listen,
+                               gai_strerror(r));
+        /* SO_REUSEPORT would let two nodes share a port by accident: see first whether it is free. */
+        r = open_listener(found, false, err);
+        if (r >= 0) {
+                (void)close(r);
+                for (unsigned i = 0; i < options->gateway.thread_count && r >= 0; i++)
+                        r = supervisor->listen_fds[i] = open_listener(found, true, err);
+        }
+        freeaddrinfo(found);
+        if (r == -EADDRINUSE)
+                return err_set(err, r, "%s is in use by another program; choose another with --listen",
+                               options->listen);
+        return r < 0 ? err_errno(err, r, "listening on %s", options->listen) : 0;
+}
+
+/* Starting ----------------------------------------------------------------------------------------- */
+
+static void child_forget_signals(void)
+{
+        sigset_t none;
+
+        sigemptyset(&none);
+        (void)sigprocmask(SIG_SETMASK, &none, NULL);
+        (void)signal(SIGPIPE, SIG_IGN);
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        /* Ctrl-C on a terminal is for the supervisor, which ends the others in order. */
+        (void)setpgid(0, 0);
+}
+
+/* The agent stands beside this program, or where packages put it. */
+static void exec_agent(const struct serve_options *options)
+{
+        char self[4096], path[4200];
+        ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+        if (length > 0) {
+                const char *const places[] = {"", "/../agent", "/../libexec/magpie"};
+                self[length] = '\0';
+                (void)dirname(self);
+                for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+                        (void)snprintf(path, sizeof(path), "%s%s/magpie-agent", self, places[i]);
+                        (void)execl(path, "magpie-agent", "--data-dir", options->data_dir, NULL);
+                }
+        }
+        log_error("cannot start magpie-agent beside this program: %s", strerror(errno));
+        _exit(127);
+}
+
+static void raise_descriptor_limit(void)
+{
+        struct rlimit files;
+
+        if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+                files.rlim_cur = files.rlim_max;
+                (void)setrlimit(RLIMIT_NOFILE, &files);
+        }
+}
+
+static void become_gateway(struct supervisor *supervisor, int control_fd)
+{
+        sigset_t term;
+
+        raise_descriptor_limit();
+        for (size_t i = 0; i < CHILD_COUNT; i++)
+                fd_close(&supervisor->children[i].control_fd);
+        fd_close(&supervisor->signal_fd);
+        if (setgroups(0, NULL) < 0 || setresgid(supervisor->gid, supervisor->gid, supervisor->gid) < 0 ||
+            setresuid(supervisor->uid, supervisor->uid, supervisor->uid) < 0 ||
+            prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
+                log_error("dropping privileges: %s", strerror(errno));
+                _exit(1);
+        }
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* setresuid has cleared it */
+        /* Blocked before any thread exists, and read from a descriptor. */
+        sigemptyset(&term);
+        sigaddset(&term, SIGTERM);
+        (void)sigprocmask(SIG_BLOCK, &term, NULL);
+        _exit(node_run(supervisor->options, supervisor->listen_fds, control_fd));
+}
+
+/* Brings gateway and agent together: each gets one end of a fresh pair. */
+static void supervisor_join(struct supervisor *supervisor)
+{
+        int pair[2];
+
+        for (size_t i = 0; i < CHILD_COUNT; i++)
+                if (supervisor->children[i].pid == 0)
+                        return;
+        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
+                log_error("joining agent and gateway: %s", strerror(errno));
+                return;
+        }
+        for (size_t i = 0; i < CHILD_COUNT; i++) {
+                char byte = 0, bytes[CMSG_SPACE(sizeof(int))] = {0};
+                struct iovec part = {.iov_base = &byte, .iov_len = 1};
+                struct msghdr message = {.msg_iov = &part,
+                                         .msg_iovlen = 1,
+                                         .msg_control = bytes,
+                                         .msg_controllen = sizeof(bytes)};
+                struct cmsghdr *control = CMSG_FIRSTHDR(&message);
+                control->cmsg_level = SOL_SOCKET;
+                control->cmsg_type = SCM_RIGHTS;
+                control->cmsg_len = CMSG_LEN(sizeof(int));
+                memcpy(CMSG_DATA(control), &pair[i], sizeof(int));
+                /* Where it fails that child is dead, and SIGCHLD on its way. */
+                (void)sendmsg(supervisor->children[i].control_fd, &message, MSG_NOSIGNAL);
+                (void)close(pair[i]);
+        }
+}
+
+static void supervisor_start(struct supervisor *supervisor, enum child_kind kind)
+{
+        struct child *child = &supervisor->children[kind];
+        int pair[2];
+        pid_t pid;
+
+        child->restart_at_ms = 0;
+        child->started_ms = now_ms();
+        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
+                log_error("starting the %s: %s", child_names[kind], strerror(errno));
+                child->restart_at_ms = child->started_ms + RESTART_DELAY_MAX_MS;
+                return;
+        }
+        pid = fork();
+        if (pid == 0) {
+                child_forget_signals();
+                (void)close(pair[0]);
+                if (kind == CHILD_GATEWAY)
+                        become_gateway(supervisor, pair[1]);
+                if (pair[1] != CONTROL_FD)
+                        (void)dup2(pair[1], CONTROL_FD);
+                else
+                        (void)fcntl(CONTROL_FD, F_SETFD, 0);
+                exec_agent(supervisor->options);
+        }
+        (void)close(pair[1]);
+        if (pid < 0) {
+                log_error("starting the %s: %s", child_names[kind], strerror(errno));
+                (void)close(pair[0]);
+                child->restart_at_ms = child->started_ms + RESTART_DELAY_MAX_MS;
+                return;
+        }
+        child->pid = pid;
+        child->control_fd = pair[0];
+        supervisor_join(supervisor);
+}
+
+/* Watching ------------------------------------------------------------------------------------------ */
+
+static void supervisor_child_died(struct supervisor *supervisor, enum child_kind kind, int status)
+{
+        struct child *child = &supervisor->children[kind];
+        uint64_t now = now_ms();
+
+        child->pid = 0;
+        fd_close(&child->control_fd);
+        if (supervisor->stopping) {
+                if (kind == CHILD_GATEWAY)
+                        supervisor->exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+                return;
+        }
+        /* It said itself why it cannot run: starting it again would not help. */
+        if (WIFEXITED(status) && WEXITSTATUS(status) != 0 &&
+            now - child->started_ms < HEALTHY_AFTER_MS && child->delay_ms == 0) {
+                supervisor->stopping = true;
+                supervisor->exit_code = 1;
+                return;
+        }
+        child->delay_ms = now - child->started_ms >= HEALTHY_AFTER_MS ? 0
+                          : child->delay_ms == 0                      ? 10
+                                                                      : child->delay_ms * 2;
+        if (child->delay_ms > RESTART_DELAY_MAX_MS)
+                child->delay_ms = RESTART_DELAY_MAX_MS;
+        child->restart_at_ms = now + child->delay_ms;
+        if (WIFSIGNALED(status))
+                log_warn("the %s was ended by signal %d; starting it again", child_names[kind],
+                         WTERMSIG(status));
+        else
+                log_warn("the %s ended with status %d; starting it again", child_names[kind],
+                         WEXITSTATUS(status));
+}
+
+static void supervisor_reap(struct supervisor *supervisor)
+{
+        int status;
+        pid_t pid;
+
+        while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+                for (enum child_kind kind = 0; kind < CHILD_COUNT; kind++)
+                        if (supervisor->children[kind].pid == pid)
+                                supervisor_child_died(supervisor, kind, status);
+}
+
+/* The gateway finishes what is under way and ends; then the agent sees the end of its control. */
+static void supervisor_stop(struct supervisor *supervisor)
+{
+        pid_t gateway = supervisor->children[CHILD_GATEWAY].pid;
+
+        if (supervisor->stopping) { /* asked twice: now */
+                for (size_t i = 0; i < CHILD_COUNT; i++)
+                        if (supervisor->children[i].pid > 0)
+                                (void)kill(supervisor->children[i].pid, SIGKILL);
+                return;
+        }
+        supervisor->stopping = true;
+        log_info("finishing the requests under way");
+        if (gateway > 0)
+                (void)kill(gateway, SIGTERM);
+}
+
+static void supervisor_on_signals(struct supervisor *supervisor)
+{
+        struct signalfd_siginfo info;
+
+        while (read(supervisor->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+                if (info.ssi_signo == SIGCHLD)
+                        supervisor_reap(supervisor);
+                else
+                        supervisor_stop(supervisor);
+        }
+}
+
+static int supervisor_timeout_ms(const struct supervisor *supervisor)
+{
+        uint64_t now = now_ms(), nearest = UINT64_MAX;
+
+        for (size_t i = 0; i < CHILD_COUNT; i++)
+                if (supervisor->children[i].restart_at_ms > 0 &&
+                    supervisor->children[i].restart_at_ms < nearest)
+                        nearest = supervisor->children[i].restart_at_ms;
+        if (nearest == UINT64_MAX)
+                return -1;
+        return nearest > now ? (int)(nearest - now) : 0;
+}
+
+static void supervisor_watch(struct supervisor *supervisor)
+{
+        struct pollfd signals = {.fd = supervisor->signal_fd, .events = POLLIN};
+
+        for (;;) {
+                struct child *agent = &supervisor->children[CHILD_AGENT];
+                bool gateway_runs = supervisor->children[CHILD_GATEWAY].pid > 0;
+
+                if (supervisor->stopping && !gateway_runs) {
+                        fd_close(&agent->control_fd);
+                        if (agent->pid == 0)
+                                return;
+                }
+                (void)poll(&signals, 1, supervisor->stopping ? -1 : supervisor_timeout_ms(supervisor));
+                supervisor_on_signals(supervisor);
+                for (enum child_kind kind = 0; kind < CHILD_COUNT && !supervisor->stopping; kind++)
+                        if (supervisor->children[kind].restart_at_ms > 0 &&
+                            supervisor->children[kind].restart_at_ms <= now_ms())
+                                supervisor_start(supervisor, kind);
+        }
+}
+
+int supervisor_run(const struct serve_options *options)
+{
+        struct supervisor supervisor = {.options = options,
+                                        .lock_fd = -1,
+                                        .children = {{.control_fd = -1}, {.control_fd = -1}}};
+        struct err err = {0};
+        sigset_t signals;
+
+        if (supervisor_find_user(&supervisor, &err) < 0 ||
+            supervisor_prepare_folder(&supervisor, &err) < 0 ||
+            supervisor_listen(&supervisor, &err) < 0) {
+                log_error("%s", err.text);
+                return 1;
+        }
+        sigemptyset(&signals);
+        sigaddset(&signals, SIGCHLD);
+        sigaddset(&signals, SIGTERM);
+        sigaddset(&signals, SIGINT);
+        sigaddset(&signals, SIGHUP);
+        (void)sigprocmask(SIG_BLOCK, &signals, NULL);
+        supervisor.signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+        if (supervisor.signal_fd < 0) {
+                log_error("watching for signals: %s", strerror(errno));
+                return 1;
+        }
+        supervisor_start(&supervisor, CHILD_AGENT);
+        supervisor_start(&supervisor, CHILD_GATEWAY);
+        supervisor_watch(&supervisor);
+        return supervisor.exit_code;
+}
