@@ -37,6 +37,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -126,7 +127,8 @@ enum magpie_phase {
 };
 
 struct magpie_worker {
-        uint32_t number; /* of the running invocation */
+        uint32_t number;     /* of the running invocation */
+        uint64_t started_us; /* its handler, by CLOCK_MONOTONIC */
 
         /* The request. Its first frame stays where it is, for the strings that point into it. */
         char *headers; /* the request's header lines, in `request` */
@@ -436,11 +438,22 @@ static inline void magpie_set_header(struct magpie_response *response, const cha
         }
 }
 
+static inline uint64_t magpie_now_us(void)
+{
+        struct timespec now;
+
+        (void)clock_gettime(CLOCK_MONOTONIC, &now);
+        return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
 static inline void magpie_send_part(struct magpie_worker *worker, int flags)
 {
-        int status = worker->begun ? 0 : worker->status;
+        uint64_t value = 0;
 
-        magpie_send(worker, worker->begun ? MAGPIE_DATA : MAGPIE_RESULT, flags, (uint64_t)status);
+        if (!worker->begun) /* the status, and above it what the handler has run */
+                value = (uint64_t)worker->status |
+                        (magpie_now_us() - worker->started_us + 1) << 32;
+        magpie_send(worker, worker->begun ? MAGPIE_DATA : MAGPIE_RESULT, flags, value);
         worker->begun = true;
 }
 
@@ -589,6 +602,7 @@ static inline int magpie_serve(magpie_handler *handler)
                 worker.phase = MAGPIE_PHASE_HEAD;
                 worker.begun = false;
                 worker.status = 0;
+                worker.started_us = magpie_now_us();
                 handler(&request, &response);
                 magpie_finish(&worker);
         }

@@ -109,6 +109,7 @@ function invoke(length) {
   let body = frame.inbox.subarray(metaEnd, length);
   if (!(flags & frame.FLAG_END)) body = frame.restOfBody(number, body);
   frame.state.running = number;
+  frame.state.started = performance.now();
   let pending;
   try {
     const context = new Context(meta, deadlineMs);

@@ -23,11 +23,14 @@ struct option_row {
         const char *argument, *help;
 };
 
-#define FIELD(member) offsetof(struct serve_options, member), sizeof(((struct serve_options *)0)->member)
+#define FIELD(member)                                                                              \
+        offsetof(struct serve_options, member), sizeof(((struct serve_options *)0)->member)
 
 static const struct option_row rows[] = {
-        {"listen", OPTION_TEXT, FIELD(listen), "HOST:PORT", "address of the HTTP API [127.0.0.1:8080]"},
-        {"data-dir", OPTION_TEXT, FIELD(data_dir), "DIR", "where everything is kept [/var/lib/magpie]"},
+        {"listen", OPTION_TEXT, FIELD(listen), "HOST:PORT",
+         "address of the HTTP API [127.0.0.1:8080]"},
+        {"data-dir", OPTION_TEXT, FIELD(data_dir), "DIR",
+         "where everything is kept [/var/lib/magpie]"},
         {"user", OPTION_TEXT, FIELD(user), "NAME",
          "who the gateway runs as [magpie, or nobody where there is no such user]"},
         {"threads", OPTION_COUNT, FIELD(gateway.thread_count), "N",
@@ -71,7 +74,8 @@ static const struct option_row rows[] = {
 void serve_options_help(void)
 {
         puts("Usage: magpie serve [OPTIONS]\n\n"
-             "Starts a node on this machine: the HTTP API, and the sandboxes behind it. Needs root;\n"
+             "Starts a node on this machine: the HTTP API, and the sandboxes behind it. Needs "
+             "root;\n"
              "what talks to the network drops it.\n\nOptions:");
         for (size_t i = 0; i < ROW_COUNT; i++) {
                 char left[64];
@@ -86,8 +90,8 @@ void serve_options_help(void)
              "  sudo magpie serve --listen 0.0.0.0:8080 --data-dir /srv/magpie");
 }
 
-static int option_set(struct serve_options *options, const struct option_row *row, const char *value,
-                      struct err *err)
+static int option_set(struct serve_options *options, const struct option_row *row,
+                      const char *value, struct err *err)
 {
         void *field = (char *)options + row->offset;
         uint64_t number = 0;
@@ -110,13 +114,17 @@ static int option_set(struct serve_options *options, const struct option_row *ro
                         return err_set(err, -EINVAL, "%s: '%s' is not a number", row->name, value);
                 break;
         case OPTION_SIZE:
-                if (size_parse(slice_of(value), &number, err) < 0)
-                        return err_prefix(err, "%s", row->name);
+                if (size_parse(slice_of(value), &number, err) < 0) {
+                        err_prefix(err, "%s", row->name);
+                        return -EINVAL;
+                }
                 *(uint64_t *)field = number;
                 return 0;
         case OPTION_DURATION:
-                if (duration_parse(slice_of(value), &number, err) < 0)
-                        return err_prefix(err, "%s", row->name);
+                if (duration_parse(slice_of(value), &number, err) < 0) {
+                        err_prefix(err, "%s", row->name);
+                        return -EINVAL;
+                }
                 break;
         }
         if (number == 0 || number > INT_MAX)
@@ -142,8 +150,10 @@ static int options_from_environment(struct serve_options *options, struct err *e
                         name[length++] = *c == '-' ? '_' : (char)toupper((unsigned char)*c);
                 name[length] = '\0';
                 const char *value = getenv(name);
-                if (value && option_set(options, &rows[i], value, err) < 0)
-                        return err_prefix(err, "the environment's %s", name);
+                if (value && option_set(options, &rows[i], value, err) < 0) {
+                        err_prefix(err, "the environment's %s", name);
+                        return -EINVAL;
+                }
         }
         return 0;
 }
@@ -180,8 +190,10 @@ static int options_from_file(struct serve_options *options, const char *path, st
                 return err_errno(err, -errno, "opening '%s'", path);
         for (int number = 1; fgets(line, sizeof(line), file); number++) {
                 line[strcspn(line, "\n")] = '\0';
-                if (options_from_line(options, line, err) < 0)
-                        return err_prefix(err, "%s, line %d", path, number);
+                if (options_from_line(options, line, err) < 0) {
+                        err_prefix(err, "%s, line %d", path, number);
+                        return -EINVAL;
+                }
         }
         return 0;
 }
@@ -221,7 +233,7 @@ static enum options_result options_from_flags(struct serve_options *options, int
                 if (is_config && config)
                         *config = value;
                 if (row && !config && option_set(options, row, value, err) < 0) {
-                        (void)err_prefix(err, "--%s", row->name);
+                        err_prefix(err, "--%s", row->name);
                         return OPTIONS_WRONG;
                 }
         }
@@ -242,26 +254,28 @@ static void options_defaults(struct serve_options *options)
         *options = (struct serve_options){
                 .listen = "127.0.0.1:8080",
                 .data_dir = "/var/lib/magpie",
-                .gateway = {
-                        .thread_count = cores > 1 ? (unsigned)cores / 2 : 1,
-                        .payload_max_bytes = 6ull << 20,
-                        .response_max_bytes = 1ull << 30,
-                        .code_max_bytes = 50ull << 20,
-                        .buffers_max_bytes = 256ull << 20,
-                        /* Instances need descriptors too. */
-                        .connections_max = (unsigned)(files.rlim_max - files.rlim_max / 14),
-                        .waiters_max = 10000,
-                        .wait_max_ms = 30000,
-                        .head_timeout_ms = 10000,
-                        .idle_timeout_ms = 75000,
-                        .stall_timeout_ms = 30000,
-                        .freeze_after_ms = 50,
-                        .boot_timeout_ms = 20000,
-                        .memory_budget_bytes = memory / 5 * 4,
-                        .boots_max = (unsigned)cores * 2,
-                        .drain_max_ms = 30000,
-                        .stealing = true,
-                },
+                .gateway =
+                        {
+                                .thread_count = cores > 1 ? (unsigned)cores / 2 : 1,
+                                .core_count = (unsigned)cores,
+                                .payload_max_bytes = 6ull << 20,
+                                .response_max_bytes = 1ull << 30,
+                                .code_max_bytes = 50ull << 20,
+                                .buffers_max_bytes = 256ull << 20,
+                                /* Instances need descriptors too. */
+                                .connections_max = (unsigned)(files.rlim_max - files.rlim_max / 14),
+                                .waiters_max = 10000,
+                                .wait_max_ms = 30000,
+                                .head_timeout_ms = 10000,
+                                .idle_timeout_ms = 75000,
+                                .stall_timeout_ms = 30000,
+                                .freeze_after_ms = 50,
+                                .boot_timeout_ms = 20000,
+                                .memory_budget_bytes = memory / 5 * 4,
+                                .boots_max = (unsigned)cores * 2,
+                                .drain_max_ms = 30000,
+                                .stealing = true,
+                        },
         };
 }
 

@@ -5,11 +5,11 @@
 #include "gateway/gateway.h"
 
 struct serve_options {
-        char listen[280];     /* HOST:PORT as given */
+        char listen[280]; /* HOST:PORT as given */
         char host[256];
         char port[16];
-        char data_dir[4096];  /* absolute */
-        char user[64];        /* who the gateway runs as; "" until it is chosen */
+        char data_dir[4096];           /* absolute */
+        char user[64];                 /* who the gateway runs as; "" until it is chosen */
         struct gateway_config gateway; /* data_dir points into this struct */
 };
 

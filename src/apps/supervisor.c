@@ -44,10 +44,10 @@
 enum child_kind { CHILD_AGENT, CHILD_GATEWAY, CHILD_COUNT };
 
 struct child {
-        pid_t pid;              /* 0: not running */
-        int control_fd;         /* our end */
+        pid_t pid;      /* 0: not running */
+        int control_fd; /* our end */
         uint64_t started_ms, restart_at_ms;
-        uint64_t delay_ms;      /* before the next restart, when it dies young */
+        uint64_t delay_ms; /* before the next restart, when it dies young */
 };
 
 struct supervisor {
@@ -80,7 +80,8 @@ static int supervisor_find_user(struct supervisor *supervisor, struct err *err)
         if (!entry)
                 return err_set(err, -ENOENT, "there is no user '%s' on this machine", name);
         if (entry->pw_uid == 0)
-                return err_set(err, -EINVAL, "the gateway must not run as root: choose another --user");
+                return err_set(err, -EINVAL,
+                               "the gateway must not run as root: choose another --user");
         supervisor->uid = entry->pw_uid;
         supervisor->gid = entry->pw_gid;
         return 0;
@@ -128,8 +129,8 @@ static int supervisor_prepare_folder(struct supervisor *supervisor, struct err *
 
 static int open_listener(const struct addrinfo *address, bool shared, struct err *err)
 {
-        AUTO(fd_close) int fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
-                                       0);
+        AUTO(fd_close)
+        int fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
         const int yes = 1;
 
         if (fd < 0)
@@ -137,7 +138,8 @@ static int open_listener(const struct addrinfo *address, bool shared, struct err
         (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
         if (shared)
                 (void)setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &yes, sizeof(yes));
-        if (bind(fd, address->ai_addr, address->ai_addrlen) < 0 || (shared && listen(fd, BACKLOG) < 0))
+        if (bind(fd, address->ai_addr, address->ai_addrlen) < 0 ||
+            (shared && listen(fd, BACKLOG) < 0))
                 return -errno;
         return fd_steal(&fd);
 }
@@ -161,7 +163,8 @@ static int supervisor_listen(struct supervisor *supervisor, struct err *err)
         }
         freeaddrinfo(found);
         if (r == -EADDRINUSE)
-                return err_set(err, r, "%s is in use by another program; choose another with --listen",
+                return err_set(err, r,
+                               "%s is in use by another program; choose another with --listen",
                                options->listen);
         return r < 0 ? err_errno(err, r, "listening on %s", options->listen) : 0;
 }
@@ -217,7 +220,8 @@ static void become_gateway(struct supervisor *supervisor, int control_fd)
         for (size_t i = 0; i < CHILD_COUNT; i++)
                 fd_close(&supervisor->children[i].control_fd);
         fd_close(&supervisor->signal_fd);
-        if (setgroups(0, NULL) < 0 || setresgid(supervisor->gid, supervisor->gid, supervisor->gid) < 0 ||
+        if (setgroups(0, NULL) < 0 ||
+            setresgid(supervisor->gid, supervisor->gid, supervisor->gid) < 0 ||
             setresuid(supervisor->uid, supervisor->uid, supervisor->uid) < 0 ||
             prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
                 log_error("dropping privileges: %s", strerror(errno));
@@ -399,7 +403,8 @@ static void supervisor_watch(struct supervisor *supervisor)
                         if (agent->pid == 0)
                                 return;
                 }
-                (void)poll(&signals, 1, supervisor->stopping ? -1 : supervisor_timeout_ms(supervisor));
+                (void)poll(&signals, 1,
+                           supervisor->stopping ? -1 : supervisor_timeout_ms(supervisor));
                 supervisor_on_signals(supervisor);
                 for (enum child_kind kind = 0; kind < CHILD_COUNT && !supervisor->stopping; kind++)
                         if (supervisor->children[kind].restart_at_ms > 0 &&

@@ -68,7 +68,7 @@ void loop_remove(struct loop *loop, struct loop_source *source)
         source->fd = -1;
         source->events = 0;
         /* What this turn has fetched for it and not yet delivered must not reach it any more. */
-        for (int i = loop->batch_at; i < loop->batch_count; i++)
+        for (int i = 0; i < loop->batch_count; i++)
                 if (loop->batch[i].data.ptr == source)
                         loop->batch[i].data.ptr = NULL;
 }
@@ -114,6 +114,23 @@ static int loop_sleep_ms(const struct loop *loop, int most_ms)
         return sleep_ms > spent_ms ? (int)(sleep_ms - spent_ms) : 0;
 }
 
+static void loop_deliver(struct loop *loop, bool urgent)
+{
+        for (int i = 0; i < loop->batch_count; i++) {
+                struct epoll_event *event = &loop->batch[i];
+                struct loop_source *source = event->data.ptr;
+                uint32_t events;
+
+                /* A callback before may have removed it, or asked for less. */
+                if (!source || source->is_urgent != urgent)
+                        continue;
+                event->data.ptr = NULL;
+                events = event->events & (source->events | EPOLLERR | EPOLLHUP);
+                if (events)
+                        source->on_event(source, events);
+        }
+}
+
 int loop_turn(struct loop *loop, int most_ms)
 {
         uint64_t started_ns, lag_ns;
@@ -126,17 +143,9 @@ int loop_turn(struct loop *loop, int most_ms)
 
         loop->now_ns = started_ns = clock_now_ns();
         loop->batch_count = count < 0 ? 0 : count;
-        for (loop->batch_at = 0; loop->batch_at < loop->batch_count;) {
-                struct epoll_event *event = &loop->batch[loop->batch_at++];
-                struct loop_source *source = event->data.ptr;
-                uint32_t events = 0;
-                /* A callback before may have removed it, or asked for less. */
-                if (source)
-                        events = event->events & (source->events | EPOLLERR | EPOLLHUP);
-                if (events)
-                        source->on_event(source, events);
-        }
-        loop->batch_at = loop->batch_count = 0;
+        loop_deliver(loop, true);
+        loop_deliver(loop, false);
+        loop->batch_count = 0;
         wheel_advance(&loop->wheel, loop->now_ns / NS_PER_MS);
         loop_run_tasks(loop);
 

@@ -17,6 +17,7 @@
 struct loop_source {
         int fd;          /* borrowed; -1 while not added */
         uint32_t events; /* EPOLLIN, EPOLLOUT ... as asked for */
+        bool is_urgent;  /* of what one turn brings, this comes before what is not */
         void (*on_event)(struct loop_source *source, uint32_t events);
 };
 
@@ -29,7 +30,7 @@ struct loop_task {
 struct loop {
         int epoll_fd;
         bool stopping;
-        int batch_at, batch_count;
+        int batch_count;
         struct epoll_event batch[LOOP_BATCH];
         struct wheel wheel;
         struct list tasks;

@@ -52,8 +52,7 @@ void connection_touch(struct connection *connection, uint32_t timeout_ms)
         if (timeout_ms == 0)
                 return;
         /* A timer that fires too early looks and sleeps on; one that would fire too late moves. */
-        if (!timer_is_set(&connection->timer) ||
-            connection->timer.due_ms > connection->deadline_ms)
+        if (!timer_is_set(&connection->timer) || connection->timer.due_ms > connection->deadline_ms)
                 loop_set_timer(&connection->thread->loop, &connection->timer, timeout_ms);
 }
 
@@ -258,8 +257,9 @@ static bool connection_take_head(struct connection *connection, struct slice *in
         connection->head_sent = false;
         connection->body = request->body;
         connection->body_left = request->content_length;
-        connection->body_ended = request->body == HTTP_BODY_NONE ||
-                                 (request->body == HTTP_BODY_LENGTH && request->content_length == 0);
+        connection->body_ended =
+                request->body == HTTP_BODY_NONE ||
+                (request->body == HTTP_BODY_LENGTH && request->content_length == 0);
 
         switch (gateway_route(connection, request, *input, &consumed)) {
         case ROUTE_MORE: /* a small body is waited for, so that it goes in one piece */
@@ -414,10 +414,10 @@ static void connection_read(struct connection *connection)
         }
         if (length == 0)
                 connection->peer_closed = true;
-        connection_settle(connection,
-                          connection_process(connection, slice_make(thread->scratch,
-                                                                    held + (size_t)length)),
-                          held == 0);
+        connection_settle(
+                connection,
+                connection_process(connection, slice_make(thread->scratch, held + (size_t)length)),
+                held == 0);
         if (length == 0 && connection->exchange && connection->exchange->ops->half_closed)
                 connection->exchange->ops->half_closed(connection->exchange);
 }
@@ -445,8 +445,8 @@ static void connection_run_task(struct loop_task *task)
         }
         held = slice_make(connection->thread->scratch, block_length(connection->input));
         if (held.length > 0)
-                memcpy(connection->thread->scratch, connection->input->data + connection->input->start,
-                       held.length);
+                memcpy(connection->thread->scratch,
+                       connection->input->data + connection->input->start, held.length);
         connection_settle(connection, connection_process(connection, held), false);
 }
 

@@ -129,9 +129,10 @@ void gateway_make_id(struct gateway_thread *thread, char *ret_id)
 
 static void peer_text(const struct sockaddr_storage *address, char ret_text[INET6_ADDRSTRLEN])
 {
-        const void *bytes = address->ss_family == AF_INET6
-                ? (const void *)&((const struct sockaddr_in6 *)address)->sin6_addr
-                : (const void *)&((const struct sockaddr_in *)address)->sin_addr;
+        const void *bytes =
+                address->ss_family == AF_INET6
+                        ? (const void *)&((const struct sockaddr_in6 *)address)->sin6_addr
+                        : (const void *)&((const struct sockaddr_in *)address)->sin_addr;
 
         if (!inet_ntop(address->ss_family, bytes, ret_text, INET6_ADDRSTRLEN))
                 ret_text[0] = '\0';
@@ -222,7 +223,8 @@ static void drain_check(struct gateway *gateway)
         uint64_t now_ns = gateway->threads[0].loop.now_ns;
         bool late = now_ns > gateway->drain_deadline_ns;
 
-        if (gateway->scheduler.on_empty && late && now_ns > gateway->drain_deadline_ns + 2 * NS_PER_S)
+        if (gateway->scheduler.on_empty && late &&
+            now_ns > gateway->drain_deadline_ns + 2 * NS_PER_S)
                 on_sandboxes_empty(&gateway->scheduler); /* the agent kills what is left */
         if (gateway->scheduler.on_empty)
                 return;

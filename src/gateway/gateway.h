@@ -42,6 +42,7 @@ struct token_cache;
 struct gateway_config {
         const char *data_dir;
         unsigned thread_count;
+        unsigned core_count;
         uint64_t payload_max_bytes;    /* request bodies of functions: 413 above */
         uint64_t response_max_bytes;   /* what a function may answer */
         uint64_t code_max_bytes;       /* uploads of code */

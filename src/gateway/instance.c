@@ -16,10 +16,9 @@
 #include <sys/uio.h>
 
 #define INBOX_COUNT 32
-#define ARENA_FRAME_MAX 8192     /* larger ones are sent at once, uncopied */
-#define HEAD_PATIENCE_MS 5       /* then the calls ahead are taken back */
+#define ARENA_FRAME_MAX 8192 /* larger ones are sent at once, uncopied */
 #define LOG_READ_MAX 65536
-#define LOG_PAUSE_MS 20          /* so one instance logs 3 MiB/s at most, then its write(2) waits */
+#define LOG_PAUSE_MS 20 /* so one instance logs 3 MiB/s at most, then its write(2) waits */
 #define LOG_INVOCATION_MAX (1u << 20)
 
 struct frame_inbox {
@@ -33,8 +32,8 @@ struct frame_inbox *frame_inbox_new(void)
         struct frame_inbox *inbox = calloc(1, sizeof(*inbox));
 
         for (size_t i = 0; inbox && i < INBOX_COUNT; i++) {
-                inbox->parts[i] = (struct iovec){.iov_base = inbox->bytes[i],
-                                                 .iov_len = WORKER_FRAME_MAX};
+                inbox->parts[i] =
+                        (struct iovec){.iov_base = inbox->bytes[i], .iov_len = WORKER_FRAME_MAX};
                 inbox->headers[i].msg_hdr =
                         (struct msghdr){.msg_iov = &inbox->parts[i], .msg_iovlen = 1};
         }
@@ -77,14 +76,16 @@ static void flush_instance(struct gateway_thread *thread, size_t first)
                         continue;
                 parts[count] = (struct iovec){.iov_base = thread->arena + frame->offset,
                                               .iov_len = frame->length};
-                headers[count] = (struct mmsghdr){
-                        .msg_hdr = {.msg_iov = &parts[count], .msg_iovlen = 1}};
+                headers[count] =
+                        (struct mmsghdr){.msg_hdr = {.msg_iov = &parts[count], .msg_iovlen = 1}};
                 count++;
                 frame->instance = NULL;
         }
         if (count == 1)
                 sent = sendmsg(instance->fds.socket, &headers[0].msg_hdr,
-                               MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -1 : 1;
+                               MSG_NOSIGNAL | MSG_DONTWAIT) < 0
+                               ? -1
+                               : 1;
         else
                 sent = sendmmsg(instance->fds.socket, headers, count, MSG_NOSIGNAL | MSG_DONTWAIT);
         /* What may be ahead fits the socket's buffer by far: a full one is a broken worker. */
@@ -142,9 +143,8 @@ void instance_send(struct instance *instance, const struct slice *parts, size_t 
 int instance_send_data(struct instance *instance, uint32_t wire_id, struct slice bytes, bool end)
 {
         struct gateway_thread *thread = instance_home(instance);
-        struct worker_frame frame = {.type = WORKER_DATA,
-                                     .flags = end ? WORKER_FLAG_END : 0,
-                                     .id = wire_id};
+        struct worker_frame frame = {
+                .type = WORKER_DATA, .flags = end ? WORKER_FLAG_END : 0, .id = wire_id};
         char header[WORKER_HEADER_SIZE];
         struct iovec vector[2] = {
                 {.iov_base = header, .iov_len = sizeof(header)},
@@ -226,8 +226,8 @@ static bool instance_take_log_frame(struct instance *instance, const struct work
                 head = NULL;
         else if (!head || head->wire_id != frame->id)
                 return false;
-        instance_log(instance, head,
-                     frame->value == 1 ? LOG_STREAM_STDOUT : LOG_STREAM_STDERR, frame->payload);
+        instance_log(instance, head, frame->value == 1 ? LOG_STREAM_STDOUT : LOG_STREAM_STDERR,
+                     frame->payload);
         return true;
 }
 
@@ -472,7 +472,7 @@ static void instance_on_timer(struct timer *timer)
         instance->timed_watch = false;
         if (instance->pool.state != INSTANCE_BUSY || instance->pool.assigned_count < 2)
                 return;
-        if (now_ns - instance->pool.head_since_ns < HEAD_PATIENCE_MS * NS_PER_MS) {
+        if (!pool_head_is_slow(&instance->pool, now_ns)) {
                 instance_watch_head(instance);
                 return;
         }
@@ -487,7 +487,8 @@ void instance_watch_head(struct instance *instance)
         if (instance->timed_watch)
                 return;
         instance->timed_watch = true;
-        loop_set_timer(&instance_home(instance)->loop, &instance->timer, HEAD_PATIENCE_MS);
+        loop_set_timer(&instance_home(instance)->loop, &instance->timer,
+                       POOL_HEAD_PATIENCE_NS / NS_PER_MS + 1);
 }
 
 void instance_fail(struct instance *instance, enum outcome outcome, const char *detail)
@@ -723,6 +724,8 @@ struct instance *instance_new(struct live *live, uint64_t id, struct gateway_thr
         atomic_init(&instance->thread, thread);
         loop_source_init(&instance->socket_source, instance_on_socket);
         loop_source_init(&instance->log_source, instance_on_log);
+        /* An instance that comes free serves those who ask in the same turn. */
+        instance->socket_source.is_urgent = true;
         timer_init(&instance->timer, instance_on_timer);
         timer_init(&instance->log_timer, instance_on_log_timer);
         return instance;

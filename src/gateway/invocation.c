@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define ALONE_FRAME 2048        /* frames above this are never ahead: they fill socket buffers */
+#define ALONE_FRAME 2048 /* frames above this are never ahead: they fill socket buffers */
 #define CLIENT_BACKLOG_MAX 262144
 
 static void invocation_on_timer(struct timer *timer);
@@ -138,7 +138,8 @@ static size_t invocation_write_head(const struct invocation *invocation,
 
 /* The number on this instance, and the deadline, into a frame that is about to be sent. Offsets as
  * in wire/worker_protocol.h. */
-static void invocation_address(struct invocation *invocation, struct instance *instance, char *bytes)
+static void invocation_address(struct invocation *invocation, struct instance *instance,
+                               char *bytes)
 {
         uint64_t deadline_ms = clock_unix_ms() + invocation->live->function->timeout_ms;
         uint32_t id = ++instance->last_wire_id;
@@ -270,8 +271,7 @@ static void invocation_on_timer(struct timer *timer)
         bool waited = pool_cancel(&live->pool, &invocation->call);
         pthread_mutex_unlock(&live->lock);
         if (waited)
-                invocation_fail(invocation, OUTCOME_OVERLOADED,
-                                "No instance became free in time.");
+                invocation_fail(invocation, OUTCOME_OVERLOADED, "No instance became free in time.");
 }
 
 /* The request's body ------------------------------------------------------------------------------ */
@@ -502,7 +502,8 @@ void turnover_carry_out(struct turnover *turnover, struct instance *instance)
                 return;
         }
         for (size_t i = 0; i < turnover->ahead_count; i++)
-                invocation_send(CONTAINER_OF(turnover->ahead[i], struct invocation, call), instance);
+                invocation_send(CONTAINER_OF(turnover->ahead[i], struct invocation, call),
+                                instance);
 }
 
 /* The function has said all: the instance goes on, the invocation is history. */
@@ -548,12 +549,16 @@ void invocation_result(struct invocation *invocation, const struct worker_frame 
 {
         struct connection *connection = invocation->exchange.connection;
         bool end = frame->flags & WORKER_FLAG_END;
-        int status = frame->value ? (int)frame->value : invocation->default_status;
+        uint32_t given = worker_result_status(frame->value);
+        int status = given ? (int)given : invocation->default_status;
         struct slice meta = frame->meta, name, value;
         struct http_response response;
         int error = 0;
 
-        if (frame->value > 599 || (frame->value != 0 && frame->value < 200)) {
+        /* Of an answer that goes on, the rest may be the client's time. */
+        if (end)
+                invocation->call.ran_ns = worker_result_ran_ns(frame->value);
+        if (given > 599 || (given != 0 && given < 200)) {
                 instance_fail(invocation->instance, OUTCOME_FUNCTION_PROTOCOL,
                               "The function answered with a status that is none (200 to 599).");
                 return;

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 
 const uint32_t duration_bounds_us[DURATION_BUCKETS - 1] = {
-        50,     100,    200,     400,     800,     1500,    3000,     6000,     12000,   25000,
-        50000,  100000, 250000,  500000,  1000000, 2500000, 10000000, 60000000, 300000000};
+        50,    100,    200,    400,    800,     1500,    3000,     6000,     12000,    25000,
+        50000, 100000, 250000, 500000, 1000000, 2500000, 10000000, 60000000, 300000000};
 
 struct live *live_new_for_trial(struct gateway *gateway, struct function *function)
 {
@@ -25,6 +25,7 @@ struct live *live_new_for_trial(struct gateway *gateway, struct function *functi
         live->thread_count = threads;
         pthread_mutex_init(&live->lock, NULL);
         pool_init(&live->pool, threads);
+        live->pool.processors = gateway->config.core_count;
         live->pool.stealing = gateway->config.stealing;
         live->pool.single_use = function->keep_alive_ms == 0;
         return live;
@@ -84,8 +85,7 @@ struct live *live_of(struct gateway *gateway, struct function *function)
 /* One writer: a load and a store are enough, and cheaper than an atomic addition. */
 static void figure_add(atomic_ullong *figure, unsigned long long value)
 {
-        atomic_store_explicit(figure,
-                              atomic_load_explicit(figure, memory_order_relaxed) + value,
+        atomic_store_explicit(figure, atomic_load_explicit(figure, memory_order_relaxed) + value,
                               memory_order_relaxed);
 }
 

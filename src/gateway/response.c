@@ -29,7 +29,8 @@ static void response_choose_framing(struct connection *connection, int status, b
                                          .keep_alive = connection->keep_alive};
 
         connection->framing = http_framing_choose(&terms, status, complete, length);
-        if (!connection->body_ended || atomic_load_explicit(&gateway->draining, memory_order_relaxed))
+        if (!connection->body_ended ||
+            atomic_load_explicit(&gateway->draining, memory_order_relaxed))
                 connection->framing.keep_alive = false;
         connection->head_sent = true;
 }
@@ -161,8 +162,9 @@ void response_problem(struct connection *connection, const struct problem *probl
         (void)http_response_header(&response, SLICE("Content-Type"),
                                    SLICE("application/problem+json"));
         if (problem->status == 401)
-                (void)http_response_header(&response, SLICE("WWW-Authenticate"),
-                                           SLICE("Bearer realm=\"magpie\", Basic realm=\"magpie\""));
+                (void)http_response_header(
+                        &response, SLICE("WWW-Authenticate"),
+                        SLICE("Bearer realm=\"magpie\", Basic realm=\"magpie\""));
         if (problem->retry_after_s > 0)
                 (void)http_response_header_number(&response, SLICE("Retry-After"),
                                                   problem->retry_after_s);

@@ -64,8 +64,7 @@ static enum route_result route_invoke(struct connection *connection,
                 http_chunked_init(&connection->chunked, gateway->config.payload_max_bytes);
         } else if (request->content_length <= WHOLE_BODY_MAX) {
                 if (here < request->content_length) {
-                        connection->needed = request->head_length +
-                                             (size_t)request->content_length;
+                        connection->needed = request->head_length + (size_t)request->content_length;
                         connection_touch(connection, gateway->config.stall_timeout_ms);
                         return ROUTE_MORE;
                 }

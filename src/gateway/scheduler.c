@@ -315,8 +315,8 @@ static void scheduler_boot_ready(struct scheduler *scheduler, struct instance *i
                            instance->ready_ns - instance->ordered_ns);
 
         pthread_mutex_lock(&live->lock);
-        turnover.result = pool_ready(&live->pool, &instance->pool, instance->ready_ns,
-                                     &turnover.next);
+        turnover.result =
+                pool_ready(&live->pool, &instance->pool, instance->ready_ns, &turnover.next);
         turnover_fill(&turnover, instance);
         pthread_mutex_unlock(&live->lock);
         turnover_carry_out(&turnover, instance);
@@ -381,16 +381,15 @@ void scheduler_boot_failed(struct instance *instance, enum outcome outcome, cons
                                      slice_of(detail ? detail : outcome_answer(outcome)->title));
                 trial_finish(instance, false);
         } else if (is_fault && live->log) {
-                function_log_append(live->log, "", LOG_STREAM_PLATFORM, slice_of(live->last_failure),
-                                    clock_unix_ms());
+                function_log_append(live->log, "", LOG_STREAM_PLATFORM,
+                                    slice_of(live->last_failure), clock_unix_ms());
         }
         if (!instance->ended)
                 scheduler_kill(scheduler, instance);
         if (unlucky)
-                invocation_post_failure(CONTAINER_OF(unlucky, struct invocation, call),
-                                        outcome == OUTCOME_PLATFORM ? outcome
-                                                                    : OUTCOME_FUNCTION_INIT,
-                                        detail);
+                invocation_post_failure(
+                        CONTAINER_OF(unlucky, struct invocation, call),
+                        outcome == OUTCOME_PLATFORM ? outcome : OUTCOME_FUNCTION_INIT, detail);
         loop_defer(&scheduler->thread->loop, &scheduler->plan);
 }
 

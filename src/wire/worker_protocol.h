@@ -18,7 +18,9 @@
  *   DATA    id; payload: more of the body; WORKER_FLAG_END on its last frame (may be empty).
  * worker -> gateway
  *   READY   once, when the function can be invoked. value = microseconds spent loading it.
- *   RESULT  id, value = HTTP status (0: the platform's default). meta: "name:value\n" headers.
+ *   RESULT  id, value = HTTP status (0: the platform's default) in its lower half, in its upper half
+ *           what the handler ran, in microseconds, rounded up (0: not measured; the platform then
+ *           goes by its own clock). meta: "name:value\n" headers.
  *           Payload: first bytes of the response body. WORKER_FLAG_END: it is complete.
  *   DATA    id; more of the response body; WORKER_FLAG_END on its last frame.
  *   ERROR   id; the handler failed. Payload: JSON {"errorType","errorMessage","stackTrace":[...]}.
@@ -59,6 +61,17 @@ enum worker_flag {
 };
 
 /* On the wire: u8 type, u8 flags, u16 meta_length, u32 id, u64 value. */
+/* The two halves of a RESULT's value. */
+static inline uint32_t worker_result_status(uint64_t value)
+{
+        return (uint32_t)value;
+}
+
+static inline uint64_t worker_result_ran_ns(uint64_t value)
+{
+        return (value >> 32) * 1000;
+}
+
 struct worker_frame {
         enum worker_frame_type type;
         uint8_t flags;

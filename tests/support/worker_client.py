@@ -173,7 +173,7 @@ class Worker:
         answer.frames += 1
         answer.body += frame.payload
         if frame.kind == RESULT:
-            answer.status = frame.value
+            answer.status = frame.value & 0xFFFFFFFF  # above it: what the handler has run
             lines = frame.meta.decode().split("\n")
             assert lines.pop() == "", "a header without its line end"
             answer.headers = [tuple(line.split(":", 1)) for line in lines]

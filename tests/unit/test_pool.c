@@ -97,18 +97,21 @@ TEST(a_waiter_may_give_up_and_a_running_call_may_not)
 }
 TEST_END
 
-TEST(quick_calls_are_put_ahead_in_turn_into_the_busy_instances_of_their_home)
+TEST(quick_calls_are_put_ahead_into_a_busy_instance_of_their_home_before_another_is_woken)
 {
         start(2);
         stock_that_took(0, 10 * US);
         stock(0, 20 * US);
-        struct pool_call *a = take(0, 30 * US, TAKE_RUNNING), *b = take(0, 30 * US, TAKE_RUNNING);
-        struct pool_call *c = take(0, 30 * US, TAKE_AHEAD), *d = take(0, 30 * US, TAKE_AHEAD);
+        struct pool_call *first = take(0, 30 * US, TAKE_RUNNING);
 
-        ck_assert_ptr_ne(c->instance, d->instance);
-        ck_assert(c->instance == a->instance || c->instance == b->instance);
-        ck_assert_int_eq(c->start, START_WARM);
-        take(1, 30 * US, TAKE_WAITING); /* another thread does not write to it */
+        for (unsigned n = 0; n < POOL_RATHER_AHEAD_NS / (10 * US) - 1; n++) {
+                struct pool_call *ahead = take(0, 30 * US, TAKE_AHEAD);
+                ck_assert_ptr_eq(ahead->instance, first->instance);
+                ck_assert_int_eq(ahead->start, START_WARM);
+        }
+        struct pool_call *other = take(0, 30 * US, TAKE_RUNNING);
+        ck_assert_ptr_ne(other->instance, first->instance);
+        take(1, 30 * US, TAKE_WAITING); /* another thread does not write to them */
 }
 TEST_END
 
@@ -117,7 +120,7 @@ TEST(no_more_is_put_ahead_than_the_budget_and_the_bound_allow)
         static const struct {
                 uint64_t run_ns;
                 unsigned ahead;
-        } cases[] = {{1 * US, 32}, {10 * US, 32}, {99 * US, 10}, {240 * US, 4}, {260 * US, 0}};
+        } cases[] = {{1 * US, 64}, {10 * US, 64}, {99 * US, 10}, {240 * US, 4}, {260 * US, 0}};
 
         for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
                 start(1);
@@ -341,10 +344,10 @@ TEST(nothing_is_put_ahead_behind_a_call_that_has_become_slow)
         stock_that_took(0, 10 * US);
         struct pool_call *slow = take(0, MS, TAKE_RUNNING);
 
-        take(0, MS + POOL_AHEAD_BUDGET_NS, TAKE_AHEAD);
-        ck_assert(!pool_head_is_slow(slow->instance, MS + POOL_AHEAD_BUDGET_NS));
-        ck_assert(pool_head_is_slow(slow->instance, MS + POOL_AHEAD_BUDGET_NS + 1));
-        take(0, MS + POOL_AHEAD_BUDGET_NS + 1, TAKE_WAITING);
+        take(0, MS + POOL_HEAD_PATIENCE_NS, TAKE_AHEAD);
+        ck_assert(!pool_head_is_slow(slow->instance, MS + POOL_HEAD_PATIENCE_NS));
+        ck_assert(pool_head_is_slow(slow->instance, MS + POOL_HEAD_PATIENCE_NS + 1));
+        take(0, MS + POOL_HEAD_PATIENCE_NS + 1, TAKE_WAITING);
 }
 TEST_END
 
@@ -353,14 +356,14 @@ TEST(one_slow_or_streaming_call_does_not_keep_others_from_being_put_ahead)
         start(1);
         for (int i = 0; i < 3; i++)
                 stock_that_took(0, 10 * US);
-        struct pool_call *slow = take(0, 0, TAKE_RUNNING), *quick = take(0, 5 * MS, TAKE_RUNNING);
+        struct pool_call *slow = take(0, 0, TAKE_RUNNING), *quick = take(0, 6 * MS, TAKE_RUNNING);
         struct pool_call *streaming = call_from(0);
         streaming->alone = true;
-        ck_assert_int_eq(pool_take(&pool, streaming, 5 * MS), TAKE_RUNNING);
+        ck_assert_int_eq(pool_take(&pool, streaming, 6 * MS), TAKE_RUNNING);
 
-        ck_assert(pool_head_is_slow(slow->instance, 5 * MS));
-        for (int i = 0; i < 32; i++)
-                ck_assert_ptr_eq(take(0, 5 * MS, TAKE_AHEAD)->instance, quick->instance);
+        ck_assert(pool_head_is_slow(slow->instance, 6 * MS));
+        for (int i = 0; i < 15; i++)
+                ck_assert_ptr_eq(take(0, 6 * MS, TAKE_AHEAD)->instance, quick->instance);
 }
 TEST_END
 
@@ -445,7 +448,7 @@ TEST_MAIN("pool", every_state_and_every_start_has_its_own_name,
           the_longest_waiter_gets_what_comes_free_whatever_its_home,
           a_call_that_was_given_a_new_instance_started_cold,
           a_waiter_may_give_up_and_a_running_call_may_not,
-          quick_calls_are_put_ahead_in_turn_into_the_busy_instances_of_their_home,
+          quick_calls_are_put_ahead_into_a_busy_instance_of_their_home_before_another_is_woken,
           no_more_is_put_ahead_than_the_budget_and_the_bound_allow,
           nothing_is_put_ahead_while_the_run_time_is_unknown,
           a_call_that_streams_shares_its_instance_with_nobody,

@@ -8,6 +8,7 @@ moment, and a LOG frame with the number of an invocation that has just ended wou
 from _struct import Struct
 from _thread import RLock
 from posix import read, write
+from time import monotonic_ns
 
 FD = 3
 HEADER_SIZE = 16
@@ -24,6 +25,7 @@ pack = _header.pack
 unpack = _header.unpack_from
 
 running = 0  # the invocation's number; 0 between invocations
+started = 0  # when its handler was called, by monotonic_ns()
 orphaned = False  # true in a child that user code forked: it must not answer for its parent
 
 # Held while `running` and what is sent must agree. Reentrant: a signal handler may print meanwhile.
@@ -82,7 +84,8 @@ def end_answer():
 def answer(status, meta, body):
     """The whole response."""
     if len(meta) + len(body) <= PAYLOAD_MAX:
-        finish(RESULT, FLAG_END, status, meta, body)
+        ran_us = (monotonic_ns() - started) // 1000 + 1
+        finish(RESULT, FLAG_END, ran_us << 32 | status, meta, body)
     else:
         begin_answer(status, meta, body)
         end_answer()

@@ -188,7 +188,7 @@ def _http_event(meta, payload, context):
 
 def _serve(handler):
     """Until the gateway closes its end."""
-    receive, unpack = frame.receive, frame.unpack
+    receive, unpack, now = frame.receive, frame.unpack, frame.monotonic_ns
     header_size, invoke = frame.HEADER_SIZE, frame.INVOKE
     while message := receive():
         kind, flags, meta_length, number, deadline_ms = unpack(message)
@@ -200,6 +200,7 @@ def _serve(handler):
         if not flags & frame.FLAG_END:
             payload = frame.rest_of_body(number, payload)
         frame.running = number
+        frame.started = now()
         try:
             context = Context(meta, deadline_ms)
             if flags & frame.FLAG_HTTP:

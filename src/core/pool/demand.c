@@ -52,7 +52,7 @@ static size_t pool_worth_of_line(const struct pool *pool, uint64_t now_ns)
                 return 0;
 
         moving = pool_count_moving(
-                pool, run_ns + (boot_ns > POOL_AHEAD_BUDGET_NS ? boot_ns : POOL_AHEAD_BUDGET_NS),
+                pool, run_ns + (boot_ns > POOL_HEAD_PATIENCE_NS ? boot_ns : POOL_HEAD_PATIENCE_NS),
                 now_ns);
         if (run_ns <= POOL_QUICK_RUN_NS) {
                 most = moving < pool->processors ? pool->processors - moving : 0;

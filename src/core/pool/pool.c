@@ -175,23 +175,25 @@ static struct pool_instance *pool_pick_idle(struct pool *pool, unsigned home)
         return link ? CONTAINER_OF(link, struct pool_instance, link) : NULL;
 }
 
-static bool pool_may_put_ahead(const struct pool *pool, const struct pool_instance *instance)
+static bool pool_may_put_ahead(const struct pool *pool, const struct pool_instance *instance,
+                               uint64_t budget_ns)
 {
-        if (instance->exclusive || pool->never_ahead || pool->run_ns == 0 || pool->run_ns > POOL_QUICK_RUN_NS ||
-            instance->assigned_count > POOL_AHEAD_MAX)
+        if (instance->exclusive || pool->never_ahead || pool->run_ns == 0 ||
+            pool->run_ns > POOL_QUICK_RUN_NS || instance->assigned_count > POOL_AHEAD_MAX)
                 return false;
-        return instance->assigned_count * pool->run_ns <= POOL_AHEAD_BUDGET_NS;
+        return instance->assigned_count * pool->run_ns <= budget_ns;
 }
 
 bool pool_head_is_slow(const struct pool_instance *instance, uint64_t now_ns)
 {
-        return pool_elapsed(instance->head_since_ns, now_ns) > POOL_AHEAD_BUDGET_NS;
+        return pool_elapsed(instance->head_since_ns, now_ns) > POOL_HEAD_PATIENCE_NS;
 }
 
-/* Round robin comes close enough to "the least loaded" and costs nothing. An instance with a slow
- * or streaming call is passed over; where several are, waiting for the next that is quick is fine. */
+/* An instance is filled up to the budget before the next one gets anything: a few that do not sleep
+ * do more than many that are woken for each call. One with a slow or streaming call is passed over;
+ * where several are, waiting for the next that is quick is fine. */
 static struct pool_instance *pool_pick_busy(struct pool *pool, const struct pool_call *call,
-                                            uint64_t now_ns)
+                                            uint64_t now_ns, uint64_t budget_ns)
 {
         struct list *busy = &pool->busy[call->home];
 
@@ -199,33 +201,37 @@ static struct pool_instance *pool_pick_busy(struct pool *pool, const struct pool
                 return NULL;
         for (int tries = 0; tries < AHEAD_TRIES; tries++) {
                 struct pool_instance *instance =
-                        CONTAINER_OF(list_pop_front(busy), struct pool_instance, link);
-                list_push_back(busy, &instance->link);
-                if (pool_may_put_ahead(pool, instance) && !pool_head_is_slow(instance, now_ns))
+                        CONTAINER_OF(list_peek_front(busy), struct pool_instance, link);
+                if (pool_may_put_ahead(pool, instance, budget_ns) &&
+                    !pool_head_is_slow(instance, now_ns))
                         return instance;
+                list_remove(&instance->link);
+                list_push_back(busy, &instance->link);
         }
         return NULL;
 }
 
 enum take_result pool_take(struct pool *pool, struct pool_call *call, uint64_t now_ns)
 {
-        struct pool_instance *instance;
+        struct pool_instance *busy, *instance;
 
         assert(call->state == CALL_OUT && call->home < pool->home_count);
         call->since_ns = now_ns;
         call->ticket = pool->next_ticket++;
         if (pool->waiting_count == 0 || !pool->stealing) {
-                instance = pool_pick_idle(pool, call->home);
+                busy = pool_pick_busy(pool, call, now_ns, POOL_RATHER_AHEAD_NS);
+                instance = busy ? NULL : pool_pick_idle(pool, call->home);
                 if (instance) {
                         enum start_kind start =
                                 instance->state == INSTANCE_FROZEN ? START_THAWED : START_WARM;
                         pool_run(pool, instance, call, start, now_ns);
                         return TAKE_RUNNING;
                 }
-                instance = pool_pick_busy(pool, call, now_ns);
-                if (instance) {
+                if (!busy)
+                        busy = pool_pick_busy(pool, call, now_ns, POOL_AHEAD_BUDGET_NS);
+                if (busy) {
                         call->start = START_WARM;
-                        pool_assign(pool, instance, call, CALL_AHEAD);
+                        pool_assign(pool, busy, call, CALL_AHEAD);
                         return TAKE_AHEAD;
                 }
         }
@@ -295,7 +301,9 @@ enum release_result pool_release(struct pool *pool, struct pool_call *call, uint
 
         assert(call->state == CALL_RUNNING && instance->state == INSTANCE_BUSY);
         if (!instance->exclusive) /* else the client's line was measured */
-                pool_learn_run(pool, pool_elapsed(instance->head_since_ns, now_ns));
+                pool_learn_run(pool, call->ran_ns > 0
+                                             ? call->ran_ns
+                                             : pool_elapsed(instance->head_since_ns, now_ns));
         pool_unassign(pool, call);
         instance->exclusive = false;
 
@@ -314,7 +322,7 @@ struct pool_call *pool_put_ahead(struct pool *pool, struct pool_instance *instan
         struct list *front = list_peek_front(&pool->waiters);
 
         if (!front || instance->state != INSTANCE_BUSY || pool->single_use || !pool->stealing ||
-            !pool_may_put_ahead(pool, instance))
+            !pool_may_put_ahead(pool, instance, POOL_AHEAD_BUDGET_NS))
                 return NULL;
         waiter = CONTAINER_OF(front, struct pool_call, link);
         if (waiter->alone || waiter->home != instance->home)

@@ -19,9 +19,14 @@
 #include "core/pool/instance.h"
 
 #define POOL_HOME_MAX 64
-#define POOL_AHEAD_MAX 32
+#define POOL_AHEAD_MAX 64
 #define POOL_QUICK_RUN_NS 250000ull     /* nothing is put ahead where calls take longer */
 #define POOL_AHEAD_BUDGET_NS 1000000ull /* what all calls ahead in one instance may need together */
+/* Up to this much work, waiting behind a busy instance is sooner over than waking an idle one. */
+#define POOL_RATHER_AHEAD_NS 150000ull
+/* A call that runs longer is slow. Longer than a turn of a busy loop, which is all that a thread
+ * knows of time. */
+#define POOL_HEAD_PATIENCE_NS 5000000ull
 
 enum start_kind { START_WARM, START_THAWED, START_STOLEN, START_COLD };
 #define START_KIND_COUNT 4
@@ -43,6 +48,8 @@ struct pool_call {
         unsigned home;                  /* the thread that asks */
         bool alone;                     /* must not share an instance: its body streams */
         uint64_t since_ns;              /* when it arrived */
+        uint64_t ran_ns;                /* set before its release: what the instance itself measured; 0:
+                                           unknown, the pool goes by its own clock */
         uint64_t ticket;                /* counts arrivals: equal times have an order too */
 };
 
