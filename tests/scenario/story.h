@@ -76,6 +76,7 @@ struct story {
         uint64_t chance;
         struct buffer log;
         bool quiet;        /* write no log */
+        bool unchecked;    /* a crowd is too large to look at after every step */
         bool moved;        /* something has happened since the rules were checked */
         const char *fault; /* the first rule that was broken; see story_check.c */
 

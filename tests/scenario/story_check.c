@@ -79,7 +79,7 @@ static size_t check_instances(struct story *s, struct pool *pool)
 {
         size_t found[INSTANCE_STATE_COUNT] = {0}, calls = 0, running;
 
-        for (unsigned home = 0; home < POOL_HOME_MAX; home++) {
+        for (unsigned home = 0; home < pool->home_count; home++) {
                 calls += check_list(s, &pool->idle[home], INSTANCE_IDLE, &home,
                                     &found[INSTANCE_IDLE]);
                 calls += check_list(s, &pool->busy[home], INSTANCE_BUSY, &home,
@@ -138,6 +138,8 @@ void story_check(struct story *s)
         size_t calls = 0, instances = 0, listed = 0, booting = 0;
         uint64_t memory_bytes = 0;
 
+        if (s->unchecked)
+                return;
         for (size_t i = 0; i < s->function_count; i++) {
                 const struct pool *pool = &s->functions[i].pool;
                 check_function(s, &s->functions[i], &calls);
@@ -167,6 +169,8 @@ void story_check_turn(struct story *s, const struct story_call *served)
 {
         const struct pool_call *call;
 
+        if (s->unchecked)
+                return;
         LIST_FOR_EACH (call, &served->function->pool.waiters, link)
                 RULE(s, call->ticket > served->pool_call.ticket, "%s was served before %s",
                      served->name, name_of(call));

@@ -6,6 +6,8 @@
 #define CALL_OF(pointer) CONTAINER_OF(pointer, struct story_call, pool_call)
 #define INSTANCE_OF(pointer) CONTAINER_OF(pointer, struct story_instance, pool_instance)
 
+/* Zeroed; never NULL. */
+void *story_allocate(size_t size);
 void story_say(struct story *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* What the acting thread takes for the time. */
 uint64_t story_time(struct story *s);

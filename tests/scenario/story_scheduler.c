@@ -1,13 +1,10 @@
 /* The scheduler's part of a story: boots, eviction, freezing, expiry and calls behind slow ones. */
 #include "story_inside.h"
 
-#include <check.h>
-
 static void story_boot(struct story *s, struct story_function *function)
 {
-        struct story_instance *instance = calloc(1, sizeof(*instance));
+        struct story_instance *instance = story_allocate(sizeof(*instance));
 
-        ck_assert_ptr_nonnull(instance);
         pool_instance_init(&instance->pool_instance);
         instance->function = function;
         instance->number = ++s->instance_count;
