@@ -2,10 +2,9 @@
 #include "gateway/invocation.h"
 
 #include "base/clock.h"
-#include "gateway/error_document.h"
-#include "gateway/function_log.h"
 #include "gateway/gateway.h"
 #include "gateway/instance.h"
+#include "gateway/invocation_parts.h"
 #include "gateway/response.h"
 
 #include <assert.h>
@@ -13,7 +12,6 @@
 #include <stdlib.h>
 
 #define ALONE_FRAME 2048 /* frames above this are never ahead: they fill socket buffers */
-#define CLIENT_BACKLOG_MAX 262144
 
 static void invocation_on_timer(struct timer *timer);
 static const struct exchange_ops invocation_exchange_ops;
@@ -38,14 +36,13 @@ static struct invocation *invocation_new(struct gateway_thread *thread, struct l
         return invocation;
 }
 
-/* It is not in the pool and outlives the turn: its live must not go. */
-static void invocation_hold_live(struct invocation *invocation)
+void invocation_hold_live(struct invocation *invocation)
 {
         invocation->held = true;
         atomic_fetch_add(&invocation->live->holds, 1);
 }
 
-static void invocation_free(struct invocation *invocation)
+void invocation_free(struct invocation *invocation)
 {
         struct gateway_thread *thread = invocation->thread;
 
@@ -420,269 +417,3 @@ static const struct exchange_ops invocation_exchange_ops = {
         .drained = invocation_drained,
         .gone = invocation_gone,
 };
-
-/* The answer -------------------------------------------------------------------------------------- */
-
-/* Milliseconds with three decimals: printf's floats would cost more than the rest of the head. */
-static char *write_ms(char *at, const char *label, uint64_t ns)
-{
-        uint64_t us = ns / 1000, ms = us / 1000;
-        char digits[20];
-        size_t count = 0, length = strlen(label);
-
-        memcpy(at, label, length);
-        at += length;
-        do {
-                digits[count++] = (char)('0' + ms % 10);
-                ms /= 10;
-        } while (ms > 0);
-        while (count > 0)
-                *at++ = digits[--count];
-        *at++ = '.';
-        *at++ = (char)('0' + us / 100 % 10);
-        *at++ = (char)('0' + us / 10 % 10);
-        *at++ = (char)('0' + us % 10);
-        return at;
-}
-
-static void invocation_headers(const struct invocation *invocation, struct http_response *response)
-{
-        uint64_t now_ns = invocation->thread->loop.now_ns;
-        bool cold = invocation->call.start == START_COLD;
-        const struct instance *instance = invocation->instance;
-        char timing[112], *at = timing;
-
-        at = write_ms(at, "wait;dur=", invocation->running_ns - invocation->arrived_ns);
-        at = write_ms(at, ", init;dur=", cold ? instance->ready_ns - instance->ordered_ns : 0);
-        at = write_ms(at, ", run;dur=", now_ns - invocation->running_ns);
-        (void)http_response_header(response, SLICE("Magpie-Invocation-Id"),
-                                   slice_make(invocation->id, ID_LENGTH));
-        (void)http_response_header(response, SLICE("Magpie-Start"),
-                                   slice_of(start_kind_name(invocation->call.start)));
-        (void)http_response_header(response, SLICE("Server-Timing"),
-                                   slice_make(timing, (size_t)(at - timing)));
-}
-
-void turnover_fill(struct turnover *turnover, struct instance *instance)
-{
-        struct pool *pool = &instance->live->pool;
-
-        turnover->ahead_count = 0;
-        if (turnover->result == RELEASE_HANDED)
-                instance_bind(turnover->next);
-        if (turnover->result != RELEASE_HANDED && turnover->result != RELEASE_NEXT)
-                return;
-        /* The line moves up behind the call that runs now. */
-        while (!instance->moving_to && turnover->ahead_count < POOL_AHEAD_MAX) {
-                struct pool_call *call = pool_put_ahead(pool, &instance->pool);
-                if (!call)
-                        return;
-                instance_bind(call);
-                turnover->ahead[turnover->ahead_count++] = call;
-        }
-}
-
-void turnover_carry_out(struct turnover *turnover, struct instance *instance)
-{
-        struct gateway_thread *thread =
-                atomic_load_explicit(&instance->thread, memory_order_acquire);
-
-        switch (turnover->result) {
-        case RELEASE_NEXT:
-                invocation_runs(CONTAINER_OF(turnover->next, struct invocation, call));
-                break;
-        case RELEASE_HANDED:
-                instance_give(instance, CONTAINER_OF(turnover->next, struct invocation, call),
-                              thread);
-                break;
-        case RELEASE_IDLE:
-                return;
-        case RELEASE_END:
-                scheduler_kill(&thread->gateway->scheduler, instance);
-                return;
-        }
-        for (size_t i = 0; i < turnover->ahead_count; i++)
-                invocation_send(CONTAINER_OF(turnover->ahead[i], struct invocation, call),
-                                instance);
-}
-
-/* The function has said all: the instance goes on, the invocation is history. */
-static void invocation_finish(struct invocation *invocation, enum outcome outcome)
-{
-        struct gateway_thread *thread = invocation->thread;
-        struct instance *instance = invocation->instance;
-        struct live *live = invocation->live;
-        struct turnover turnover = {.result = RELEASE_END};
-        bool spent = instance->ended || (invocation->streaming && !invocation->body_sent);
-
-        instance_drain_log(instance);
-        live_count(live, thread->index, invocation->call.start, outcome,
-                   thread->loop.now_ns - invocation->arrived_ns);
-        pthread_mutex_lock(&live->lock);
-        if (spent) { /* dead, or with half a body in its socket */
-                pool_end(&live->pool, &instance->pool);
-                pool_fail(&live->pool, &invocation->call);
-        } else {
-                turnover.result = pool_release(&live->pool, &invocation->call, thread->loop.now_ns,
-                                               &turnover.next);
-                turnover_fill(&turnover, instance);
-        }
-        pthread_mutex_unlock(&live->lock);
-        invocation->instance = NULL;
-        if (instance->paused)
-                instance_pause(instance, false);
-        invocation_free(invocation);
-        if (!instance->ended)
-                turnover_carry_out(&turnover, instance);
-}
-
-/* The client is slower than the function: no more is read until it has taken what there is. */
-static void invocation_hold(struct invocation *invocation)
-{
-        struct connection *connection = invocation->exchange.connection;
-
-        if (connection && connection_backlog(connection) > CLIENT_BACKLOG_MAX)
-                instance_pause(invocation->instance, true);
-}
-
-void invocation_result(struct invocation *invocation, const struct worker_frame *frame)
-{
-        struct connection *connection = invocation->exchange.connection;
-        bool end = frame->flags & WORKER_FLAG_END;
-        uint32_t given = worker_result_status(frame->value);
-        int status = given ? (int)given : invocation->default_status;
-        struct slice meta = frame->meta, name, value;
-        struct http_response response;
-        int error = 0;
-
-        /* Of an answer that goes on, the rest may be the client's time. */
-        if (end)
-                invocation->call.ran_ns = worker_result_ran_ns(frame->value);
-        if (given > 599 || (given != 0 && given < 200)) {
-                instance_fail(invocation->instance, OUTCOME_FUNCTION_PROTOCOL,
-                              "The function answered with a status that is none (200 to 599).");
-                return;
-        }
-        invocation->answering = true;
-        invocation->answer_bytes = frame->payload.length;
-        if (connection) {
-                response_begin(connection, &response, status);
-                invocation_headers(invocation, &response);
-                while (worker_meta_next_header(&meta, &name, &value, &error))
-                        (void)http_response_forward(&response, name, value);
-                if (error < 0) {
-                        invocation->answering = false;
-                        instance_fail(invocation->instance, OUTCOME_FUNCTION_PROTOCOL,
-                                      "The function's answer has headers that are none.");
-                        return;
-                }
-                (void)response_send(connection, &response, frame->payload, end);
-        }
-        if (end)
-                invocation_finish(invocation, OUTCOME_SUCCEEDED);
-        else
-                invocation_hold(invocation);
-}
-
-void invocation_data(struct invocation *invocation, const struct worker_frame *frame)
-{
-        struct connection *connection = invocation->exchange.connection;
-        bool end = frame->flags & WORKER_FLAG_END;
-
-        invocation->answer_bytes += frame->payload.length;
-        if (invocation->answer_bytes > invocation->thread->gateway->config.response_max_bytes) {
-                instance_fail(invocation->instance, OUTCOME_RESPONSE_TOO_LARGE, NULL);
-                return;
-        }
-        if (connection)
-                (void)response_more(connection, frame->payload, end);
-        if (end)
-                invocation_finish(invocation, OUTCOME_SUCCEEDED);
-        else
-                invocation_hold(invocation);
-}
-
-/* Failure ----------------------------------------------------------------------------------------- */
-
-static void invocation_log_failure(const struct invocation *invocation, enum outcome outcome,
-                                   const char *detail)
-{
-        char line[512];
-
-        if (outcome == OUTCOME_ABANDONED || outcome == OUTCOME_OVERLOADED ||
-            outcome == OUTCOME_DRAINING || outcome == OUTCOME_THROTTLED)
-                return; /* not the function's doing: /metrics counts them */
-        (void)snprintf(line, sizeof(line), "%s: %s\n", outcome_answer(outcome)->reason,
-                       detail ? detail : outcome_answer(outcome)->title);
-        function_log_append(invocation->live->log, invocation->id, LOG_STREAM_PLATFORM,
-                            slice_of(line), clock_unix_ms());
-}
-
-static void invocation_tell(struct invocation *invocation, enum outcome outcome, const char *detail,
-                            const char *extra)
-{
-        const struct outcome_answer *answer = outcome_answer(outcome);
-        struct connection *connection = invocation->exchange.connection;
-        struct problem problem = {.status = answer->status,
-                                  .reason = answer->reason,
-                                  .title = answer->title,
-                                  .detail = detail,
-                                  .invocation_id = invocation->id,
-                                  .retry_after_s = answer->retry_after_s,
-                                  .extra = extra};
-
-        if (!connection)
-                return;
-        if (invocation->answering)
-                response_break(connection);
-        else
-                response_problem(connection, &problem);
-}
-
-void invocation_fail(struct invocation *invocation, enum outcome outcome, const char *detail)
-{
-        struct gateway_thread *thread = invocation->thread;
-
-        invocation_log_failure(invocation, outcome, detail);
-        live_count(invocation->live, thread->index, invocation->call.start, outcome,
-                   thread->loop.now_ns - invocation->arrived_ns);
-        invocation_tell(invocation, outcome, detail, NULL);
-        invocation_free(invocation);
-}
-
-static void invocation_fail_by_letter(struct letter *letter)
-{
-        struct invocation *invocation = CONTAINER_OF(letter, struct invocation, letter);
-        char *detail = invocation->failure_detail;
-
-        invocation_fail(invocation, invocation->failure, detail);
-        free(detail);
-}
-
-void invocation_post_failure(struct invocation *invocation, enum outcome outcome,
-                             const char *detail)
-{
-        invocation_hold_live(invocation);
-        invocation->failure = outcome;
-        invocation->failure_detail = detail ? strdup(detail) : NULL;
-        invocation->letter.deliver = invocation_fail_by_letter;
-        mailbox_post(&invocation->thread->mailbox, &invocation->letter);
-}
-
-void invocation_error(struct invocation *invocation, const struct worker_frame *frame)
-{
-        char detail[1024] = "", *extra = NULL;
-
-        error_document_read(frame->payload, detail, sizeof(detail), &extra);
-        invocation_log_failure(invocation, OUTCOME_FUNCTION_ERROR, detail);
-        if (extra)
-                function_log_append(invocation->live->log, invocation->id, LOG_STREAM_PLATFORM,
-                                    slice_of(extra), clock_unix_ms());
-        /* What went wrong inside is its owner's business alone. */
-        if (invocation->by_owner)
-                invocation_tell(invocation, OUTCOME_FUNCTION_ERROR, detail, extra);
-        else
-                invocation_tell(invocation, OUTCOME_FUNCTION_ERROR, NULL, NULL);
-        free(extra);
-        invocation_finish(invocation, OUTCOME_FUNCTION_ERROR);
-}

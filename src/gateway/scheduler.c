@@ -7,6 +7,7 @@
 #include "gateway/instance.h"
 #include "gateway/invocation.h"
 #include "gateway/metrics.h"
+#include "gateway/scheduler_parts.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -14,8 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TICK_BUSY_MS 10
-#define TICK_QUIET_MS 500
+#define FIRST_TICK_MS 500
 
 static bool on_first_thread(const struct scheduler *scheduler)
 {
@@ -121,7 +121,7 @@ static void scheduler_end_instance(struct scheduler *scheduler, struct instance 
 /* Booting ------------------------------------------------------------------------------------------ */
 
 /* One more instance; false when it cannot even be ordered. */
-static bool scheduler_boot(struct scheduler *scheduler, struct live *live, struct trial *trial)
+bool scheduler_boot(struct scheduler *scheduler, struct live *live, struct trial *trial)
 {
         struct function *function = live->function;
         struct instance *instance = scheduler_add(scheduler, live);
@@ -154,7 +154,7 @@ static bool scheduler_boot(struct scheduler *scheduler, struct live *live, struc
 }
 
 /* Somebody's stock that was idle longest makes room. True when one was ended. */
-static bool scheduler_evict(struct scheduler *scheduler)
+bool scheduler_evict(struct scheduler *scheduler)
 {
         struct gateway *gateway = scheduler->gateway;
         struct pool_instance *victim = NULL;
@@ -238,14 +238,12 @@ static enum planned scheduler_plan_one(struct scheduler *scheduler, struct live 
         return PLANNED_ENOUGH;
 }
 
-static void scheduler_demand(struct scheduler *scheduler, struct live *live)
+void scheduler_demand(struct scheduler *scheduler, struct live *live)
 {
         if (list_is_empty(&live->demand_link))
                 list_push_back(&scheduler->demand, &live->demand_link);
         loop_defer(&scheduler->thread->loop, &scheduler->plan);
 }
-
-static void scheduler_run_trials(struct scheduler *scheduler);
 
 static void scheduler_run_plan(struct loop_task *task)
 {
@@ -294,8 +292,6 @@ void scheduler_wake(struct scheduler *scheduler, struct live *live)
 }
 
 /* What becomes of a boot --------------------------------------------------------------------------- */
-
-static void trial_finish(struct instance *instance, bool loaded);
 
 static void scheduler_boot_ready(struct scheduler *scheduler, struct instance *instance)
 {
@@ -393,112 +389,6 @@ void scheduler_boot_failed(struct instance *instance, enum outcome outcome, cons
         loop_defer(&scheduler->thread->loop, &scheduler->plan);
 }
 
-/* Trials ------------------------------------------------------------------------------------------- */
-
-void trial_append(struct trial *trial, struct slice text)
-{
-        size_t room = sizeof(trial->text) - 1 - trial->text_length;
-        size_t length = text.length < room ? text.length : room;
-
-        memcpy(trial->text + trial->text_length, text.data, length);
-        trial->text_length += length;
-        trial->text[trial->text_length] = '\0';
-}
-
-static void trial_done_by_letter(struct letter *letter)
-{
-        struct trial *trial = CONTAINER_OF(letter, struct trial, letter);
-        trial->done(trial);
-}
-
-static void trial_post_done(struct trial *trial)
-{
-        trial->letter.deliver = trial_done_by_letter;
-        mailbox_post(trial->home, &trial->letter);
-}
-
-/* The answer is given at once; the instance and the trial's own `live` go when the sandbox has. */
-static void trial_finish(struct instance *instance, bool loaded)
-{
-        struct scheduler *scheduler = &instance_gateway(instance)->scheduler;
-        struct trial *trial = instance->trial;
-
-        instance->trial = NULL;
-        trial->loaded = loaded;
-        trial_post_done(trial);
-        if (!loaded)
-                return;
-        loop_remove_timer(&scheduler->thread->loop, &instance->timer);
-        provisioner_boot_ready(&scheduler->provisioner, &instance->live->boots);
-        pthread_mutex_lock(&instance->live->lock);
-        pool_end(&instance->live->pool, &instance->pool);
-        pthread_mutex_unlock(&instance->live->lock);
-        scheduler_kill(scheduler, instance);
-}
-
-/* Begins one trial, or says why not. False: not now. */
-static bool trial_begin(struct scheduler *scheduler, struct trial *trial)
-{
-        const struct boot_record fresh = {0};
-        uint64_t memory_bytes = trial->function->memory_bytes;
-        struct live *live;
-
-        switch (provisioner_ask(&scheduler->provisioner, &fresh, memory_bytes, 0)) {
-        case BOOT_NOW:
-                live = live_new_for_trial(scheduler->gateway, trial->function);
-                if (live && scheduler_boot(scheduler, live, trial))
-                        return true;
-                if (live)
-                        live_free(live);
-                break;
-        case BOOT_NO_MEMORY:
-                (void)scheduler_evict(scheduler);
-                return false;
-        case BOOT_LATER:
-        case BOOT_BACKING_OFF:
-                return false;
-        case BOOT_TOO_LARGE:
-                break;
-        }
-        trial_append(trial, SLICE("This server cannot make a sandbox of that size."));
-        trial_post_done(trial);
-        return true;
-}
-
-/* In the order in which they came; before other boots, since a person waits. */
-static void scheduler_run_trials(struct scheduler *scheduler)
-{
-        while (!list_is_empty(&scheduler->trials)) {
-                struct list *link = list_peek_front(&scheduler->trials);
-                struct trial *trial = CONTAINER_OF(link, struct trial, link);
-
-                list_remove(link);
-                if (!trial_begin(scheduler, trial)) {
-                        list_push_front(&scheduler->trials, link);
-                        return;
-                }
-        }
-}
-
-static void trial_begin_by_letter(struct letter *letter)
-{
-        struct trial *trial = CONTAINER_OF(letter, struct trial, letter);
-        struct scheduler *scheduler = trial->scheduler;
-
-        trial->text_length = 0;
-        trial->text[0] = '\0';
-        trial->loaded = false;
-        list_push_back(&scheduler->trials, &trial->link);
-        loop_defer(&scheduler->thread->loop, &scheduler->plan);
-}
-
-void scheduler_try(struct scheduler *scheduler, struct trial *trial)
-{
-        trial->scheduler = scheduler;
-        trial->letter.deliver = trial_begin_by_letter;
-        mailbox_post(&scheduler->thread->mailbox, &trial->letter);
-}
-
 /* What the host tells --------------------------------------------------------------------------------- */
 
 static struct scheduler *scheduler_of(struct sandbox_listener *listener)
@@ -579,136 +469,6 @@ static const struct sandbox_listener_ops scheduler_listener_ops = {
         .lost = on_lost,
 };
 
-/* The tick: freezing, expiring, looking again ------------------------------------------------------ */
-
-/* Freezes and expires what has been idle for too long. True while there is more to freeze. */
-static bool scheduler_tend(struct scheduler *scheduler, struct live *live, uint64_t now_ns)
-{
-        const struct gateway_config *config = &scheduler->gateway->config;
-        uint64_t freeze_ns = config->freeze_after_ms * NS_PER_MS;
-        uint64_t keep_ns = live->function->keep_alive_ms * NS_PER_MS;
-        struct pool_instance *instance;
-        bool active, wanting;
-
-        pthread_mutex_lock(&live->lock);
-        while (now_ns > freeze_ns && (instance = pool_freeze_one(&live->pool, now_ns - freeze_ns)))
-                instance_freeze(CONTAINER_OF(instance, struct instance, pool));
-        active = live->pool.idle_count + live->pool.busy_count > 0;
-        wanting = pool_wanted_boots(&live->pool, now_ns, live->function->min_instances,
-                                    live->function->max_instances) > 0;
-        for (;;) {
-                size_t kept = live->pool.draining ? 0 : live->function->min_instances;
-                uint64_t before_ns = live->pool.draining ? UINT64_MAX
-                                     : now_ns > keep_ns  ? now_ns - keep_ns
-                                                         : 0;
-                instance = pool_live_count(&live->pool) > kept
-                                   ? pool_expire_one(&live->pool, before_ns)
-                                   : NULL;
-                if (!instance)
-                        break;
-                scheduler_kill(scheduler, CONTAINER_OF(instance, struct instance, pool));
-        }
-        pthread_mutex_unlock(&live->lock);
-        if (wanting)
-                scheduler_demand(scheduler, live);
-        return active;
-}
-
-static bool live_is_empty(struct live *live)
-{
-        bool empty;
-
-        pthread_mutex_lock(&live->lock);
-        empty = live->pool.waiting_count == 0 && live->pool.booting_count == 0 &&
-                live->pool.ending_count == 0 && pool_live_count(&live->pool) == 0;
-        pthread_mutex_unlock(&live->lock);
-        return empty && live->instance_count == 0 && atomic_load(&live->holds) == 0;
-}
-
-/* No thread is in the middle of using it any more, and none can find it. */
-static void live_bury(struct gateway_round *round)
-{
-        struct live *live = CONTAINER_OF(round, struct live, round);
-        struct gateway *gateway = round->gateway;
-
-        live->burying = false;
-        if (!live_is_empty(live))
-                return; /* the tick will look again */
-        list_remove(&live->demand_link);
-        pthread_mutex_lock(&gateway->lives_lock);
-        list_remove(&live->link);
-        metrics_keep(&gateway->metrics, live);
-        pthread_mutex_unlock(&gateway->lives_lock);
-        atomic_store(&live->function->live, NULL);
-        live_free(live);
-}
-
-static void scheduler_on_tick(struct timer *timer)
-{
-        struct scheduler *scheduler = CONTAINER_OF(timer, struct scheduler, tick);
-        struct gateway *gateway = scheduler->gateway;
-        uint64_t now_ns = scheduler->thread->loop.now_ns;
-        bool active = false;
-        struct live *live;
-
-        /* Only this thread takes lives out of the list; others add at its end. */
-        pthread_mutex_lock(&gateway->lives_lock);
-        LIST_FOR_EACH (live, &gateway->lives, link) {
-                active = scheduler_tend(scheduler, live, now_ns) || active;
-                if (live->retired && !live->burying && live_is_empty(live)) {
-                        live->burying = true;
-                        gateway_round(gateway, &live->round, live_bury);
-                }
-        }
-        pthread_mutex_unlock(&gateway->lives_lock);
-        if (!list_is_empty(&scheduler->demand)) {
-                active = true;
-                loop_defer(&scheduler->thread->loop, &scheduler->plan);
-        }
-        loop_set_timer(&scheduler->thread->loop, timer, active ? TICK_BUSY_MS : TICK_QUIET_MS);
-}
-
-static void live_retire(struct live *live)
-{
-        live->retired = true;
-        pthread_mutex_lock(&live->lock);
-        live->pool.draining = true;
-        pthread_mutex_unlock(&live->lock);
-}
-
-void scheduler_reconcile(struct scheduler *scheduler)
-{
-        struct gateway *gateway = scheduler->gateway;
-        const struct catalog *catalog = gateway_catalog(gateway);
-        struct live *live;
-
-        pthread_mutex_lock(&gateway->lives_lock);
-        LIST_FOR_EACH (live, &gateway->lives, link)
-                if (!live->retired &&
-                    catalog_find_function(catalog, slice_of(live->function->id)) != live->function)
-                        live_retire(live);
-        pthread_mutex_unlock(&gateway->lives_lock);
-        loop_set_timer(&scheduler->thread->loop, &scheduler->tick, 1);
-}
-
-void scheduler_drain(struct scheduler *scheduler, void (*on_empty)(struct scheduler *scheduler))
-{
-        struct live *live;
-
-        pthread_mutex_lock(&scheduler->gateway->lives_lock);
-        LIST_FOR_EACH (live, &scheduler->gateway->lives, link) {
-                pthread_mutex_lock(&live->lock);
-                live->pool.draining = true;
-                pthread_mutex_unlock(&live->lock);
-        }
-        pthread_mutex_unlock(&scheduler->gateway->lives_lock);
-        scheduler->on_empty = on_empty;
-        if (scheduler->live_instances == 0)
-                on_empty(scheduler);
-        else
-                loop_set_timer(&scheduler->thread->loop, &scheduler->tick, 1);
-}
-
 int scheduler_init(struct scheduler *scheduler, struct gateway *gateway)
 {
         *scheduler = (struct scheduler){
@@ -732,7 +492,7 @@ int scheduler_init(struct scheduler *scheduler, struct gateway *gateway)
         list_init(&scheduler->trials);
         timer_init(&scheduler->tick, scheduler_on_tick);
         loop_task_init(&scheduler->plan, scheduler_run_plan);
-        loop_set_timer(&scheduler->thread->loop, &scheduler->tick, TICK_QUIET_MS);
+        loop_set_timer(&scheduler->thread->loop, &scheduler->tick, FIRST_TICK_MS);
         return 0;
 }
 

@@ -1,0 +1,333 @@
+/* What goes to an instance and what comes from it; see instance.h and wire/worker_protocol.h. */
+#include "base/clock.h"
+#include "gateway/function_log.h"
+#include "gateway/gateway.h"
+#include "gateway/instance_parts.h"
+#include "gateway/invocation.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#define ARENA_FRAME_MAX 8192 /* larger ones are sent at once, uncopied */
+#define LOG_READ_MAX 65536
+#define LOG_PAUSE_MS 20 /* so one instance logs 3 MiB/s at most, then its write(2) waits */
+#define LOG_INVOCATION_MAX (1u << 20)
+
+struct frame_inbox *frame_inbox_new(void)
+{
+        struct frame_inbox *inbox = calloc(1, sizeof(*inbox));
+
+        for (size_t i = 0; inbox && i < INBOX_COUNT; i++) {
+                inbox->parts[i] =
+                        (struct iovec){.iov_base = inbox->bytes[i], .iov_len = WORKER_FRAME_MAX};
+                inbox->headers[i].msg_hdr =
+                        (struct msghdr){.msg_iov = &inbox->parts[i], .msg_iovlen = 1};
+        }
+        return inbox;
+}
+
+void frame_inbox_free(struct frame_inbox *inbox)
+{
+        free(inbox);
+}
+
+/* Sending ------------------------------------------------------------------------------------- */
+
+/* All pending frames of one instance, from `first` on, in one system call. */
+static void flush_instance(struct gateway_thread *thread, size_t first)
+{
+        struct instance *instance = thread->pending[first].instance;
+        struct mmsghdr headers[POOL_AHEAD_MAX + 2];
+        struct iovec parts[POOL_AHEAD_MAX + 2];
+        unsigned count = 0;
+        int sent;
+
+        for (size_t i = first; i < thread->pending_count && count < POOL_AHEAD_MAX + 2; i++) {
+                struct pending_frame *frame = &thread->pending[i];
+                if (frame->instance != instance)
+                        continue;
+                parts[count] = (struct iovec){.iov_base = thread->arena + frame->offset,
+                                              .iov_len = frame->length};
+                headers[count] =
+                        (struct mmsghdr){.msg_hdr = {.msg_iov = &parts[count], .msg_iovlen = 1}};
+                count++;
+                frame->instance = NULL;
+        }
+        if (count == 1)
+                sent = sendmsg(instance->fds.socket, &headers[0].msg_hdr,
+                               MSG_NOSIGNAL | MSG_DONTWAIT) < 0
+                               ? -1
+                               : 1;
+        else
+                sent = sendmmsg(instance->fds.socket, headers, count, MSG_NOSIGNAL | MSG_DONTWAIT);
+        /* What may be ahead fits the socket's buffer by far: a full one is a broken worker. */
+        if (sent < (int)count)
+                instance_fail(instance, OUTCOME_FUNCTION_PROTOCOL,
+                              "its process does not take requests any more");
+}
+
+void gateway_thread_flush(struct loop_task *task)
+{
+        struct gateway_thread *thread = CONTAINER_OF(task, struct gateway_thread, flush);
+
+        for (size_t i = 0; i < thread->pending_count; i++)
+                if (thread->pending[i].instance)
+                        flush_instance(thread, i);
+        thread->pending_count = 0;
+        thread->arena_used = 0;
+}
+
+void instance_send(struct instance *instance, const struct slice *parts, size_t count)
+{
+        struct gateway_thread *thread = instance_home(instance);
+        struct iovec vector[4];
+        struct msghdr message = {.msg_iov = vector, .msg_iovlen = count};
+        size_t total = 0;
+        char *at;
+
+        assert(count <= 4);
+        for (size_t i = 0; i < count; i++) {
+                vector[i] = (struct iovec){.iov_base = (void *)(uintptr_t)parts[i].data,
+                                           .iov_len = parts[i].length};
+                total += parts[i].length;
+        }
+        if (total > ARENA_FRAME_MAX) {
+                if (sendmsg(instance->fds.socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+                        instance_fail(instance, OUTCOME_FUNCTION_PROTOCOL,
+                                      "its process does not take requests any more");
+                return;
+        }
+        if (thread->pending_count == PENDING_MAX || thread->arena_used + total > ARENA_SIZE)
+                gateway_thread_flush(&thread->flush);
+        at = thread->arena + thread->arena_used;
+        thread->pending[thread->pending_count++] =
+                (struct pending_frame){.instance = instance,
+                                       .offset = (uint32_t)thread->arena_used,
+                                       .length = (uint32_t)total};
+        thread->arena_used += total;
+        for (size_t i = 0; i < count; i++) {
+                memcpy(at, parts[i].data, parts[i].length);
+                at += parts[i].length;
+        }
+        loop_defer(&thread->loop, &thread->flush);
+}
+
+int instance_send_data(struct instance *instance, uint32_t wire_id, struct slice bytes, bool end)
+{
+        struct gateway_thread *thread = instance_home(instance);
+        struct worker_frame frame = {
+                .type = WORKER_DATA, .flags = end ? WORKER_FLAG_END : 0, .id = wire_id};
+        char header[WORKER_HEADER_SIZE];
+        struct iovec vector[2] = {
+                {.iov_base = header, .iov_len = sizeof(header)},
+                {.iov_base = (void *)(uintptr_t)bytes.data, .iov_len = bytes.length}};
+        struct msghdr message = {.msg_iov = vector, .msg_iovlen = 2};
+
+        if (thread->pending_count > 0)
+                gateway_thread_flush(&thread->flush); /* the INVOKE frame comes first */
+        worker_frame_encode_header(&frame, header);
+        if (sendmsg(instance->fds.socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+                return -errno;
+        return 0;
+}
+
+/* What its sources should wake us for ----------------------------------------------------------- */
+
+static void instance_watch(struct instance *instance, uint32_t events)
+{
+        if (instance->attached)
+                (void)loop_modify(&instance_home(instance)->loop, &instance->socket_source, events);
+}
+
+void instance_watch_room(struct instance *instance, bool wanted)
+{
+        instance_watch(instance, (instance->paused ? 0 : EPOLLIN) | (wanted ? EPOLLOUT : 0));
+}
+
+void instance_pause(struct instance *instance, bool paused)
+{
+        if (instance->paused == paused)
+                return;
+        instance->paused = paused;
+        instance_watch(instance, paused ? 0 : EPOLLIN);
+}
+
+void instance_thaw(struct instance *instance)
+{
+        if (pwrite(instance->fds.freeze, "0", 1, 0) < 0)
+                instance_fail(instance, OUTCOME_PLATFORM, "it could not be thawed");
+}
+
+void instance_freeze(struct instance *instance)
+{
+        /* Where it fails the sandbox is just gone, and ended() is on its way. */
+        if (pwrite(instance->fds.freeze, "1", 1, 0) < 0)
+                return;
+}
+
+/* Receiving ------------------------------------------------------------------------------------- */
+
+static void instance_log(struct instance *instance, struct invocation *invocation,
+                         enum log_stream stream, struct slice text)
+{
+        if (invocation) {
+                uint64_t before = invocation->log_bytes;
+                invocation->log_bytes += text.length;
+                if (before >= LOG_INVOCATION_MAX)
+                        return;
+                if (invocation->log_bytes >= LOG_INVOCATION_MAX)
+                        text = SLICE("(more than 1 MiB of output: the rest is dropped)\n");
+        }
+        if (instance->trial) {
+                trial_append(instance->trial, text);
+                return;
+        }
+        if (!instance->live->log)
+                return; /* a trial that is over */
+        function_log_append(instance->live->log, invocation ? invocation->id : "", stream, text,
+                            clock_unix_ms());
+}
+
+static bool instance_take_log_frame(struct instance *instance, const struct worker_frame *frame)
+{
+        struct invocation *head = instance_head(instance);
+
+        if (frame->value != 1 && frame->value != 2)
+                return false;
+        if (frame->id == 0)
+                head = NULL;
+        else if (!head || head->wire_id != frame->id)
+                return false;
+        instance_log(instance, head, frame->value == 1 ? LOG_STREAM_STDOUT : LOG_STREAM_STDERR,
+                     frame->payload);
+        return true;
+}
+
+/* False for a frame that does not belong here: the instance is to be ended. */
+static bool instance_take_frame(struct instance *instance, const struct worker_frame *frame)
+{
+        struct invocation *head = instance_head(instance);
+
+        switch (frame->type) {
+        case WORKER_LOG:
+                return instance_take_log_frame(instance, frame);
+        case WORKER_READY:
+        case WORKER_REFUSED:
+                return instance->pool.state == INSTANCE_BOOTING && !instance->ended &&
+                       scheduler_boot_answer(instance, frame);
+        case WORKER_RESULT:
+        case WORKER_ERROR:
+        case WORKER_DATA:
+                if (!head || head->wire_id != frame->id)
+                        return false;
+                if (frame->type == WORKER_RESULT && !head->answering)
+                        invocation_result(head, frame);
+                else if (frame->type == WORKER_DATA && head->answering)
+                        invocation_data(head, frame);
+                else if (frame->type == WORKER_ERROR)
+                        invocation_error(head, frame);
+                else
+                        return false;
+                return true;
+        case WORKER_INVOKE:
+                return false;
+        }
+        return false;
+}
+
+/* Takes what has come. Returns the number of frames, 0 when there was none. */
+int instance_receive(struct instance *instance)
+{
+        struct gateway_thread *thread = instance_home(instance);
+        struct frame_inbox *inbox = thread->inbox;
+        /* A stream is taken frame by frame, so that it stops where its client does. */
+        unsigned most = instance->pool.assigned_count > 1 ? INBOX_COUNT : 2;
+        int count = recvmmsg(instance->fds.socket, inbox->headers, most, MSG_DONTWAIT, NULL);
+
+        for (int i = 0; i < count; i++) {
+                struct worker_frame frame;
+                size_t length = inbox->headers[i].msg_len;
+                if (instance->pool.state == INSTANCE_ENDING && !instance->ended)
+                        return 0; /* it was ended while its frames were handled */
+                if (length == 0 && instance->ended)
+                        return 0;
+                if (worker_frame_decode(inbox->bytes[i], length, &frame) < 0 ||
+                    !instance_take_frame(instance, &frame)) {
+                        instance->spoke_nonsense = true;
+                        instance_fail(instance, OUTCOME_FUNCTION_PROTOCOL,
+                                      "its process sent what no shim sends");
+                        return 0;
+                }
+        }
+        return count < 0 ? 0 : count;
+}
+
+void instance_on_socket(struct loop_source *source, uint32_t events)
+{
+        struct instance *instance = CONTAINER_OF(source, struct instance, socket_source);
+        struct invocation *head = instance_head(instance);
+
+        if (events & EPOLLIN)
+                (void)instance_receive(instance);
+        if ((events & EPOLLOUT) && instance->attached && head && head == instance_head(instance) &&
+            head->exchange.connection) {
+                instance_watch_room(instance, false);
+                connection_resume(head->exchange.connection);
+        }
+}
+
+void instance_read_log(struct instance *instance, unsigned most)
+{
+        struct gateway_thread *thread = instance_home(instance);
+        char *bytes = thread->inbox->bytes[INBOX_COUNT - 1];
+
+        while (most-- > 0) {
+                ssize_t length = read(instance->fds.log, bytes, LOG_READ_MAX);
+                if (length < 0)
+                        return; /* EAGAIN */
+                if (length == 0) {
+                        loop_remove(&thread->loop, &instance->log_source);
+                        return;
+                }
+                /* Raw output tells its invocation only while there is one at a time. */
+                live_tell_apart(instance->live);
+                instance_log(instance, instance_head(instance), LOG_STREAM_STDOUT,
+                             slice_make(bytes, (size_t)length));
+                if (length == LOG_READ_MAX && !instance->ended) {
+                        (void)loop_modify(&thread->loop, &instance->log_source, 0);
+                        loop_set_timer(&thread->loop, &instance->log_timer, LOG_PAUSE_MS);
+                        return;
+                }
+        }
+}
+
+void instance_on_log(struct loop_source *source, uint32_t events)
+{
+        struct instance *instance = CONTAINER_OF(source, struct instance, log_source);
+
+        if (source->events == 0 && (events & EPOLLHUP)) { /* paused, but HUP is always told */
+                loop_remove(&instance_home(instance)->loop, source);
+                return;
+        }
+        instance_read_log(instance, 1);
+}
+
+void instance_on_log_timer(struct timer *timer)
+{
+        struct instance *instance = CONTAINER_OF(timer, struct instance, log_timer);
+
+        if (instance->attached && instance->log_source.fd >= 0)
+                (void)loop_modify(&instance_home(instance)->loop, &instance->log_source, EPOLLIN);
+}
+
+/* Before a call's end is told: what it wrote to its raw stdout belongs to it. */
+void instance_drain_log(struct instance *instance)
+{
+        if (atomic_load_explicit(&instance->live->has_raw_output, memory_order_relaxed) &&
+            instance->attached && instance->log_source.fd >= 0)
+                instance_read_log(instance, 1);
+}

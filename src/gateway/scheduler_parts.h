@@ -1,0 +1,19 @@
+/* What scheduler.c, scheduler_tick.c and trial.c share and nobody else needs. On the first thread. */
+#pragma once
+
+#include "gateway/scheduler.h"
+
+/* One more instance is ordered; false when that cannot be. With `trial` it only shows whether the
+ * function loads. */
+bool scheduler_boot(struct scheduler *scheduler, struct live *live, struct trial *trial);
+/* Somebody's stock that was idle longest makes room. True when one was ended. */
+bool scheduler_evict(struct scheduler *scheduler);
+/* This function may want boots: look at it at the end of the turn. */
+void scheduler_demand(struct scheduler *scheduler, struct live *live);
+
+void scheduler_on_tick(struct timer *timer);
+
+/* Begins the trials that wait, in the order in which they came. */
+void scheduler_run_trials(struct scheduler *scheduler);
+/* The answer is given at once; the instance and the trial's own `live` go when the sandbox has. */
+void trial_finish(struct instance *instance, bool loaded);

@@ -1,0 +1,136 @@
+/* The scheduler's tick: freezing, expiring, looking again, and letting go of what is retired. */
+#include "base/clock.h"
+#include "gateway/gateway.h"
+#include "gateway/instance.h"
+#include "gateway/scheduler_parts.h"
+
+#define TICK_BUSY_MS 10
+#define TICK_QUIET_MS 500
+
+/* Freezes and expires what has been idle for too long. True while there is more to freeze. */
+static bool scheduler_tend(struct scheduler *scheduler, struct live *live, uint64_t now_ns)
+{
+        const struct gateway_config *config = &scheduler->gateway->config;
+        uint64_t freeze_ns = config->freeze_after_ms * NS_PER_MS;
+        uint64_t keep_ns = live->function->keep_alive_ms * NS_PER_MS;
+        struct pool_instance *instance;
+        bool active, wanting;
+
+        pthread_mutex_lock(&live->lock);
+        while (now_ns > freeze_ns && (instance = pool_freeze_one(&live->pool, now_ns - freeze_ns)))
+                instance_freeze(CONTAINER_OF(instance, struct instance, pool));
+        active = live->pool.idle_count + live->pool.busy_count > 0;
+        wanting = pool_wanted_boots(&live->pool, now_ns, live->function->min_instances,
+                                    live->function->max_instances) > 0;
+        for (;;) {
+                size_t kept = live->pool.draining ? 0 : live->function->min_instances;
+                uint64_t before_ns = live->pool.draining ? UINT64_MAX
+                                     : now_ns > keep_ns  ? now_ns - keep_ns
+                                                         : 0;
+                instance = pool_live_count(&live->pool) > kept
+                                   ? pool_expire_one(&live->pool, before_ns)
+                                   : NULL;
+                if (!instance)
+                        break;
+                scheduler_kill(scheduler, CONTAINER_OF(instance, struct instance, pool));
+        }
+        pthread_mutex_unlock(&live->lock);
+        if (wanting)
+                scheduler_demand(scheduler, live);
+        return active;
+}
+
+static bool live_is_empty(struct live *live)
+{
+        bool empty;
+
+        pthread_mutex_lock(&live->lock);
+        empty = live->pool.waiting_count == 0 && live->pool.booting_count == 0 &&
+                live->pool.ending_count == 0 && pool_live_count(&live->pool) == 0;
+        pthread_mutex_unlock(&live->lock);
+        return empty && live->instance_count == 0 && atomic_load(&live->holds) == 0;
+}
+
+/* No thread is in the middle of using it any more, and none can find it. */
+static void live_bury(struct gateway_round *round)
+{
+        struct live *live = CONTAINER_OF(round, struct live, round);
+        struct gateway *gateway = round->gateway;
+
+        live->burying = false;
+        if (!live_is_empty(live))
+                return; /* the tick will look again */
+        list_remove(&live->demand_link);
+        pthread_mutex_lock(&gateway->lives_lock);
+        list_remove(&live->link);
+        metrics_keep(&gateway->metrics, live);
+        pthread_mutex_unlock(&gateway->lives_lock);
+        atomic_store(&live->function->live, NULL);
+        live_free(live);
+}
+
+void scheduler_on_tick(struct timer *timer)
+{
+        struct scheduler *scheduler = CONTAINER_OF(timer, struct scheduler, tick);
+        struct gateway *gateway = scheduler->gateway;
+        uint64_t now_ns = scheduler->thread->loop.now_ns;
+        bool active = false;
+        struct live *live;
+
+        /* Only this thread takes lives out of the list; others add at its end. */
+        pthread_mutex_lock(&gateway->lives_lock);
+        LIST_FOR_EACH (live, &gateway->lives, link) {
+                active = scheduler_tend(scheduler, live, now_ns) || active;
+                if (live->retired && !live->burying && live_is_empty(live)) {
+                        live->burying = true;
+                        gateway_round(gateway, &live->round, live_bury);
+                }
+        }
+        pthread_mutex_unlock(&gateway->lives_lock);
+        if (!list_is_empty(&scheduler->demand)) {
+                active = true;
+                loop_defer(&scheduler->thread->loop, &scheduler->plan);
+        }
+        loop_set_timer(&scheduler->thread->loop, timer, active ? TICK_BUSY_MS : TICK_QUIET_MS);
+}
+
+static void live_retire(struct live *live)
+{
+        live->retired = true;
+        pthread_mutex_lock(&live->lock);
+        live->pool.draining = true;
+        pthread_mutex_unlock(&live->lock);
+}
+
+void scheduler_reconcile(struct scheduler *scheduler)
+{
+        struct gateway *gateway = scheduler->gateway;
+        const struct catalog *catalog = gateway_catalog(gateway);
+        struct live *live;
+
+        pthread_mutex_lock(&gateway->lives_lock);
+        LIST_FOR_EACH (live, &gateway->lives, link)
+                if (!live->retired &&
+                    catalog_find_function(catalog, slice_of(live->function->id)) != live->function)
+                        live_retire(live);
+        pthread_mutex_unlock(&gateway->lives_lock);
+        loop_set_timer(&scheduler->thread->loop, &scheduler->tick, 1);
+}
+
+void scheduler_drain(struct scheduler *scheduler, void (*on_empty)(struct scheduler *scheduler))
+{
+        struct live *live;
+
+        pthread_mutex_lock(&scheduler->gateway->lives_lock);
+        LIST_FOR_EACH (live, &scheduler->gateway->lives, link) {
+                pthread_mutex_lock(&live->lock);
+                live->pool.draining = true;
+                pthread_mutex_unlock(&live->lock);
+        }
+        pthread_mutex_unlock(&scheduler->gateway->lives_lock);
+        scheduler->on_empty = on_empty;
+        if (scheduler->live_instances == 0)
+                on_empty(scheduler);
+        else
+                loop_set_timer(&scheduler->thread->loop, &scheduler->tick, 1);
+}

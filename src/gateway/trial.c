@@ -1,0 +1,109 @@
+/* Trial boots: does a function load? See scheduler.h. */
+#include "gateway/gateway.h"
+#include "gateway/instance.h"
+#include "gateway/scheduler_parts.h"
+
+#include <string.h>
+
+void trial_append(struct trial *trial, struct slice text)
+{
+        size_t room = sizeof(trial->text) - 1 - trial->text_length;
+        size_t length = text.length < room ? text.length : room;
+
+        memcpy(trial->text + trial->text_length, text.data, length);
+        trial->text_length += length;
+        trial->text[trial->text_length] = '\0';
+}
+
+static void trial_done_by_letter(struct letter *letter)
+{
+        struct trial *trial = CONTAINER_OF(letter, struct trial, letter);
+        trial->done(trial);
+}
+
+static void trial_post_done(struct trial *trial)
+{
+        trial->letter.deliver = trial_done_by_letter;
+        mailbox_post(trial->home, &trial->letter);
+}
+
+void trial_finish(struct instance *instance, bool loaded)
+{
+        struct scheduler *scheduler = &instance_gateway(instance)->scheduler;
+        struct trial *trial = instance->trial;
+
+        instance->trial = NULL;
+        trial->loaded = loaded;
+        trial_post_done(trial);
+        if (!loaded)
+                return;
+        loop_remove_timer(&scheduler->thread->loop, &instance->timer);
+        provisioner_boot_ready(&scheduler->provisioner, &instance->live->boots);
+        pthread_mutex_lock(&instance->live->lock);
+        pool_end(&instance->live->pool, &instance->pool);
+        pthread_mutex_unlock(&instance->live->lock);
+        scheduler_kill(scheduler, instance);
+}
+
+/* Begins one trial, or says why not. False: not now. */
+static bool trial_begin(struct scheduler *scheduler, struct trial *trial)
+{
+        const struct boot_record fresh = {0};
+        uint64_t memory_bytes = trial->function->memory_bytes;
+        struct live *live;
+
+        switch (provisioner_ask(&scheduler->provisioner, &fresh, memory_bytes, 0)) {
+        case BOOT_NOW:
+                live = live_new_for_trial(scheduler->gateway, trial->function);
+                if (live && scheduler_boot(scheduler, live, trial))
+                        return true;
+                if (live)
+                        live_free(live);
+                break;
+        case BOOT_NO_MEMORY:
+                (void)scheduler_evict(scheduler);
+                return false;
+        case BOOT_LATER:
+        case BOOT_BACKING_OFF:
+                return false;
+        case BOOT_TOO_LARGE:
+                break;
+        }
+        trial_append(trial, SLICE("This server cannot make a sandbox of that size."));
+        trial_post_done(trial);
+        return true;
+}
+
+/* In the order in which they came; before other boots, since a person waits. */
+void scheduler_run_trials(struct scheduler *scheduler)
+{
+        while (!list_is_empty(&scheduler->trials)) {
+                struct list *link = list_peek_front(&scheduler->trials);
+                struct trial *trial = CONTAINER_OF(link, struct trial, link);
+
+                list_remove(link);
+                if (!trial_begin(scheduler, trial)) {
+                        list_push_front(&scheduler->trials, link);
+                        return;
+                }
+        }
+}
+
+static void trial_begin_by_letter(struct letter *letter)
+{
+        struct trial *trial = CONTAINER_OF(letter, struct trial, letter);
+        struct scheduler *scheduler = trial->scheduler;
+
+        trial->text_length = 0;
+        trial->text[0] = '\0';
+        trial->loaded = false;
+        list_push_back(&scheduler->trials, &trial->link);
+        loop_defer(&scheduler->thread->loop, &scheduler->plan);
+}
+
+void scheduler_try(struct scheduler *scheduler, struct trial *trial)
+{
+        trial->scheduler = scheduler;
+        trial->letter.deliver = trial_begin_by_letter;
+        mailbox_post(&scheduler->thread->mailbox, &trial->letter);
+}
