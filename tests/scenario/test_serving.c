@@ -207,15 +207,15 @@ TEST(calls_behind_a_slow_one_are_taken_back_and_keep_their_order)
         story_call_with(s, f, 0, "slow", 100 * MS, false);
         story_call(s, "a");
         story_call(s, "b");
-        story_pass(s, 5 * MS);
+        story_pass(s, 7 * MS);
         story_call(s, "c");
         story_pass(s, 25 * MS);
         EXPECT_STORY(s, "[ 20] slow > runs on #1 (warm)\n"
                         "[ 20] a > put ahead into #1\n"
                         "[ 20] b > put ahead into #1\n"
-                        "[ 22] a > taken back from #1\n"
-                        "[ 22] b > taken back from #1\n"
-                        "[ 25] c > waits\n"
+                        "[ 26] a > taken back from #1\n"
+                        "[ 26] b > taken back from #1\n"
+                        "[ 27] c > waits\n"
                         "[ 33] #2 > boots\n"
                         "[ 45] a > runs on #2 (cold)\n"
                         "[ 45] b > put ahead into #2\n"
@@ -240,21 +240,23 @@ TEST(calls_taken_back_take_what_has_come_to_stock_meanwhile)
         story_call(s, "a");
         story_call(s, "b");
         story_call(s, "c");
-        story_pass(s, 3 * MS);
+        story_pass(s, 7 * MS);
         EXPECT_STORY(s, "[ 21] #2 > boots\n"
                         "[ 33] #2 > idle\n"
                         "[ 35] slow > runs on #2 (warm)\n"
-                        "[ 35] a > runs on #1 (warm)\n"
-                        "[ 35] b > put ahead into #1\n"
-                        "[ 35] c > put ahead into #2\n"
-                        "[ 35.050] a > done\n"
-                        "[ 35.050] b > runs on #1, sent ahead\n"
-                        "[ 35.100] b > done\n"
-                        "[ 35.100] #1 > idle\n"
-                        "[ 37] c > taken back from #2\n"
-                        "[ 37] c > runs on #1 (stolen)\n"
-                        "[ 37.050] c > done\n"
-                        "[ 37.050] #1 > idle\n");
+                        "[ 35] a > put ahead into #2\n"
+                        "[ 35] b > put ahead into #2\n"
+                        "[ 35] c > runs on #1 (warm)\n"
+                        "[ 35.050] c > done\n"
+                        "[ 35.050] #1 > idle\n"
+                        "[ 41] a > taken back from #2\n"
+                        "[ 41] b > taken back from #2\n"
+                        "[ 41] a > runs on #1 (stolen)\n"
+                        "[ 41] b > put ahead into #1\n"
+                        "[ 41.050] a > done\n"
+                        "[ 41.050] b > runs on #1, sent ahead\n"
+                        "[ 41.100] b > done\n"
+                        "[ 41.100] #1 > idle\n");
 }
 TEST_END
 

@@ -45,7 +45,7 @@ TEST(idle_stock_is_frozen_after_its_grace_the_oldest_first_and_thawed_when_taken
         AUTO(story_free) struct story *s = story_of_one_function();
         story_call(s, "a");
         story_call(s, "b");
-        story_pass(s, 12 * MS);
+        story_pass(s, 17 * MS);
         story_finish(s, "b");
         story_pass(s, 8 * MS);
         story_finish(s, "a");
@@ -58,14 +58,14 @@ TEST(idle_stock_is_frozen_after_its_grace_the_oldest_first_and_thawed_when_taken
                         "[  0] #2 > boots\n"
                         "[ 12] a > runs on #1 (cold)\n"
                         "[ 12] b > runs on #2 (cold)\n"
-                        "[ 12] b > done\n"
-                        "[ 12] #2 > idle\n"
-                        "[ 20] a > done\n"
-                        "[ 20] #1 > idle\n"
-                        "[112] #2 > frozen\n"
-                        "[120] #1 > frozen\n"
-                        "[150] c > runs on #1 (thawed)\n"
-                        "[150] d > runs on #2 (thawed)\n");
+                        "[ 17] b > done\n"
+                        "[ 17] #2 > idle\n"
+                        "[ 25] a > done\n"
+                        "[ 25] #1 > idle\n"
+                        "[117] #2 > frozen\n"
+                        "[125] #1 > frozen\n"
+                        "[155] c > runs on #1 (thawed)\n"
+                        "[155] d > runs on #2 (thawed)\n");
 }
 TEST_END
 

@@ -11,10 +11,10 @@ static void busy_with_line(size_t count, uint64_t run_ns, size_t line, uint64_t 
         start(1);
         for (size_t i = 0; i < count; i++)
                 stock(0, now_ns);
-        pool.boot_ns = BOOT;
-        pool.run_ns = run_ns;
         for (size_t i = 0; i < count; i++)
                 take(0, now_ns, TAKE_RUNNING);
+        pool.boot_ns = BOOT;
+        pool.run_ns = run_ns;
         for (size_t i = 0; i < line; i++) {
                 struct pool_call *call = call_from(0);
                 (void)pool_take(&pool, call, now_ns);
@@ -139,6 +139,17 @@ TEST(calls_ahead_are_demand_where_they_never_let_up_and_a_processor_is_left)
 }
 TEST_END
 
+TEST(calls_ahead_are_no_demand_while_there_is_stock)
+{
+        busy_with_line(1, 10 * US, 0, S);
+        pool.processors = 4;
+        stock(0, S);
+        pool.boot_ns = BOOT;
+        take(0, S, TAKE_AHEAD); /* sooner served there than by an instance that sleeps */
+        ck_assert_uint_eq(wanted(S + 2 * BOOT), 0);
+}
+TEST_END
+
 TEST(a_single_call_out_of_the_ordinary_does_not_make_a_quick_function_slow)
 {
         start(1);
@@ -173,5 +184,6 @@ TEST_MAIN("pool_demand", each_call_of_a_function_that_nothing_is_known_of_is_wor
           a_quick_function_gets_no_more_instances_than_there_are_processors,
           a_quick_function_gets_past_calls_that_hang_whatever_the_processors,
           calls_ahead_are_demand_where_they_never_let_up_and_a_processor_is_left,
+          calls_ahead_are_no_demand_while_there_is_stock,
           a_single_call_out_of_the_ordinary_does_not_make_a_quick_function_slow,
           a_function_that_has_become_slow_is_seen_to_be_so)

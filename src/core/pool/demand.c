@@ -48,8 +48,8 @@ static size_t pool_worth_of_line(const struct pool *pool, uint64_t now_ns)
 
         if (!pool->stealing || pool->single_use || run_ns == 0 || pool->busy_count == 0)
                 return line; /* no instance is known to come free */
-        if (line + pool->ahead_count == 0)
-                return 0;
+        if (line + pool->ahead_count == 0 || pool->idle_count + pool->frozen_count > 0)
+                return 0; /* calls are ahead beside stock where that is sooner than waking it */
 
         moving = pool_count_moving(
                 pool, run_ns + (boot_ns > POOL_HEAD_PATIENCE_NS ? boot_ns : POOL_HEAD_PATIENCE_NS),
