@@ -6,33 +6,53 @@ const frame = require('./frame');
 const { MarshalError, JSON_META, toJson, isBytes, toBytes, isStream, stream } = require('./results');
 const { decodeText } = require('./events');
 
-const MONTHS = 'Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec'.split(' ');
-
-// An object of the pairs, repeated names joined by commas. No name is special: Object.fromEntries
-// makes a plain property even of "__proto__".
-function joined(pairs) {
-  const values = new Map();
-  for (const [name, value] of pairs) {
-    values.set(name, values.has(name) ? `${values.get(name)},${value}` : value);
+// Repeated names are joined. No name is special, not even "__proto__".
+function add(object, name, value, separator) {
+  const whole = Object.hasOwn(object, name) ? object[name] + separator + value : value;
+  if (name === '__proto__') {
+    Object.defineProperty(object, name, { value: whole, configurable: true, enumerable: true, writable: true });
+  } else {
+    object[name] = whole;
   }
-  return Object.fromEntries(values);
 }
 
-function splitLine(line) {
-  const colon = line.indexOf(':');
-  return [line.slice(0, colon), line.slice(colon + 1)];
+function queryParameters(query) {
+  const parameters = {};
+  for (const [name, value] of new URLSearchParams(query)) add(parameters, name, value, ',');
+  return parameters;
 }
 
-function cookiesOf(headers) {
-  return headers
-    .filter(([name]) => name === 'cookie')
-    .flatMap(([, value]) => value.split(';').map((each) => each.trim()).filter(Boolean));
+const FIRST_HEADER_LINE = 7;
+
+// RFC 9110, section 5.3, says how repeated headers are joined; RFC 9113, section 8.2.3, how cookies.
+function parseHeaders(lines) {
+  const headers = {};
+  // Nothing follows the last line's end.
+  for (let i = FIRST_HEADER_LINE; i < lines.length - 1; i++) {
+    const line = lines[i];
+    const colon = line.indexOf(':');
+    const name = line.slice(0, colon);
+    add(headers, name, line.slice(colon + 1), name === 'cookie' ? '; ' : ',');
+  }
+  return headers;
 }
+
+function splitCookies(header) {
+  return header.split(';').map((each) => each.trim()).filter(Boolean);
+}
+
+let datedSecond = 0; // the last second that was asked for, and its text
+let date = '';
 
 function requestTime(now) {
-  const two = (number) => String(number).padStart(2, '0');
-  const day = `${two(now.getUTCDate())}/${MONTHS[now.getUTCMonth()]}/${now.getUTCFullYear()}`;
-  return `${day}:${two(now.getUTCHours())}:${two(now.getUTCMinutes())}:${two(now.getUTCSeconds())} +0000`;
+  const second = Math.floor(now / 1000);
+  if (second !== datedSecond) {
+    // 'Fri, 21 Nov 2025 08:14:39 GMT' -> '21/Nov/2025:08:14:39 +0000'
+    const [, day, month, year, time] = new Date(now).toUTCString().split(' ');
+    date = `${day}/${month}/${year}:${time} +0000`;
+    datedSecond = second;
+  }
+  return date;
 }
 
 function authorizer(userId) {
@@ -48,20 +68,25 @@ function authorizer(userId) {
   return { iam, userId };
 }
 
+function prefixOf(domainName) {
+  const dot = domainName.indexOf('.');
+  return dot < 0 ? domainName : domainName.slice(0, dot);
+}
+
 function requestContext(context, http, domainName) {
-  const now = new Date();
+  const now = Date.now();
   const request = {
     accountId: context.userId ?? 'anonymous',
     apiId: context.functionName,
     authentication: null,
     domainName,
-    domainPrefix: domainName.split('.', 1)[0],
+    domainPrefix: prefixOf(domainName),
     http,
     requestId: context.invocationId,
     routeKey: '$default',
     stage: '$default',
     time: requestTime(now),
-    timeEpoch: now.getTime(),
+    timeEpoch: now,
   };
   if (context.userId !== null) request.authorizer = authorizer(context.userId);
   return request;
@@ -69,10 +94,9 @@ function requestContext(context, http, domainName) {
 
 // The event of a request that came by function URL.
 function event(meta, bytes, context) {
-  const [, , method, path, query, sourceIp, domainName, ...lines] = meta.split('\n').slice(0, -1);
-  const pairs = lines.map(splitLine);
-  const headers = joined(pairs);
-  const cookies = cookiesOf(pairs);
+  const lines = meta.split('\n');
+  const [, , method, path, query, sourceIp, domainName] = lines;
+  const headers = parseHeaders(lines);
   const userAgent = headers['user-agent'] ?? '';
   const http = { method, path, protocol: 'HTTP/1.1', sourceIp, userAgent };
   const request = {
@@ -84,8 +108,8 @@ function event(meta, bytes, context) {
     requestContext: requestContext(context, http, domainName),
     isBase64Encoded: false,
   };
-  if (cookies.length > 0) request.cookies = cookies;
-  if (query !== '') request.queryStringParameters = joined(new URLSearchParams(query));
+  if (Object.hasOwn(headers, 'cookie')) request.cookies = splitCookies(headers.cookie);
+  if (query !== '') request.queryStringParameters = queryParameters(query);
   if (bytes.length > 0) {
     const text = decodeText(bytes);
     request.body = text ?? bytes.toString('base64');

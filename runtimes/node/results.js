@@ -39,11 +39,18 @@ function isStream(value) {
   return Symbol.asyncIterator in value || (typeof value.next === 'function' && Symbol.iterator in value);
 }
 
+// Half of all functions never need it.
+let loadedFunctionUrl = null;
+function functionUrl() {
+  loadedFunctionUrl ??= require('./function_url');
+  return loadedFunctionUrl;
+}
+
 // Where the result is a stream, a promise of its end.
 function answer(result) {
   if (typeof result === 'string') return frame.answer(0, TEXT_META, result);
   if (result !== null && typeof result === 'object') {
-    if (result.statusCode !== undefined) return require('./function_url').answer(result);
+    if (result.statusCode !== undefined) return functionUrl().answer(result);
     if (isBytes(result)) return frame.answer(0, BYTES_META, toBytes(result));
     if (isStream(result)) return stream(0, null, result);
   }
@@ -76,4 +83,4 @@ async function stream(status, meta, pieces) {
   else frame.answer(status, meta ?? BYTES_META, '');
 }
 
-module.exports = { MarshalError, JSON_META, toJson, isBytes, toBytes, isStream, stream, answer };
+module.exports = { MarshalError, JSON_META, toJson, isBytes, toBytes, isStream, stream, functionUrl, answer };

@@ -12,7 +12,7 @@
 const frame = require('./frame');
 const logs = require('./logs');
 const { parseEvent } = require('./events');
-const { answer } = require('./results');
+const { answer, functionUrl } = require('./results');
 
 const functionName = process.env.MAGPIE_FUNCTION_NAME || '';
 const functionVersion = process.env.MAGPIE_FUNCTION_VERSION || '';
@@ -114,7 +114,7 @@ function invoke(length) {
   try {
     const context = new Context(meta, deadlineMs);
     const isHttp = (flags & frame.FLAG_HTTP) !== 0;
-    const event = isHttp ? require('./function_url').event(meta, body, context) : parseEvent(body);
+    const event = isHttp ? functionUrl().event(meta, body, context) : parseEvent(body);
     const result = call(event, context);
     pending = isPromise(result)
       ? Promise.resolve(result).then((value) => reply(number, value))

@@ -11,7 +11,7 @@ from . import frame, results, worker
 from .worker import JSON_META, MarshalError
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
-_NAME_BYTES = frozenset(_LETTERS + _LETTERS.upper() + "0123456789!#$%&'*+-.^_`|~")
+_NAME_BYTES = _LETTERS + _LETTERS.upper() + "0123456789!#$%&'*+-.^_`|~"
 _MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 
 
@@ -43,71 +43,87 @@ def _query_parameters(query):
 
 
 def _headers(lines):
-    """Repeated headers joined by commas, and cookies apart from them."""
-    headers, cookies = {}, []
+    """Repeated ones are joined: RFC 9110, section 5.3, and RFC 9113, section 8.2.3, for cookies."""
+    headers = {}
     for line in lines:
         name, _, value = line.partition(":")
-        if name == "cookie":
-            cookies += [cookie for part in value.split(";") if (cookie := part.strip())]
-        headers[name] = f"{headers[name]},{value}" if name in headers else value
-    return headers, cookies
+        if name in headers:
+            value = headers[name] + ("; " if name == "cookie" else ",") + value
+        headers[name] = value
+    return headers
 
 
-def _request_context(context, user, http, domain):
-    now = time.time_ns() // 1_000_000
-    date = time.gmtime(now // 1000)
-    request = {
-        "accountId": user or "anonymous",
-        "apiId": context.function_name,
-        "authentication": None,
-        "domainName": domain,
-        "domainPrefix": domain.partition(".")[0],
-        "http": http,
-        "requestId": context.invocation_id,
-        "routeKey": "$default",
-        "stage": "$default",
-        "time": time.strftime(f"%d/{_MONTHS[date.tm_mon - 1]}/%Y:%H:%M:%S +0000", date),
-        "timeEpoch": now,
-    }
-    if user:
-        request["authorizer"] = {
-            "iam": {
-                "accessKey": None,
-                "accountId": user,
-                "callerId": user,
-                "cognitoIdentity": None,
-                "principalOrgId": None,
-                "userArn": None,
-                "userId": user,
-            },
+def _cookies(header):
+    return [cookie for part in header.split(";") if (cookie := part.strip())]
+
+
+_dated = (0, "")  # the last second that was asked for, and its text
+
+
+def _date(second):
+    global _dated
+    if _dated[0] != second:
+        date = time.gmtime(second)
+        text = time.strftime(f"%d/{_MONTHS[date.tm_mon - 1]}/%Y:%H:%M:%S +0000", date)
+        _dated = (second, text)
+    return _dated[1]
+
+
+def _authorizer(user):
+    """The caller, as Lambda tells an IAM caller, and under the shorter name."""
+    return {
+        "iam": {
+            "accessKey": None,
+            "accountId": user,
+            "callerId": user,
+            "cognitoIdentity": None,
+            "principalOrgId": None,
+            "userArn": None,
             "userId": user,
-        }
-    return request
+        },
+        "userId": user,
+    }
 
 
 def event(meta, payload, context):
     """The event of a request that came by function URL."""
     text = meta.decode("utf-8", "surrogateescape")
-    _, user, method, path, query, address, domain, *lines = text.split("\n")[:-1]
-    headers, cookies = _headers(lines)
-    http = {
-        "method": method,
-        "path": path,
-        "protocol": "HTTP/1.1",
-        "sourceIp": address,
-        "userAgent": headers.get("user-agent", ""),
+    invocation, user, method, path, query, address, domain, *lines = text.split("\n")
+    lines.pop()  # what follows the last line's end: nothing
+    headers = _headers(lines)
+    now = time.time_ns() // 1_000_000
+    request_context = {
+        "accountId": user or "anonymous",
+        "apiId": context.function_name,
+        "authentication": None,
+        "domainName": domain,
+        "domainPrefix": domain.partition(".")[0],
+        "http": {
+            "method": method,
+            "path": path,
+            "protocol": "HTTP/1.1",
+            "sourceIp": address,
+            "userAgent": headers.get("user-agent", ""),
+        },
+        "requestId": invocation,
+        "routeKey": "$default",
+        "stage": "$default",
+        "time": _date(now // 1000),
+        "timeEpoch": now,
     }
+    if user:
+        request_context["authorizer"] = _authorizer(user)
     request = {
         "version": "2.0",
         "routeKey": "$default",
         "rawPath": path,
         "rawQueryString": query,
         "headers": headers,
-        "requestContext": _request_context(context, user, http, domain),
+        "requestContext": request_context,
         "isBase64Encoded": False,
     }
-    if cookies:
-        request["cookies"] = cookies
+    if "cookie" in headers:
+        request["cookies"] = _cookies(headers["cookie"])
     if query:
         request["queryStringParameters"] = _query_parameters(query)
     if payload:
@@ -132,27 +148,35 @@ def _status(value):
     return status
 
 
-def _header_lines(answer):
-    headers = answer.get("headers") or {}
-    if not isinstance(headers, dict):
-        raise MarshalError(f"headers is a {type(headers).__name__}, not a dict")
-    lines, names = [], set()
-    for name, value in headers.items():
-        values = value if isinstance(value, (list, tuple)) else (value,)
-        lines += [_line(str(name), str(value)) for value in values]
-        names.add(str(name).lower())
-    lines += [_line("set-cookie", str(cookie)) for cookie in answer.get("cookies") or ()]
-    return lines, names
-
-
 def _line(name, value):
     """What HTTP forbids (RFC 9110, sections 5.5 and 5.6.2) must not get as far as the gateway, which
     would take the whole instance for a hostile one."""
-    if not name or not _NAME_BYTES.issuperset(name):
+    if not name or name.strip(_NAME_BYTES):
         raise MarshalError(f"{name!r:.100} is no name for a header")
-    if any(byte < " " and byte != "\t" or byte == "\x7f" for byte in value):
+    # isprintable() is the quick way to say yes, and too strict to say no: it minds odd spaces.
+    if not value.isprintable() and any(c < " " and c != "\t" or c == "\x7f" for c in value):
         raise MarshalError(f"the header {name!r:.100} contains a control character")
     return f"{name}:{value}\n"
+
+
+def _meta(answer, has_body):
+    headers = answer.get("headers") or {}
+    if not isinstance(headers, dict):
+        raise MarshalError(f"headers is a {type(headers).__name__}, not a dict")
+    text, has_type = "", False
+    for name, value in headers.items():
+        name = str(name)
+        has_type = has_type or name.lower() == "content-type"
+        for each in value if isinstance(value, (list, tuple)) else (value,):
+            text += _line(name, str(each))
+    for cookie in answer.get("cookies") or ():
+        text += _line("set-cookie", str(cookie))
+    meta = text.encode("utf-8", "surrogateescape")
+    if has_body and not has_type:
+        meta += JSON_META
+    if len(meta) > frame.META_MAX:
+        raise MarshalError(f"the headers take {len(meta)} bytes; at most {frame.META_MAX} are allowed")
+    return meta
 
 
 def _body(answer):
@@ -174,15 +198,9 @@ def _body(answer):
 def answer(result):
     """Sends a dict with `statusCode`. Its body may also be an iterator: a stream with a head."""
     status = _status(result["statusCode"])
-    lines, names = _header_lines(result)
     pieces = results.chunks(result.get("body"))
-    body = _body(result) if pieces is None else b""
-    if "content-type" not in names and (body or pieces):
-        lines.append(JSON_META.decode())
-    meta = "".join(lines).encode("utf-8", "surrogateescape")
-    if len(meta) > frame.META_MAX:
-        raise MarshalError(f"the headers take {len(meta)} bytes; at most {frame.META_MAX} are allowed")
     if pieces is None:
-        frame.answer(status, meta, body)
+        body = _body(result)
+        frame.answer(status, _meta(result, bool(body)), body)
     else:
-        results.stream(status, meta, pieces)
+        results.stream(status, _meta(result, True), pieces)

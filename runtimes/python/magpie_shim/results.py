@@ -3,6 +3,7 @@
 from . import frame, worker
 from .worker import BYTES_META, TEXT_META, MarshalError
 
+_NO_STREAMS = frozenset((str, bytes, dict, list, type(None)))
 _loop = None
 
 
@@ -24,6 +25,8 @@ async def _await(awaitable):
 
 def chunks(result):
     """An iterator over the pieces of a streamed result; None where it is no stream."""
+    if type(result) in _NO_STREAMS:  # two failed look-ups cost more than the rest of a small answer
+        return None
     if hasattr(result, "__next__"):
         return result
     if hasattr(result, "__anext__"):

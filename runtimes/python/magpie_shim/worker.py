@@ -141,13 +141,28 @@ def to_text(value):
         raise MarshalError(f"the handler's result is not text: {error}") from None
 
 
+_function_url_module = None
+
+
+def _function_url():
+    """Half of all functions never need it."""
+    global _function_url_module
+    if _function_url_module is None:
+        from . import function_url
+
+        _function_url_module = function_url
+    return _function_url_module
+
+
 _PLAIN = frozenset((type(None), list, int, float, bool, tuple))
 
 
 def answer(result):
     """Sends what the handler returned, by its kind."""
     kind = type(result)
-    if kind is dict and "statusCode" not in result or kind in _PLAIN:
+    if kind is dict and "statusCode" in result:
+        _function_url().answer(result)
+    elif kind is dict or kind in _PLAIN:
         frame.answer(0, JSON_META, to_json(result))
     elif kind is str:
         frame.answer(0, TEXT_META, to_text(result))
@@ -180,12 +195,6 @@ def _leave_child(status):
     _exit(status)
 
 
-def _http_event(meta, payload, context):
-    from . import function_url
-
-    return function_url.event(meta, payload, context)
-
-
 def _serve(handler):
     """Until the gateway closes its end."""
     receive, unpack, now = frame.receive, frame.unpack, frame.monotonic_ns
@@ -204,7 +213,7 @@ def _serve(handler):
         try:
             context = Context(meta, deadline_ms)
             if flags & frame.FLAG_HTTP:
-                event = _http_event(meta, payload, context)
+                event = _function_url().event(meta, payload, context)
             else:
                 event = parse_event(payload)
             result = handler(event, context)
