@@ -3,7 +3,7 @@ import importlib
 import pathlib
 import sys
 
-NAMES = ("warm", "cold", "burst", "soak")
+NAMES = ("warm", "cold", "burst", "soak", "shim_rate")
 
 
 def main():
@@ -13,7 +13,7 @@ def main():
         print("./dev bench NAME [OPTION...]")
         for known in NAMES:
             about = importlib.import_module(known).__doc__.splitlines()[0]
-            print(f"  {known:6} {about}")
+            print(f"  {known:9} {about}")
         return 0 if name is None else 2
     sys.argv[1:2] = []
     return importlib.import_module(name).main()

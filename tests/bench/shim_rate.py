@@ -1,10 +1,11 @@
-"""shims: answers a second of each runtime's shim alone, with requests pushed ahead into it.
+"""shim_rate: answers a second of each runtime's shim alone, with requests pushed ahead into it.
 
 No gateway, no sandbox: what one worker process can do at most. The handlers give back the event (or
 the body of a function-URL request). The other end is shim_client, so that the client is not what is
 measured.
 """
 import argparse
+import functools
 import json
 import subprocess
 
@@ -49,7 +50,7 @@ def measure(folder, kind, handler, command, depth, count):
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="./dev bench shims", description=__doc__)
+    parser = argparse.ArgumentParser(prog="./dev bench shim_rate", description=__doc__)
     parser.add_argument("--count", type=int, default=50_000, help="answers a run")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--depth", type=int, nargs="*", default=[8, 32], help="requests pushed ahead")
@@ -62,13 +63,13 @@ def main():
             if settings.only and not name.startswith(tuple(settings.only)):
                 continue
             for depth in settings.depth:
-                sides[name, depth] = lambda kind=kind, handler=handler, command=command, depth=depth: measure(
-                    folder, kind, handler, command, depth, settings.count)
+                sides[name, depth] = functools.partial(
+                    measure, folder, kind, handler, command, depth, settings.count)
         measured = alternate(sides, settings.rounds)
     table(f"One worker, answering {BODY}", ["", "ahead", "answers/s", "worker CPU us"],
           [[name, depth, f"{median(results, 'rate'):.0f}", f"{median(results, 'cpu_us'):.2f}"]
            for (name, depth), results in measured.items()])
-    keep("shims", [{"shim": name, "ahead": depth, "rounds": results}
+    keep("shim_rate", [{"shim": name, "ahead": depth, "rounds": results}
                    for (name, depth), results in measured.items()])
 
 
