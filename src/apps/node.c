@@ -176,6 +176,7 @@ static void node_close(struct node *node)
         registry_store_close(node->gateway.store);
         if (node->crew_runs)
                 crew_deinit(&node->crew);
+        node->gateway.logs.crew = NULL;
         agent_client_deinit(&node->agent);
         gateway_deinit(&node->gateway);
         function_logs_deinit(&node->gateway.logs);

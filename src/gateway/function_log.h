@@ -13,6 +13,7 @@
 #include "base/list.h"
 #include "base/mailbox.h"
 #include "base/slice.h"
+#include "core/registry/function.h"
 
 #include <pthread.h>
 #include <stdint.h>
@@ -27,8 +28,8 @@ struct function_log;
 
 /* All logs that are open: one a gateway. */
 struct function_logs {
-        const char *folder; /* DATA-DIR/logs; owned */
-        struct crew *crew;
+        char *folder;         /* DATA-DIR/logs; owned */
+        struct crew *crew;    /* NULL once it has ended: what still waits is then written at once */
         pthread_mutex_t lock; /* guards `open` and each log's count of references */
         struct list open;
 };
@@ -37,7 +38,7 @@ enum log_stream { LOG_STREAM_STDOUT, LOG_STREAM_STDERR, LOG_STREAM_PLATFORM };
 
 /* 0 or -ENOMEM. Makes no file yet. */
 int function_logs_init(struct function_logs *logs, const char *data_dir, struct crew *crew);
-/* After the last function_log_unref(), and after the crew has ended. */
+/* After the last function_log_unref(). */
 void function_logs_deinit(struct function_logs *logs);
 
 /* The log of one function, a reference. From any thread. NULL without memory. */
@@ -58,24 +59,29 @@ int function_log_read(struct function_log *log, const char *invocation_id, size_
 /* The function is deleted: its files go, and nothing is kept any more. Blocks: for the crew. */
 void function_log_remove(struct function_log *log);
 
-/* One who is told of new lines. Everything happens on the loop of `home`. */
+/* One who is told of new lines. Everything happens on the loop of `home`. The owner sets the first
+ * part and keeps a reference to the log; the rest is the log's. */
 struct log_follower {
+        struct mailbox *home;
+        /* There is something to take. Not called again before it was taken. */
+        void (*on_lines)(struct log_follower *follower);
+        /* After function_log_leave(): the follower may be freed. */
+        void (*on_left)(struct log_follower *follower);
+        char invocation_id[ID_LENGTH + 1]; /* "": all lines */
+
         struct letter letter;
         struct list link;
-        struct mailbox *home;
-        void (*on_lines)(struct log_follower *follower);
-        struct function_log *log; /* borrowed: the follower's owner holds a reference */
-        char invocation_id[32];   /* "": all */
-        struct buffer backlog;    /* guarded by the log's lock */
-        uint64_t dropped;         /* lines; likewise */
-        bool posted, left;        /* likewise */
-        void (*on_left)(struct log_follower *follower);
+        struct function_log *log;
+        struct buffer backlog; /* guarded by the log's lock, as what follows */
+        uint64_t dropped;      /* lines */
+        bool told, in_flight, left, ended;
 };
 
-/* `follower` has home, on_lines, on_left and invocation_id. on_lines() is called when there is
- * something to take, once until it is taken. */
+/* From now on. */
 void function_log_follow(struct function_log *log, struct log_follower *follower);
-/* Moves what waits into `lines` (empty before). */
-void function_log_take(struct log_follower *follower, struct buffer *lines);
-/* No on_lines() any more; on_left() when the follower may be freed: now, or on a later turn. */
+/* Moves what waits into `ret_lines`, which is then the caller's. False: no more will come. */
+bool function_log_take(struct log_follower *follower, struct buffer *ret_lines);
+/* No on_lines() any more; on_left() follows, at once or on a later turn. */
 void function_log_leave(struct log_follower *follower);
+/* From any thread: nobody will be told of anything any more, and each is told that. */
+void function_logs_end_followers(struct function_logs *logs);
