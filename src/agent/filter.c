@@ -91,10 +91,7 @@ static const char *const forbidden[] = {
         /* namespaces and identities */
         "setuid", "setgid", "setreuid", "setregid", "setfsuid", "setfsgid",
         /* other processes */
-#ifndef __SANITIZE_ADDRESS__
-        "ptrace",
-#endif
-        "process_vm_readv", "process_vm_writev", "process_madvise", "process_mrelease",
+        "ptrace", "process_vm_readv", "process_vm_writev", "process_madvise", "process_mrelease",
         "pidfd_getfd", "kcmp", "migrate_pages", "move_pages",
         /* the kernel and the machine */
         "init_module", "finit_module", "delete_module", "kexec_load", "kexec_file_load", "reboot",
@@ -117,9 +114,6 @@ static const int for_the_agent[] = {
         SYS_capset,
         SYS_sethostname,
         SYS_seccomp,
-#ifdef __SANITIZE_ADDRESS__
-        SYS_ptrace, /* LeakSanitizer's, when the agent ends */
-#endif
 };
 _Static_assert(2 + 2 * COUNT(for_the_agent) <= FILTER_CHILD_MAX, "the small program fits");
 

@@ -15,7 +15,8 @@
 #include <string.h>
 #include <sys/wait.h>
 
-static void instance_free(struct instance *instance)
+/* Everything that anybody could notice goes; the memory stays. */
+static void instance_close(struct instance *instance)
 {
         struct loop *loop = &instance->agent->loop;
 
@@ -28,17 +29,24 @@ static void instance_free(struct instance *instance)
         fd_close(&instance->pid_fd);
         fd_close(&instance->oom_fd);
         fd_close(&instance->events_fd);
+}
+
+static void instance_free(struct instance *instance)
+{
+        instance_close(instance);
         free(instance);
 }
 
+/* EXITED goes out last: whoever has read it finds nothing of the instance any more. */
 static void instance_finish(struct instance *instance)
 {
         struct agent *agent = instance->agent;
 
         slots_give_back(&agent->spawner.slots, instance->slot);
+        instance_close(instance);
         if (instance->gateway)
                 gateway_send_exited(instance->gateway, instance);
-        instance_free(instance);
+        free(instance);
         agent_check_end(agent);
 }
 

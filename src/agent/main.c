@@ -45,6 +45,15 @@
 #define CONTROL_FD 3
 #define EXIT_USAGE 2
 
+#ifdef __SANITIZE_ADDRESS__
+/* LeakSanitizer reads /proc, which the agent has left behind. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+        return "detect_leaks=0";
+}
+#endif
+
 struct list *agent_bucket(struct agent *agent, uint64_t id)
 {
         return &agent->by_id[hash_mix(id, 0x9e3779b97f4a7c15ull) % AGENT_BUCKETS];

@@ -1,4 +1,5 @@
 """What the host sees of an agent's sandboxes: control groups, processes, descriptors, mounts."""
+import contextlib
 import os
 import pathlib
 import re
@@ -52,8 +53,12 @@ class Watch:
         return ["frozen 1" in path.read_text() for path in events if path.exists()]
 
     def descriptors(self):
+        """What the agent's descriptors refer to."""
         folder = f"/proc/{self.agent.process.pid}/fd"
-        return sorted(os.readlink(f"{folder}/{fd}") for fd in os.listdir(folder))
+        while True:
+            # One that is closed meanwhile makes a second look necessary.
+            with contextlib.suppress(FileNotFoundError):
+                return sorted(os.readlink(f"{folder}/{fd}") for fd in os.listdir(folder))
 
     def mounts(self):
         path = pathlib.Path(f"/proc/{self.agent.process.pid}/mountinfo")
