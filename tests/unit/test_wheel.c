@@ -20,9 +20,9 @@ static void probe_fire(struct timer *timer)
 
 TEST(a_timer_fires_once_in_its_own_millisecond_at_every_distance)
 {
-        static const uint64_t distances[] = {1,    2,     63,     64,     65,      127,     128,
-                                             4095, 4096,  4097,   8191,   262143,  262144,  262145,
-                                             999999, 16777215, 16777216, 16777217, 40000000};
+        static const uint64_t distances[] = {
+                1,    2,      63,     64,     65,     127,      128,      4095,     4096,    4097,
+                8191, 262143, 262144, 262145, 999999, 16777215, 16777216, 16777217, 40000000};
 
         for (uint64_t start = 0; start < 200; start += 7) {
                 for (size_t i = 0; i < sizeof(distances) / sizeof(distances[0]); i++) {
