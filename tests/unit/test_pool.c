@@ -395,13 +395,51 @@ TEST(the_time_of_a_streaming_call_says_nothing_about_the_function)
 {
         start(1);
         stock_that_took(0, 10 * US);
-        struct pool_call *streaming = call_from(0);
-        streaming->alone = true;
-        pool_take(&pool, streaming, MS); /* an upload over a slow line */
-        release(streaming, 60000 * MS, RELEASE_IDLE);
+        for (uint64_t i = 1; i <= 20; i++) { /* uploads over a slow line */
+                struct pool_call *streaming = call_from(0);
+                streaming->alone = true;
+                pool_take(&pool, streaming, i * 60 * S);
+                release(streaming, (i + 1) * 60 * S, RELEASE_IDLE);
+        }
+        ck_assert_uint_lt(pool.run_ns, 20 * US);
+}
+TEST_END
 
-        take(0, 60000 * MS, TAKE_RUNNING);
-        take(0, 60000 * MS, TAKE_AHEAD);
+TEST(nothing_more_is_put_ahead_while_a_response_streams)
+{
+        start(1);
+        stock_that_took(0, 10 * US);
+        struct pool_call *streaming = take(0, MS, TAKE_RUNNING), *ahead = take(0, MS, TAKE_AHEAD);
+
+        streaming->instance->exclusive = true; /* its response turned out to have no end yet */
+        struct pool_call *waiter = take(0, MS, TAKE_WAITING);
+        ck_assert_ptr_null(pool_put_ahead(&pool, streaming->instance));
+        ck_assert_ptr_eq(release(streaming, 2 * MS, RELEASE_NEXT), ahead);
+        ck_assert_ptr_eq(pool_put_ahead(&pool, ahead->instance), waiter);
+}
+TEST_END
+
+TEST(what_the_instance_measured_counts_more_than_what_the_pool_saw)
+{
+        start(1);
+        stock(0, 0);
+        struct pool_call *call = take(0, 0, TAKE_RUNNING);
+
+        call->ran_ns = 30 * US;
+        release(call, 10 * MS, RELEASE_IDLE);
+        ck_assert_uint_le(pool.run_ns, 31 * US);
+}
+TEST_END
+
+TEST(where_output_must_be_told_apart_call_by_call_nothing_is_put_ahead)
+{
+        start(1);
+        pool.never_ahead = true;
+        stock_that_took(0, 10 * US);
+        struct pool_call *running = take(0, MS, TAKE_RUNNING);
+
+        take(0, MS, TAKE_WAITING);
+        ck_assert_ptr_null(pool_put_ahead(&pool, running->instance));
 }
 TEST_END
 
@@ -468,4 +506,7 @@ TEST_MAIN("pool", every_state_and_every_start_has_its_own_name,
           calls_taken_back_go_on_in_the_stock_that_came_meanwhile,
           an_instance_whose_running_call_was_never_received_is_stock_again,
           the_time_of_a_streaming_call_says_nothing_about_the_function,
+          nothing_more_is_put_ahead_while_a_response_streams,
+          what_the_instance_measured_counts_more_than_what_the_pool_saw,
+          where_output_must_be_told_apart_call_by_call_nothing_is_put_ahead,
           without_stealing_a_line_waits_for_its_boots_and_takes_what_returns_when_there_are_none)

@@ -129,6 +129,16 @@ TEST(a_quick_function_gets_past_calls_that_hang_whatever_the_processors)
 }
 TEST_END
 
+TEST(where_boots_are_quick_a_call_is_not_overdue_by_a_turn_of_a_busy_loop)
+{
+        busy_with_line(2, 10 * US, 200, S);
+        pool.processors = 2;
+        pool.boot_ns = 400 * US;
+        ck_assert_uint_eq(wanted(S + POOL_HEAD_PATIENCE_NS), 0);
+        ck_assert_uint_eq(wanted(S + POOL_HEAD_PATIENCE_NS + 10 * US + 1), 2);
+}
+TEST_END
+
 TEST(calls_ahead_are_demand_where_they_never_let_up_and_a_processor_is_left)
 {
         busy_with_line(1, 100 * US, 8, S);
@@ -183,6 +193,7 @@ TEST_MAIN("pool_demand", each_call_of_a_function_that_nothing_is_known_of_is_wor
           an_instance_whose_call_streams_is_not_counted_on,
           a_quick_function_gets_no_more_instances_than_there_are_processors,
           a_quick_function_gets_past_calls_that_hang_whatever_the_processors,
+          where_boots_are_quick_a_call_is_not_overdue_by_a_turn_of_a_busy_loop,
           calls_ahead_are_demand_where_they_never_let_up_and_a_processor_is_left,
           calls_ahead_are_no_demand_while_there_is_stock,
           a_single_call_out_of_the_ordinary_does_not_make_a_quick_function_slow,

@@ -157,7 +157,7 @@ static void pool_run(struct pool *pool, struct pool_instance *instance, struct p
                 list_remove(&instance->link);
                 list_push_front(&pool->busy[instance->home], &instance->link);
         } else {
-                pool->spare_ns = now_ns;
+                pool->spare_ns = now_ns; /* it came from stock, or is new */
                 pool_move(pool, instance, INSTANCE_BUSY);
         }
 }
@@ -280,7 +280,7 @@ static enum release_result pool_place(struct pool *pool, struct pool_instance *i
                 pool_move(pool, instance, INSTANCE_ENDING);
                 return RELEASE_END;
         }
-        instance->idle_since_ns = pool->spare_ns = now_ns;
+        instance->idle_since_ns = now_ns;
         pool_move(pool, instance, INSTANCE_IDLE);
         return RELEASE_IDLE;
 }
