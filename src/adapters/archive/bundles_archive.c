@@ -77,7 +77,7 @@ static enum stage_result bundles_stage(struct bundles *bundles, struct slice cod
                 return bundle_fail(err, r, "making a folder to unpack to");
         entry_file_name(function, code, file_name);
         before = uselocale(self->utf8);
-        result = unpack(root_fd, code, file_name, &self->limits, err);
+        result = bundle_unpack(root_fd, code, file_name, &self->limits, err);
         (void)uselocale(before);
         if (result == STAGE_DONE)
                 result = entry_choose(root_fd, function, err);
@@ -128,7 +128,7 @@ static int bundles_keep(struct bundles *bundles, const char *staging, struct fun
 
         if (root_fd < 0)
                 return err_errno(err, -errno, "opening the staged bundle %s", staging);
-        r = manifest_digest(root_fd, digest, &bytes, err);
+        r = content_digest(root_fd, digest, &bytes, err);
         if (r < 0)
                 return r;
         /* One commit for all files, where an fsync a file would be one each. */

@@ -1,7 +1,7 @@
 /* The entry of a bundle: which function of which file is called, or which program runs. */
 #pragma once
 
-#include "adapters/archive/manifest.h"
+#include "adapters/archive/content.h"
 
 /* What a single file is called in its bundle, so that the handler will find it: after the handler
  * that was given, else main.py, main.js (main.mjs where it looks like a module), or the function's

@@ -1,7 +1,7 @@
 /* Can this file of a bundle be run here? */
 #pragma once
 
-#include "adapters/archive/manifest.h"
+#include "adapters/archive/content.h"
 
 /* An ELF program for this machine whose dynamic loader is installed; with `or_script` also a script
  * whose first line names an interpreter that is installed. */

@@ -377,8 +377,8 @@ static enum stage_result unpack_single(struct unpacking *u, struct slice code,
         return file_finish(fd, path, is_program(code), err);
 }
 
-enum stage_result unpack(int root_fd, struct slice code, const char *file_name,
-                         const struct bundle_limits *limits, struct err *err)
+enum stage_result bundle_unpack(int root_fd, struct slice code, const char *file_name,
+                                const struct bundle_limits *limits, struct err *err)
 {
         struct unpacking u = {.root_fd = root_fd, .limits = limits, .packed = code.length};
         const char *name;
@@ -389,7 +389,7 @@ enum stage_result unpack(int root_fd, struct slice code, const char *file_name,
                 return bundle_refuse(err, "the code is packed with %s: pack it as zip or tar.gz",
                                      name);
         if (kind == CODE_EMPTY_ZIP)
-                return bundle_refuse(err, "%s", manifest_is_empty);
+                return bundle_refuse(err, "%s", content_is_empty);
         if (kind == CODE_FILE) {
                 result = unpack_single(&u, code, file_name, err);
         } else {
@@ -399,5 +399,5 @@ enum stage_result unpack(int root_fd, struct slice code, const char *file_name,
                 u.chunk = chunk;
                 result = unpack_archive(&u, code, kind, err);
         }
-        return result == STAGE_DONE ? manifest_check(root_fd, err) : result;
+        return result == STAGE_DONE ? content_check(root_fd, err) : result;
 }

@@ -1,7 +1,7 @@
 /* From an upload to a tree of files: the one place that reads archives. */
 #pragma once
 
-#include "adapters/archive/manifest.h"
+#include "adapters/archive/content.h"
 
 struct bundle_limits {
         uint64_t unpacked_bytes;
@@ -19,5 +19,5 @@ bool code_is_archive(struct slice code);
  * `file_name`. Whatever it returns, the folder may hold something afterwards.
  *
  * The thread's locale must be one of UTF-8: libarchive converts names to it. */
-enum stage_result unpack(int root_fd, struct slice code, const char *file_name,
-                         const struct bundle_limits *limits, struct err *err);
+enum stage_result bundle_unpack(int root_fd, struct slice code, const char *file_name,
+                                const struct bundle_limits *limits, struct err *err);

@@ -1,5 +1,5 @@
-/* Checking and naming a bundle's content; see manifest.h. */
-#include "adapters/archive/manifest.h"
+/* Checking and naming a bundle's content; see content.h. */
+#include "adapters/archive/content.h"
 
 #include "adapters/archive/member.h"
 #include "base/auto.h"
@@ -15,7 +15,7 @@
 #define SHA256_LENGTH 32
 #define QUOTE(string) text_quote(slice_of(string)).text
 
-const char manifest_is_empty[] = "the archive is empty: there is no file in it";
+const char content_is_empty[] = "the archive is empty: there is no file in it";
 
 /* The target of the link `path`, NUL-terminated. */
 static int link_read(int root_fd, const char *path, char ret_target[MEMBER_PATH_MAX + 2])
@@ -75,11 +75,11 @@ static enum stage_result check_nodes(int root_fd, const struct tree *tree, struc
                         return STAGE_REFUSED;
         }
         if (!has_file)
-                return bundle_refuse(err, "%s", manifest_is_empty);
+                return bundle_refuse(err, "%s", content_is_empty);
         return STAGE_DONE;
 }
 
-enum stage_result manifest_check(int root_fd, struct err *err)
+enum stage_result content_check(int root_fd, struct err *err)
 {
         enum stage_result result;
         struct tree tree;
@@ -157,8 +157,8 @@ static int node_digest(EVP_MD_CTX *list, int root_fd, const struct tree_node *no
         abort(); /* not a kind: our own bug */
 }
 
-int manifest_digest(int root_fd, char ret_digest[DIGEST_LENGTH + 1], uint64_t *ret_bytes,
-                    struct err *err)
+int content_digest(int root_fd, char ret_digest[DIGEST_LENGTH + 1], uint64_t *ret_bytes,
+                   struct err *err)
 {
         static const char form[] = "magpie bundle 1"; /* change it whenever the list changes */
         AUTO(digest_free) EVP_MD_CTX *list = EVP_MD_CTX_new();

@@ -9,15 +9,15 @@
 #define bundle_refuse(err, ...) (err_set((err), -EINVAL, __VA_ARGS__), STAGE_REFUSED)
 #define bundle_fail(err, code, ...) (err_errno((err), (code), __VA_ARGS__), STAGE_FAILED)
 
-extern const char manifest_is_empty[];
+extern const char content_is_empty[];
 
 /* Looks at an unpacked tree as a whole: there is a file in it, no two names differ only in case,
  * and every link, as it lies on the disk, stays inside. */
-enum stage_result manifest_check(int root_fd, struct err *err);
+enum stage_result content_check(int root_fd, struct err *err);
 
 /* The SHA-256 of the canonical list of all members (sorted by path; for a file whether it can be
  * executed, its length and the SHA-256 of its content; for a link where it leads), and the bytes of
  * all files. Times, owners and the way it was packed do not matter. 0, or a negative errno and a
  * sentence. */
-int manifest_digest(int root_fd, char ret_digest[DIGEST_LENGTH + 1], uint64_t *ret_bytes,
-                    struct err *err);
+int content_digest(int root_fd, char ret_digest[DIGEST_LENGTH + 1], uint64_t *ret_bytes,
+                   struct err *err);
