@@ -97,6 +97,19 @@ TEST(a_waiter_may_give_up_and_a_running_call_may_not)
 }
 TEST_END
 
+TEST(waiters_are_popped_the_longest_first_to_be_refused)
+{
+        start(2);
+        struct pool_call *first = take(1, 0, TAKE_WAITING), *second = take(0, 0, TAKE_WAITING);
+
+        ck_assert_ptr_eq(pool_pop(&pool), first);
+        ck_assert_int_eq(first->state, CALL_OUT);
+        ck_assert_ptr_eq(pool_pop(&pool), second);
+        ck_assert_ptr_null(pool_pop(&pool));
+        ck_assert_uint_eq(pool.waiting_count, 0);
+}
+TEST_END
+
 TEST(quick_calls_are_put_ahead_into_a_busy_instance_of_their_home_before_another_is_woken)
 {
         start(2);
@@ -486,6 +499,7 @@ TEST_MAIN("pool", every_state_and_every_start_has_its_own_name,
           the_longest_waiter_gets_what_comes_free_whatever_its_home,
           a_call_that_was_given_a_new_instance_started_cold,
           a_waiter_may_give_up_and_a_running_call_may_not,
+          waiters_are_popped_the_longest_first_to_be_refused,
           quick_calls_are_put_ahead_into_a_busy_instance_of_their_home_before_another_is_woken,
           no_more_is_put_ahead_than_the_budget_and_the_bound_allow,
           nothing_is_put_ahead_while_the_run_time_is_unknown,
