@@ -5,6 +5,8 @@
  */
 #include "base/wheel.h"
 
+#include <assert.h>
+
 #define WHEEL_BITS 6
 #define WHEEL_MASK (WHEEL_SLOTS - 1)
 #define WHEEL_HORIZON_MS (1ull << (WHEEL_BITS * WHEEL_LEVELS))
@@ -126,11 +128,10 @@ void wheel_advance(struct wheel *wheel, uint64_t now_ms)
                         struct timer *timer =
                                 CONTAINER_OF(list_peek_front(due), struct timer, link);
                         wheel_remove(wheel, timer);
-                        if (timer->due_ms > wheel->now_ms)
-                                wheel_place(wheel, timer,
-                                            wheel->now_ms + 1); /* it lay beyond the horizon */
-                        else
-                                timer->on_due(timer);
+                        /* One beyond the horizon lies in the last level, which spreads it by its
+                         * true time as often as it takes. */
+                        assert(timer->due_ms <= wheel->now_ms);
+                        timer->on_due(timer);
                 }
         }
 }

@@ -40,6 +40,24 @@ TEST(a_timer_fires_once_in_its_own_millisecond_at_every_distance)
 }
 TEST_END
 
+TEST(a_timer_beyond_the_horizon_fires_in_its_own_millisecond_from_any_start)
+{
+        static const uint64_t starts[] = {63, 4095, 262143, 262144, 16777215, 16777216, 33816575};
+
+        for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++) {
+                for (uint64_t distance = 16777214; distance < 34000000; distance += 5592403) {
+                        struct probe probe = {0};
+                        wheel_init(&wheel, starts[i]);
+                        timer_init(&probe.timer, probe_fire);
+                        wheel_set(&wheel, &probe.timer, starts[i] + distance);
+                        wheel_advance(&wheel, starts[i] + distance + 7);
+                        ck_assert_int_eq(probe.fired, 1);
+                        ck_assert_uint_eq(probe.fired_at_ms, starts[i] + distance);
+                }
+        }
+}
+TEST_END
+
 TEST(sleeping_as_long_as_the_wheel_says_is_never_too_long)
 {
         uint64_t chance = 42;
@@ -101,6 +119,7 @@ TEST(a_timer_set_for_the_past_while_another_fires_is_due_a_millisecond_later)
 TEST_END
 
 TEST_MAIN("wheel", a_timer_fires_once_in_its_own_millisecond_at_every_distance,
+          a_timer_beyond_the_horizon_fires_in_its_own_millisecond_from_any_start,
           sleeping_as_long_as_the_wheel_says_is_never_too_long,
           a_removed_timer_does_not_fire_and_the_wheel_sleeps_on,
           a_timer_set_for_the_past_while_another_fires_is_due_a_millisecond_later)
