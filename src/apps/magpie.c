@@ -1,8 +1,6 @@
 /* `magpie`: the command line, and the node where it is built in. */
+#include "apps/serve.h"
 #include "cli/cli.h"
-
-/* The node's own entry; weak, for a command line without a node links as well. */
-int serve_main(int argc, char **argv) __attribute__((weak));
 
 int main(int argc, char **argv)
 {

@@ -81,6 +81,7 @@ static void node_on_started(struct gateway *gateway, const char *problem)
                 gateway_drain(gateway);
                 return;
         }
+        gateway_accept(gateway);
         log_info("serving http://%s, data in %s", node->options->listen, node->options->data_dir);
 }
 
@@ -115,6 +116,7 @@ static int node_open_ports(struct node *node, struct err *err)
 {
         struct gateway *gateway = &node->gateway;
         const char *data_dir = node->options->data_dir;
+        const struct bundle_limits limits = BUNDLE_LIMITS_DEFAULT;
         uint8_t secret[SECRET_BYTES];
         char database[4200];
         uint64_t seed;
@@ -132,7 +134,7 @@ static int node_open_ports(struct node *node, struct err *err)
         r = credentials_sodium_open(&gateway->credentials);
         if (r < 0)
                 return err_errno(err, r, "starting libsodium");
-        r = bundles_archive_open(data_dir, &gateway->bundles, err);
+        r = bundles_archive_open(data_dir, &limits, &gateway->bundles, err);
         if (r < 0)
                 return r;
         r = crew_init(&node->crew, CREW_THREADS, CREW_WAITING_MAX);

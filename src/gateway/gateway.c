@@ -183,6 +183,23 @@ static void thread_on_listener(struct loop_source *source, uint32_t events)
         }
 }
 
+static void thread_accept_by_letter(struct letter *letter)
+{
+        struct gateway_thread *thread = CONTAINER_OF(letter, struct gateway_thread, accept_letter);
+        int r = loop_add(&thread->loop, &thread->listener, thread->listen_fd, EPOLLIN);
+
+        if (r < 0)
+                log_error("accepting connections: %s", strerror(-r));
+}
+
+void gateway_accept(struct gateway *gateway)
+{
+        for (unsigned i = 0; i < gateway->config.thread_count; i++) {
+                gateway->threads[i].accept_letter.deliver = thread_accept_by_letter;
+                mailbox_post(&gateway->threads[i].mailbox, &gateway->threads[i].accept_letter);
+        }
+}
+
 /* Draining --------------------------------------------------------------------------------------------- */
 
 static void drain_check(struct gateway *gateway);
@@ -297,8 +314,6 @@ static int thread_init(struct gateway *gateway, struct gateway_thread *thread, u
         r = loop_init(&thread->loop);
         if (r == 0)
                 r = mailbox_init(&thread->mailbox, &thread->loop);
-        if (r == 0 && listen_fd >= 0)
-                r = loop_add(&thread->loop, &thread->listener, listen_fd, EPOLLIN);
         if (r == 0)
                 loop_set_timer(&thread->loop, &thread->lag_timer, 1000);
         return r;

@@ -100,7 +100,7 @@ struct gateway_thread {
         struct frame_inbox *inbox;          /* what was just read from an instance */
 
         struct timer lag_timer;
-        struct letter drain_letter, stop_letter;
+        struct letter accept_letter, drain_letter, stop_letter;
 };
 
 struct gateway {

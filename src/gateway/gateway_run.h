@@ -12,6 +12,8 @@ int gateway_init(struct gateway *gateway, const struct gateway_config *config,
 int gateway_run(struct gateway *gateway);
 void gateway_deinit(struct gateway *gateway);
 
+/* On the first thread: clients may come. Until then they wait in the listeners' backlogs. */
+void gateway_accept(struct gateway *gateway);
 /* On the first thread: no new connections; those under way are answered, instances end, and then
  * gateway_run() returns. Harmless when repeated. */
 void gateway_drain(struct gateway *gateway);
