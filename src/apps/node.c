@@ -11,6 +11,8 @@
 #include "gateway/gateway_run.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <locale.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
@@ -28,6 +30,7 @@ struct node {
         struct gateway gateway;
         struct agent_client agent;
         struct crew crew;
+        struct mac *mac;
         struct loop_source control, signals;
         int signal_fd;
         bool crew_runs, failed;
@@ -127,7 +130,7 @@ static int node_open_ports(struct node *node, struct err *err)
         r = node_read_secret(data_dir, secret, err);
         if (r < 0)
                 return r;
-        gateway->mac = hmac_new(slice_make((const char *)secret, sizeof(secret)));
+        gateway->mac = node->mac = hmac_new(slice_make((const char *)secret, sizeof(secret)));
         explicit_bzero(secret, sizeof(secret));
         if (!gateway->mac)
                 return err_set(err, -ENOMEM, "no memory for the key of tokens");
@@ -184,7 +187,7 @@ static void node_close(struct node *node)
         function_logs_deinit(&node->gateway.logs);
         bundles_archive_close(node->gateway.bundles);
         credentials_sodium_close(node->gateway.credentials);
-        hmac_free(node->gateway.mac);
+        hmac_free(node->mac);
         fd_close(&node->signal_fd);
 }
 
@@ -198,6 +201,7 @@ int node_run(const struct serve_options *options, const int *listen_fds, int con
         node.signal_fd = -1;
         /* An arena a thread would cost memory and bring nothing: threads here rarely allocate. */
         (void)mallopt(M_ARENA_MAX, 1);
+        (void)setlocale(LC_CTYPE, "C.UTF-8"); /* libarchive spells names in it */
         r = gateway_init(&node.gateway, &options->gateway, listen_fds);
         if (r < 0) {
                 log_error("starting the gateway: %s", strerror(-r));
