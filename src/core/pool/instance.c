@@ -14,9 +14,8 @@ const char *instance_state_name(enum instance_state state)
 bool instance_may_become(enum instance_state from, enum instance_state to)
 {
         static const bool allowed[INSTANCE_STATE_COUNT][INSTANCE_STATE_COUNT] = {
-                [INSTANCE_BOOTING] = {[INSTANCE_IDLE] = true,
-                                      [INSTANCE_BUSY] = true,
-                                      [INSTANCE_ENDING] = true},
+                [INSTANCE_BOOTING] =
+                        {[INSTANCE_IDLE] = true, [INSTANCE_BUSY] = true, [INSTANCE_ENDING] = true},
                 [INSTANCE_IDLE] = {[INSTANCE_FROZEN] = true,
                                    [INSTANCE_BUSY] = true,
                                    [INSTANCE_ENDING] = true},

@@ -29,16 +29,16 @@ enum instance_state {
 #define INSTANCE_STATE_COUNT 5
 
 struct pool_instance {
-        struct list link;          /* on the pool's list for its state (and home) */
-        struct list assigned;      /* struct pool_call: the running one first, then those ahead */
+        struct list link;     /* on the pool's list for its state (and home) */
+        struct list assigned; /* struct pool_call: the running one first, then those ahead */
         enum instance_state state;
-        unsigned home;             /* index of the thread that does its input and output */
+        unsigned home; /* index of the thread that does its input and output */
         unsigned assigned_count;
-        bool exclusive;            /* its running call still streams: nothing may be put behind it */
-        bool is_fresh;             /* has served nobody yet */
+        bool exclusive; /* its running call still streams: nothing may be put behind it */
+        bool is_fresh;  /* has served nobody yet */
         uint64_t boot_since_ns;
         uint64_t idle_since_ns;
-        uint64_t head_since_ns;    /* when the running call became the running one */
+        uint64_t head_since_ns; /* when the running call became the running one */
 };
 
 /* Each thread has the time at which its loop's turn began: "now" may lie before "since". */

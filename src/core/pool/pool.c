@@ -10,8 +10,10 @@
 const char *start_kind_name(enum start_kind start)
 {
         static const char *const names[START_KIND_COUNT] = {
-                [START_WARM] = "warm", [START_THAWED] = "thawed",
-                [START_STOLEN] = "stolen", [START_COLD] = "cold",
+                [START_WARM] = "warm",
+                [START_THAWED] = "thawed",
+                [START_STOLEN] = "stolen",
+                [START_COLD] = "cold",
         };
         return names[start];
 }
@@ -19,8 +21,7 @@ const char *start_kind_name(enum start_kind start)
 void pool_init(struct pool *pool, unsigned home_count)
 {
         assert(home_count >= 1 && home_count <= POOL_HOME_MAX);
-        *pool = (struct pool){
-                .home_count = home_count, .processors = home_count, .stealing = true};
+        *pool = (struct pool){.home_count = home_count, .processors = home_count, .stealing = true};
         for (unsigned home = 0; home < POOL_HOME_MAX; home++) {
                 list_init(&pool->idle[home]);
                 list_init(&pool->busy[home]);

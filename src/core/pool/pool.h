@@ -45,33 +45,33 @@ struct pool_call {
         struct pool_instance *instance; /* while AHEAD or RUNNING */
         enum call_state state;
         enum start_kind start;
-        unsigned home;                  /* the thread that asks */
-        bool alone;                     /* must not share an instance: its body streams */
-        uint64_t since_ns;              /* when it arrived */
-        uint64_t ran_ns;                /* set before its release: what the instance itself measured; 0:
+        unsigned home;     /* the thread that asks */
+        bool alone;        /* must not share an instance: its body streams */
+        uint64_t since_ns; /* when it arrived */
+        uint64_t ran_ns;   /* set before its release: what the instance itself measured; 0:
                                            unknown, the pool goes by its own clock */
-        uint64_t ticket;                /* counts arrivals: equal times have an order too */
+        uint64_t ticket;   /* counts arrivals: equal times have an order too */
 };
 
 struct pool {
-        struct list idle[POOL_HOME_MAX];   /* newest first */
-        struct list frozen;                /* newest first */
-        struct list busy[POOL_HOME_MAX];   /* the one with the fewest calls tends to be in front */
+        struct list idle[POOL_HOME_MAX]; /* newest first */
+        struct list frozen;              /* newest first */
+        struct list busy[POOL_HOME_MAX]; /* in front the one that is being filled */
         struct list booting, ending;
-        struct list waiters;               /* longest first */
+        struct list waiters; /* longest first */
         size_t idle_count, frozen_count, busy_count, booting_count, ending_count;
         size_t waiting_count, ahead_count;
         unsigned home_count;
-        unsigned processors;               /* for instances; home_count until somebody knows better */
+        unsigned processors; /* for instances; home_count until somebody knows better */
         uint64_t next_ticket;
 
-        uint64_t run_ns;                   /* moving average of a call's run time; 0: unknown */
-        uint64_t boot_ns;                  /* moving average of a boot; 0: none was seen yet */
-        uint64_t spare_ns;                 /* when stock was last taken, or an instance new */
-        bool stealing;                     /* off only to measure what it is worth */
-        bool single_use;                   /* keep-alive 0: an instance serves one call */
-        bool never_ahead;                  /* its output must be told apart call by call */
-        bool draining;                     /* retired version or shutdown: no stock is kept */
+        uint64_t run_ns;   /* moving average of a call's run time; 0: unknown */
+        uint64_t boot_ns;  /* moving average of a boot; 0: none was seen yet */
+        uint64_t spare_ns; /* when stock was last taken, or an instance new */
+        bool stealing;     /* off only to measure what it is worth */
+        bool single_use;   /* keep-alive 0: an instance serves one call */
+        bool never_ahead;  /* its output must be told apart call by call */
+        bool draining;     /* retired version or shutdown: no stock is kept */
 };
 
 enum take_result {
