@@ -25,6 +25,10 @@
 #ifndef MAGPIE_H
 #define MAGPIE_H
 
+#ifndef _DEFAULT_SOURCE
+#define _DEFAULT_SOURCE /* clock_gettime() under -std=c99; include this header first then */
+#endif
+
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -38,7 +42,6 @@
 #include <strings.h>
 #include <sys/socket.h>
 #include <time.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 #define MAGPIE_FD 3
@@ -110,14 +113,7 @@ static inline void magpie_fail(struct magpie_response *response, const char *typ
 
 /* ---- how it is done ---- */
 
-enum magpie_frame_type {
-        MAGPIE_INVOKE = 1,
-        MAGPIE_DATA = 2,
-        MAGPIE_READY = 3,
-        MAGPIE_RESULT = 4,
-        MAGPIE_ERROR = 5
-};
-
+enum magpie_frame { MAGPIE_INVOKE = 1, MAGPIE_DATA, MAGPIE_READY, MAGPIE_RESULT, MAGPIE_ERROR };
 enum magpie_flag { MAGPIE_FLAG_END = 1, MAGPIE_FLAG_HTTP = 2 };
 
 enum magpie_phase {
@@ -128,7 +124,7 @@ enum magpie_phase {
 
 struct magpie_worker {
         uint32_t number;     /* of the running invocation */
-        uint64_t started_us; /* its handler, by CLOCK_MONOTONIC */
+        uint64_t started_us; /* when its handler was called, by CLOCK_MONOTONIC */
 
         /* The request. Its first frame stays where it is, for the strings that point into it. */
         char *headers; /* the request's header lines, in `request` */
@@ -260,13 +256,18 @@ static inline void magpie_parse_request(struct magpie_worker *worker, size_t len
         worker->body_complete = (frame[1] & MAGPIE_FLAG_END) != 0;
 }
 
+static inline uint64_t magpie_now_us(clockid_t clock)
+{
+        struct timespec now;
+
+        (void)clock_gettime(clock, &now);
+        return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
 static inline uint64_t magpie_remaining_ms(const struct magpie_request *request)
 {
-        struct timeval now;
-        uint64_t now_ms;
+        uint64_t now_ms = magpie_now_us(CLOCK_REALTIME) / 1000;
 
-        (void)gettimeofday(&now, NULL);
-        now_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_usec / 1000;
         return now_ms < request->deadline_ms ? request->deadline_ms - now_ms : 0;
 }
 
@@ -350,14 +351,15 @@ static inline const char *magpie_collect(struct magpie_request *request, size_t 
 
         *ret_length = 0;
         while (all && (taken = magpie_read(request, all + length, capacity - 1 - length)) > 0) {
+                char *larger;
                 length += taken;
-                if (length + 1 == capacity) {
-                        char *larger = (char *)realloc(all, capacity * 2);
-                        if (!larger)
-                                free(all);
-                        all = larger;
-                        capacity *= 2;
-                }
+                if (length + 1 < capacity)
+                        continue;
+                capacity *= 2;
+                larger = (char *)realloc(all, capacity);
+                if (!larger)
+                        free(all);
+                all = larger;
         }
         if (!all)
                 return NULL;
@@ -382,19 +384,21 @@ static inline const char *magpie_body(struct magpie_request *request, size_t *re
         return body;
 }
 
+static inline bool magpie_may_set_head(struct magpie_response *response)
+{
+        if (response->worker->phase == MAGPIE_PHASE_BODY)
+                magpie_fail(response, "Runtime.MarshalError", "the answer's body has begun before");
+        return response->worker->phase == MAGPIE_PHASE_HEAD;
+}
+
 static inline void magpie_set_status(struct magpie_response *response, int status)
 {
-        struct magpie_worker *worker = response->worker;
-
-        if (worker->phase == MAGPIE_PHASE_FAILED)
+        if (!magpie_may_set_head(response))
                 return;
         if (status != 0 && (status < 200 || status > 599))
                 magpie_fail(response, "Runtime.MarshalError", "the status is not from 200 to 599");
-        else if (worker->phase == MAGPIE_PHASE_BODY)
-                magpie_fail(response, "Runtime.MarshalError",
-                            "the status is set after the body began");
         else
-                worker->status = status;
+                response->worker->status = status;
 }
 
 /* What HTTP forbids (RFC 9110, sections 5.5 and 5.6.2) must not get as far as the platform, which
@@ -420,11 +424,9 @@ static inline void magpie_set_header(struct magpie_response *response, const cha
         size_t name_length = strlen(name), value_length = strlen(value);
         char *to = (char *)worker->frame + MAGPIE_HEADER_SIZE + worker->meta_length;
 
-        if (worker->phase == MAGPIE_PHASE_FAILED)
+        if (!magpie_may_set_head(response))
                 return;
-        if (worker->phase == MAGPIE_PHASE_BODY) {
-                magpie_fail(response, "Runtime.MarshalError", "a header is set after the body");
-        } else if (!magpie_is_header(name, value)) {
+        if (!magpie_is_header(name, value)) {
                 magpie_fail(response, "Runtime.MarshalError", "HTTP forbids such a header");
         } else if (name_length > MAGPIE_META_MAX || value_length > MAGPIE_META_MAX ||
                    worker->meta_length + name_length + value_length + 2 > MAGPIE_META_MAX) {
@@ -438,21 +440,14 @@ static inline void magpie_set_header(struct magpie_response *response, const cha
         }
 }
 
-static inline uint64_t magpie_now_us(void)
-{
-        struct timespec now;
-
-        (void)clock_gettime(CLOCK_MONOTONIC, &now);
-        return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
-
 static inline void magpie_send_part(struct magpie_worker *worker, int flags)
 {
-        uint64_t value = 0;
+        uint64_t value = worker->begun ? 0 : (uint64_t)worker->status;
 
-        if (!worker->begun) /* the status, and above it what the handler has run */
-                value = (uint64_t)worker->status |
-                        (magpie_now_us() - worker->started_us + 1) << 32;
+        if (!worker->begun && (flags & MAGPIE_FLAG_END)) { /* how long the handler ran */
+                uint64_t ran_us = magpie_now_us(CLOCK_MONOTONIC) - worker->started_us + 1;
+                value |= (ran_us < UINT32_MAX ? ran_us : UINT32_MAX) << 32;
+        }
         magpie_send(worker, worker->begun ? MAGPIE_DATA : MAGPIE_RESULT, flags, value);
         worker->begun = true;
 }
@@ -514,12 +509,14 @@ static inline void magpie_flush(struct magpie_response *response)
         magpie_send_part(worker, 0);
 }
 
-/* Appends a JSON string of `text`, which is UTF-8; what is too long is cut between characters. */
-static inline void magpie_put_json(struct magpie_worker *worker, const char *text)
+/* Appends `before`, and a JSON string of `text`: UTF-8, cut between characters if it is too long. */
+static inline void magpie_put_json(struct magpie_worker *worker, const char *before,
+                                   const char *text)
 {
-        unsigned char *to = worker->frame + MAGPIE_HEADER_SIZE + worker->payload_length;
-        unsigned char *start = to, *end = to + 8192;
+        unsigned char *start = worker->frame + MAGPIE_HEADER_SIZE + worker->payload_length;
+        unsigned char *to = start + strlen(before), *end = to + 8192;
 
+        memcpy(start, before, strlen(before));
         *to++ = '"';
         for (; *text; text++) {
                 unsigned char c = (unsigned char)*text;
@@ -539,14 +536,6 @@ static inline void magpie_put_json(struct magpie_worker *worker, const char *tex
         worker->payload_length += (size_t)(to - start);
 }
 
-static inline void magpie_put(struct magpie_worker *worker, const char *text)
-{
-        size_t length = strlen(text);
-
-        memcpy(worker->frame + MAGPIE_HEADER_SIZE + worker->payload_length, text, length);
-        worker->payload_length += length;
-}
-
 static inline void magpie_fail(struct magpie_response *response, const char *type,
                                const char *message)
 {
@@ -558,11 +547,9 @@ static inline void magpie_fail(struct magpie_response *response, const char *typ
         worker->phase = MAGPIE_PHASE_FAILED;
         worker->meta_length = 0;
         worker->payload_length = 0;
-        magpie_put(worker, "{\"errorType\":");
-        magpie_put_json(worker, type);
-        magpie_put(worker, ",\"errorMessage\":");
-        magpie_put_json(worker, message);
-        magpie_put(worker, ",\"stackTrace\":[]}");
+        magpie_put_json(worker, "{\"stackTrace\":[],\"errorType\":", type);
+        magpie_put_json(worker, ",\"errorMessage\":", message);
+        worker->frame[MAGPIE_HEADER_SIZE + worker->payload_length++] = '}';
         magpie_send(worker, MAGPIE_ERROR, 0, 0);
 }
 
@@ -577,10 +564,8 @@ static inline void magpie_finish(struct magpie_worker *worker)
                 magpie_receive_body(worker);
                 worker->body_length = 0;
         }
-        if (worker->collected) {
-                free(worker->collected);
-                worker->collected = NULL;
-        }
+        free(worker->collected);
+        worker->collected = NULL;
 }
 
 static inline int magpie_serve(magpie_handler *handler)
@@ -602,7 +587,7 @@ static inline int magpie_serve(magpie_handler *handler)
                 worker.phase = MAGPIE_PHASE_HEAD;
                 worker.begun = false;
                 worker.status = 0;
-                worker.started_us = magpie_now_us();
+                worker.started_us = magpie_now_us(CLOCK_MONOTONIC);
                 handler(&request, &response);
                 magpie_finish(&worker);
         }

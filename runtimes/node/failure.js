@@ -1,10 +1,11 @@
 'use strict';
-// What an error looks like: for the log, for the caller, for who registers a function. Frames of the
-// shim are left out, and paths are told as the user knows them: relative to the bundle.
+// What an error looks like: for the log, for the caller, for who registers a function. Frames of
+// the shim are left out, and paths are told as the user knows them: relative to the bundle.
 
 const { inspect, types } = require('util');
 
 const CODE = process.env.MAGPIE_CODE || process.cwd();
+const TYPE_MAX = 256;
 const MESSAGE_MAX = 4096; // UTF-16 units: at most six bytes each in JSON
 const TRACE_BYTES_MAX = 32768;
 
@@ -59,7 +60,8 @@ function frames(error) {
 
 function describe(error) {
   if (!isError(error)) {
-    return { errorType: typeof error, errorMessage: typeof error === 'object' ? inspect(error) : String(error) };
+    const errorMessage = typeof error === 'object' ? inspect(error) : String(error);
+    return { errorType: typeof error, errorMessage };
   }
   const stackTrace = isRuntimeError(error) ? [] : frames(error);
   return { errorType: String(error.name), errorMessage: String(error.message), stackTrace };
@@ -73,8 +75,9 @@ function toJson(error) {
   } catch {
     errorMessage = 'an error that cannot be shown';
   }
-  errorType = errorType.slice(0, 256);
-  return JSON.stringify({ errorType, errorMessage: errorMessage.slice(0, MESSAGE_MAX), stackTrace });
+  errorType = errorType.slice(0, TYPE_MAX);
+  errorMessage = errorMessage.slice(0, MESSAGE_MAX);
+  return JSON.stringify({ errorType, errorMessage, stackTrace });
 }
 
 module.exports = { UnsettledError, clean, logText, toJson };

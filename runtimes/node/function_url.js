@@ -3,14 +3,16 @@
 // https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html#urls-payloads
 
 const frame = require('./frame');
-const { MarshalError, JSON_META, toJson, isBytes, toBytes, isStream, stream } = require('./results');
 const { decodeText } = require('./events');
+const results = require('./results');
+const { MarshalError, JSON_META } = results;
 
 // Repeated names are joined. No name is special, not even "__proto__".
 function add(object, name, value, separator) {
   const whole = Object.hasOwn(object, name) ? object[name] + separator + value : value;
   if (name === '__proto__') {
-    Object.defineProperty(object, name, { value: whole, configurable: true, enumerable: true, writable: true });
+    const plain = { configurable: true, enumerable: true, writable: true };
+    Object.defineProperty(object, name, { ...plain, value: whole });
   } else {
     object[name] = whole;
   }
@@ -24,7 +26,7 @@ function queryParameters(query) {
 
 const FIRST_HEADER_LINE = 7;
 
-// RFC 9110, section 5.3, says how repeated headers are joined; RFC 9113, section 8.2.3, how cookies.
+// How repeated headers are joined: RFC 9110, section 5.3; cookies: RFC 9113, section 8.2.3.
 function parseHeaders(lines) {
   const headers = {};
   // Nothing follows the last line's end.
@@ -129,7 +131,9 @@ function checkedStatus(value) {
 // What HTTP forbids (RFC 9110, sections 5.5 and 5.6.2) must not get as far as the gateway, which
 // would take the whole instance for a hostile one.
 function line(name, value) {
-  if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name)) throw new MarshalError(`'${name}' is no name for a header`);
+  if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name)) {
+    throw new MarshalError(`'${name}' is no name for a header`);
+  }
   if (/[\0-\x08\x0a-\x1f\x7f]/.test(value)) {
     throw new MarshalError(`the header '${name}' contains a control character`);
   }
@@ -138,7 +142,9 @@ function line(name, value) {
 
 function headerLines(result) {
   const headers = result.headers ?? {};
-  if (typeof headers !== 'object') throw new MarshalError(`headers is a ${typeof headers}, no object`);
+  if (typeof headers !== 'object') {
+    throw new MarshalError(`headers is a ${typeof headers}, no object`);
+  }
   let lines = '';
   for (const [name, value] of Object.entries(headers)) {
     for (const each of Array.isArray(value) ? value : [value]) lines += line(name, String(each));
@@ -151,21 +157,22 @@ function bodyOf(result) {
   const { body } = result;
   if (body === undefined || body === null) return '';
   if (typeof body === 'string') return result.isBase64Encoded ? Buffer.from(body, 'base64') : body;
-  return isBytes(body) ? toBytes(body) : toJson(body);
+  return results.isBytes(body) ? results.toBytes(body) : results.toJson(body);
 }
 
 // Sends an object with `statusCode`. Its body may also be a stream.
 function answer(result) {
   const status = checkedStatus(result.statusCode);
-  const streamed = isStream(result.body) && !isBytes(result.body);
+  const streamed = results.isStream(result.body) && !results.isBytes(result.body);
   const body = streamed ? '' : bodyOf(result);
   let meta = headerLines(result);
   if (!/^content-type:/im.test(meta) && (streamed || body.length > 0)) meta += JSON_META;
   const metaLength = Buffer.byteLength(meta);
   if (metaLength > frame.META_MAX) {
-    throw new MarshalError(`the headers take ${metaLength} bytes; at most ${frame.META_MAX} are allowed`);
+    const limit = frame.META_MAX;
+    throw new MarshalError(`the headers take ${metaLength} bytes; at most ${limit} are allowed`);
   }
-  return streamed ? stream(status, meta, result.body) : frame.answer(status, meta, body);
+  return streamed ? results.stream(status, meta, result.body) : frame.answer(status, meta, body);
 }
 
 module.exports = { event, answer };

@@ -38,13 +38,14 @@ function locate(handler) {
   return [file, handler.slice(dot + 1)];
 }
 
-// Whether Node takes this file for an ES module: by its extension, else by the nearest package.json.
+// Whether Node takes a file for an ES module: by its extension, else by the nearest package.json.
 function isModule(file) {
   const extension = path.extname(file);
   if (extension !== '.js') return extension === '.mjs';
   for (let folder = path.dirname(file); folder.startsWith(CODE); folder = path.dirname(folder)) {
     try {
-      return JSON.parse(fs.readFileSync(path.join(folder, 'package.json'), 'utf8')).type === 'module';
+      const text = fs.readFileSync(path.join(folder, 'package.json'), 'utf8');
+      return JSON.parse(text).type === 'module';
     } catch (error) {
       if (error.code !== 'ENOENT') return false;
     }

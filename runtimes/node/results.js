@@ -36,7 +36,8 @@ function toBytes(value) {
 
 function isStream(value) {
   if (value === null || typeof value !== 'object') return false;
-  return Symbol.asyncIterator in value || (typeof value.next === 'function' && Symbol.iterator in value);
+  if (Symbol.asyncIterator in value) return true;
+  return Symbol.iterator in value && typeof value.next === 'function';
 }
 
 // Half of all functions never need it.
@@ -63,8 +64,8 @@ function piece(chunk) {
   throw new MarshalError(`a streamed result consists of strings or bytes, not ${typeof chunk}`);
 }
 
-// RESULT goes out with the first piece, so that a failure before it is still a clean one. Each piece
-// leaves at once, in a write that blocks while the gateway has no room: that is the back-pressure.
+// RESULT goes out with the first piece, so that a failure before it is still a clean one. Each
+// piece leaves at once, in a write that waits while the gateway has no room: the back-pressure.
 async function stream(status, meta, pieces) {
   const number = frame.state.running;
   let begun = false;
@@ -83,4 +84,6 @@ async function stream(status, meta, pieces) {
   else frame.answer(status, meta ?? BYTES_META, '');
 }
 
-module.exports = { MarshalError, JSON_META, toJson, isBytes, toBytes, isStream, stream, functionUrl, answer };
+module.exports = {
+  MarshalError, JSON_META, toJson, isBytes, toBytes, isStream, stream, functionUrl, answer,
+};

@@ -52,7 +52,8 @@ function isPromise(value) {
 function call(event, context) {
   if (handler.length < 3) return handler(event, context);
   return new Promise((resolve, reject) => {
-    const result = handler(event, context, (error, value) => (error ? reject(error) : resolve(value)));
+    const callback = (error, value) => (error ? reject(error) : resolve(value));
+    const result = handler(event, context, callback);
     if (isPromise(result)) result.then(resolve, reject);
   });
 }
@@ -64,16 +65,16 @@ function fail(error) {
   frame.finish(frame.ERROR, 0, 0, '', failure.toJson(error));
 }
 
-// Sends the handler's result, if its invocation is still the running one: a promise that was given up
-// may settle later. A streamed answer takes its time: then a promise comes back.
+// Sends the handler's result, if its invocation is still the running one: a promise that was given
+// up may settle later. A streamed answer takes its time: then a promise comes back.
 function reply(number, result) {
   if (frame.state.running !== number) return undefined;
   logs.flush();
   return answer(result);
 }
 
-// Lets a promise's answer come. True where it has come at once; else the event loop works on it, and
-// goes on serving afterwards in a turn of its own, not from within a microtask.
+// Lets a promise's answer come. True where it has come at once; else the event loop works on it,
+// and goes on serving afterwards in a turn of its own, not from within a microtask.
 function settle(number, promise) {
   let settled = false;
   const done = () => {
@@ -109,7 +110,7 @@ function invoke(length) {
   let body = frame.inbox.subarray(metaEnd, length);
   if (!(flags & frame.FLAG_END)) body = frame.restOfBody(number, body);
   frame.state.running = number;
-  frame.state.started = performance.now();
+  frame.state.started = process.hrtime();
   let pending;
   try {
     const context = new Context(meta, deadlineMs);
@@ -174,8 +175,7 @@ async function main() {
   logs.flush();
   process.on('uncaughtException', onUncaught);
   process.on('beforeExit', onEmptyLoop);
-  const [seconds, nanoseconds] = process.hrtime(started);
-  frame.send(frame.READY, 0, 0, seconds * 1e6 + Math.floor(nanoseconds / 1e3), '', '');
+  frame.send(frame.READY, 0, 0, frame.microsecondsSince(started), '', '');
   setImmediate(serve);
 }
 

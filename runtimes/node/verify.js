@@ -1,6 +1,6 @@
 'use strict';
-// The check at registration: does every script of the bundle compile? What stands in node_modules is
-// others' work and may contain anything.
+// The check at registration: does every script of the bundle compile? What stands in node_modules
+// is others' work and may contain anything.
 
 const fs = require('fs');
 const path = require('path');
@@ -54,7 +54,8 @@ function compileAll(code, isModule) {
   for (const file of files.filter((each) => !isModule(each))) {
     const problem = compileScript(file);
     // A .js file that is no script may still be a module: newer Nodes go by the syntax.
-    if (problem !== '' && (!file.endsWith('.js') || compileModules([file]) !== '')) problems.push(problem);
+    const isModuleAfterAll = () => file.endsWith('.js') && compileModules([file]) === '';
+    if (problem !== '' && !isModuleAfterAll()) problems.push(problem);
   }
   return problems.join('');
 }

@@ -42,10 +42,10 @@ def commands(folder):
 
 
 def measure(folder, kind, handler, command, depth, count):
+    environment = {"PATH": "/usr/bin:/bin", "MAGPIE_HANDLER": handler}
     line = subprocess.run(
         [build_dir() / "tests/bench/shim_client", kind, str(depth), str(count), *command],
-        check=True, stdout=subprocess.PIPE, cwd=folder,
-        env={"PATH": "/usr/bin:/bin", "MAGPIE_HANDLER": handler, "MAGPIE_FUNCTION_NAME": "bench"}).stdout
+        check=True, stdout=subprocess.PIPE, cwd=folder, env=environment).stdout
     return json.loads(line)
 
 
@@ -53,7 +53,7 @@ def main():
     parser = argparse.ArgumentParser(prog="./dev bench shim_rate", description=__doc__)
     parser.add_argument("--count", type=int, default=50_000, help="answers a run")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--depth", type=int, nargs="*", default=[8, 32], help="requests pushed ahead")
+    parser.add_argument("--depth", type=int, nargs="*", default=[8, 32], help="pushed ahead")
     parser.add_argument("--only", nargs="*", help="names that begin so")
     settings = parser.parse_args()
 

@@ -22,7 +22,7 @@ def test_the_protocols_example_is_an_invocation():
     assert (invoke.kind, invoke.flags, invoke.number) == (INVOKE, END, 1)
     assert invoke.meta == b"01K0Z6Q4G3W9T2D7M5N8R1XHYB\n\n" and invoke.payload == b'{"name":"magpie"}'
     assert (log.kind, log.number, log.value, log.payload) == (LOG, 1, 1, b"greeting magpie\n")
-    assert (result.kind, result.flags, result.number, result.value) == (RESULT, END, 1, 0)
+    assert (result.kind, result.flags, result.number, result.value) == (RESULT, END, 1, 42 << 32)
     assert result.meta == b"content-type:application/json\n"
     assert result.payload == b'{"message":"Hello, magpie!"}'
 

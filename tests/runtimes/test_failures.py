@@ -29,8 +29,13 @@ exports.handler = (event) => {
   if (event === "mixed") {
     console.log("one"); console.error("two"); console.log("three\\nfour"); process.stdout.write("half");
   }
-  if (event === "long") { console.log("x".repeat(200_000)); console.log("y".repeat(40_000) + "\\n" + "z".repeat(40_000)); }
-  if (event === "crash") { console.log("last words"); process.stderr.write("and these\\n"); process.reallyExit(9); }
+  if (event === "long") {
+    console.log("x".repeat(200_000));
+    console.log("y".repeat(40_000) + "\\n" + "z".repeat(40_000));
+  }
+  if (event === "crash") {
+    console.log("last words"); process.stderr.write("and these\\n"); process.reallyExit(9);
+  }
   if (event === "raw") {
     fs.writeSync(1, "raw out\\n"); fs.writeSync(2, "raw err\\n");
     require("child_process").execFileSync("echo", ["from a child"], { stdio: "inherit" });

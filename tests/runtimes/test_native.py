@@ -97,6 +97,12 @@ def test_a_hundred_mebibytes_stream_in_bounded_memory(worker):
     assert length == 100 << 20 and resident_kib(worker) < 4096
 
 
+def test_a_result_says_how_long_the_handler_ran(worker):
+    assert 0 < worker.invoke(b"some ab").ran_us < 5_000_000
+    assert 19_000 < worker.invoke(b"sleep 20").ran_us < 5_000_000
+    assert worker.invoke(b"stream").ran_us == 0, "it is not at its end when its RESULT leaves"
+
+
 def test_requests_pushed_ahead_are_answered_in_order(echo):
     numbers = [echo.send(b"%d" % n) for n in range(50)]
     assert [echo.result(number).body for number in numbers] == [b"%d" % n for n in range(50)]

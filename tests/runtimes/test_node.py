@@ -102,7 +102,13 @@ const kept = [];
 exports.handler = (event) => {
   if (event === "never") return new Promise((done) => kept.push(done));
   if (event === "settle it") kept.forEach((done) => done("too late"));
-  if (event === "stream") return (async function* () { yield "a"; await new Promise((done) => kept.push(done)); yield "b"; })();
+  if (event === "stream") {
+    return (async function* () {
+      yield "a";
+      await new Promise((done) => kept.push(done));
+      yield "b";
+    })();
+  }
   return event;
 };
 """)
@@ -130,7 +136,12 @@ def test_a_stray_exception_fails_the_invocation_and_ends_the_instance(node, stat
 
 
 def test_a_stray_exception_between_invocations_ends_the_instance(node):
-    worker = node.start("exports.handler = () => { process.nextTick(() => { throw new Error('stray'); }); return 1; };")
+    worker = node.start("""
+exports.handler = () => {
+  process.nextTick(() => { throw new Error('stray'); });
+  return 1;
+};
+""")
     assert worker.invoke().json == 1
     assert worker.receive().number == 0 and worker.wait() == 1
 
@@ -150,7 +161,11 @@ exports.handler = () => { Promise.reject(new Error("oops")); return 1; };
 def test_without_node_s_own_way_to_run_microtasks_all_goes_on(node):
     """process._tickCallback is not documented: the day it is gone, a turn of the loop does its work."""
     worker = node.start({"main.js": SLEEP + """
-exports.handler = (event) => event === "sync" ? 1 : (async () => { if (event === "timer") await sleep(1); return 2; })();
+const later = async (event) => {
+  if (event === "timer") await sleep(1);
+  return 2;
+};
+exports.handler = (event) => event === "sync" ? 1 : later(event);
 """, "preload.js": "delete process._tickCallback;"}, NODE_OPTIONS="--require ./preload.js")
     for _ in range(3):
         assert worker.invoke(b'"sync"').json == 1
@@ -177,7 +192,8 @@ exports.handler = () => new Blob(["web ", "stream"]).stream();
 
 
 def test_es_modules_are_loaded(node):
-    module = "import fs from 'node:fs';\nexport const handler = async (event) => [event, typeof fs.readFileSync];\n"
+    module = ("import fs from 'node:fs';\n"
+              "export const handler = async (event) => [event, typeof fs.readFileSync];\n")
     assert node.start({"main.mjs": module}).invoke(b"1").json == [1, "function"]
     typed = {"main.js": module, "package.json": '{"type":"module"}'}
     assert node.start(typed).invoke(b"2").json == [2, "function"]
@@ -240,8 +256,10 @@ def test_worker_threads_work_and_their_prints_are_logged(node):
     worker = node.start("""
 const { Worker, isMainThread, parentPort } = require("worker_threads");
 exports.handler = () => new Promise((done, failed) => {
-  const thread = new Worker("const { parentPort } = require('worker_threads'); console.log('in a thread'); parentPort.postMessage(42);",
-    { eval: true });
+  const thread = new Worker(`
+    const { parentPort } = require('worker_threads');
+    console.log('in a thread');
+    parentPort.postMessage(42);`, { eval: true });
   let result;
   thread.on("message", (message) => { result = message; });
   thread.on("error", failed);
@@ -284,7 +302,8 @@ exports.handler = (event) => {
   if (event === "realm") vm.runInNewContext("throw new TypeError('elsewhere')");
   if (event === "null") throw null;
   if (event === "object") throw { code: 5 };
-  if (event === "proxy") throw new Proxy({}, { get() { throw new Error("trap"); }, getPrototypeOf() { throw new Error("trap"); } });
+  const trap = () => { throw new Error("trap"); };
+  if (event === "proxy") throw new Proxy({}, { get: trap, getPrototypeOf: trap });
 };
 """)
     answer = worker.invoke(b'"cause"')

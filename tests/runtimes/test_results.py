@@ -3,7 +3,6 @@ import json
 import time
 
 import pytest
-from shims import ECHO
 
 
 @pytest.mark.parametrize(
@@ -112,3 +111,23 @@ def test_the_context_tells_what_runs(starter, pick):
     assert now + 8900 < answer[6] < now + 12000 and 0 < answer[7] <= 9000
     assert worker.invoke(b"").json[5] is None, "an anonymous caller"
     assert worker.invoke(b"", timeout=-5).json[7] == 0
+
+
+def test_a_result_says_how_long_the_handler_ran(starter, pick):
+    worker = starter.start(
+        pick(
+            "import time\n"
+            "def handler(event, context):\n"
+            "    time.sleep(event / 1000)\n"
+            "    return iter('ab') if event == 1 else event\n",
+            "const sleep = (ms) => new Promise((done) => setTimeout(done, ms));\n"
+            "exports.handler = (event) => {\n"
+            "  if (event === 0) return event;\n"
+            "  return sleep(event).then(() => (event === 1 ? 'ab'[Symbol.iterator]() : event));\n"
+            "};\n",
+        )
+    )
+    worker.invoke(b"0")
+    assert 0 < worker.invoke(b"0").ran_us < 5_000_000
+    assert 19_000 < worker.invoke(b"20").ran_us < 5_000_000
+    assert worker.invoke(b"1").ran_us == 0, "a stream is not at its end when its RESULT leaves"

@@ -48,6 +48,7 @@ class Answer:
     """What became of one invocation."""
 
     status: int = None  # None: there was no RESULT
+    ran_us: int = 0  # what the handler has run; 0: the worker does not say
     headers: list = field(default_factory=list)
     body: bytes = b""
     error: dict = None
@@ -173,7 +174,7 @@ class Worker:
         answer.frames += 1
         answer.body += frame.payload
         if frame.kind == RESULT:
-            answer.status = frame.value & 0xFFFFFFFF  # above it: what the handler has run
+            answer.status, answer.ran_us = frame.value & 0xFFFFFFFF, frame.value >> 32
             lines = frame.meta.decode().split("\n")
             assert lines.pop() == "", "a header without its line end"
             answer.headers = [tuple(line.split(":", 1)) for line in lines]

@@ -11,7 +11,8 @@ from .worker import MarshalError, code_folder
 from .worker import to_json as encode
 
 _HERE = os.path.dirname(__file__)
-_NOT_THE_USERS = (_HERE, os.path.dirname(_HERE), os.path.join(os.path.dirname(os.__file__), "asyncio"))
+_ASYNCIO = os.path.join(os.path.dirname(os.__file__), "asyncio")
+_NOT_THE_USERS = (_HERE, os.path.dirname(_HERE), _ASYNCIO)
 _MESSAGE_MAX = 4096  # characters: at most six bytes each in JSON
 _TRACE_BYTES_MAX = 32768
 

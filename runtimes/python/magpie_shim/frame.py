@@ -84,7 +84,7 @@ def end_answer():
 def answer(status, meta, body):
     """The whole response."""
     if len(meta) + len(body) <= PAYLOAD_MAX:
-        ran_us = (monotonic_ns() - started) // 1000 + 1
+        ran_us = min((monotonic_ns() - started) // 1000 + 1, 0xFFFFFFFF)
         finish(RESULT, FLAG_END, ran_us << 32 | status, meta, body)
     else:
         begin_answer(status, meta, body)
@@ -107,8 +107,8 @@ def rest_of_body(number, payload):
 
 
 def orphan():
-    """In a child after fork: descriptor 3 is the parent's, and the lock may be held by a thread that
-    does not exist here."""
+    """In a child after fork: descriptor 3 is the parent's, and the lock may be held by a thread
+    that does not exist here."""
     global orphaned, lock
     orphaned = True
     lock = RLock()

@@ -149,8 +149,8 @@ def _status(value):
 
 
 def _line(name, value):
-    """What HTTP forbids (RFC 9110, sections 5.5 and 5.6.2) must not get as far as the gateway, which
-    would take the whole instance for a hostile one."""
+    """What HTTP forbids (RFC 9110, sections 5.5 and 5.6.2) must not get as far as the gateway,
+    which would take the whole instance for a hostile one."""
     if not name or name.strip(_NAME_BYTES):
         raise MarshalError(f"{name!r:.100} is no name for a header")
     # isprintable() is the quick way to say yes, and too strict to say no: it minds odd spaces.
@@ -175,7 +175,8 @@ def _meta(answer, has_body):
     if has_body and not has_type:
         meta += JSON_META
     if len(meta) > frame.META_MAX:
-        raise MarshalError(f"the headers take {len(meta)} bytes; at most {frame.META_MAX} are allowed")
+        limit = frame.META_MAX
+        raise MarshalError(f"the headers take {len(meta)} bytes; at most {limit} are allowed")
     return meta
 
 

@@ -26,7 +26,7 @@ def _split(handler):
     module, _, function = handler.rpartition(".")
     module = module.replace("/", ".").strip(".")
     if not module or not function:
-        _refuse(f"The handler '{handler}' is not of the form file.function, such as main.handler.\n")
+        _refuse(f"The handler '{handler}' is not of the form file.function, like main.handler.\n")
     return module, function
 
 

@@ -1,7 +1,7 @@
 """sys.stdout and sys.stderr as LOG frames: in order with the results, under the right invocation.
 
-They are text streams as ever, over a buffer of ours: .buffer, .fileno() (the sandbox's own pipe, for
-subprocesses), reconfigure() and writelines() work. A finished line has left the process before
+They are text streams as ever, over a buffer of ours: .buffer, .fileno() (the sandbox's own pipe,
+for subprocesses), reconfigure() and writelines() work. A finished line has left the process before
 print() returns, so a crash loses none; an unfinished one waits for its end or the invocation's.
 """
 

@@ -8,8 +8,8 @@ _loop = None
 
 
 def event_loop():
-    """The instance's one event loop. It lives on between invocations, so that clients and tasks which
-    a function made in one of them still work in the next."""
+    """The instance's one event loop. It lives on between invocations, so that clients and tasks
+    which a function made in one of them still work in the next."""
     global _loop
     if _loop is None:
         import asyncio

@@ -16,7 +16,7 @@ def _installed_files(code):
 
 def _sources(code):
     for folder, folders, files in os.walk(code):
-        folders[:] = sorted(name for name in folders if name not in ("__pycache__", "site-packages"))
+        folders[:] = sorted(set(folders) - {"__pycache__", "site-packages"})
         for name in sorted(files):
             if name.endswith(".py"):
                 yield os.path.relpath(os.path.join(folder, name), code)

@@ -1,8 +1,8 @@
 """The worker's loop: a request from descriptor 3, the handler's call, its answer back.
 
 Warm invocations cost a read, a JSON scan, the call, a JSON encoding and a write; nothing here
-allocates or looks up more than that needs, and the `json` package (whose decoder imports `re`, eight
-milliseconds of start-up) is left alone in favour of the C accelerators that it is made of.
+allocates or looks up more than that needs, and the `json` package (whose decoder imports `re`,
+eight milliseconds of start-up) is left alone in favour of the C accelerators that it is made of.
 """
 
 import sys

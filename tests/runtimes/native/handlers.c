@@ -154,6 +154,8 @@ static void handle(struct magpie_request *request, struct magpie_response *respo
                 fail(response, rest);
         else if (strcmp(word, "print") == 0)
                 magpie_print(response, "%2000d|%s", 7, rest);
+        else if (strcmp(word, "sleep") == 0)
+                (void)usleep((useconds_t)atoi(rest) * 1000);
         else if (strcmp(word, "log") == 0)
                 printf("half a line");
         else if (strcmp(word, "exit") == 0)
