@@ -23,7 +23,7 @@
 #define POOL_QUICK_RUN_NS 250000ull     /* nothing is put ahead where calls take longer */
 #define POOL_AHEAD_BUDGET_NS 1000000ull /* what all calls ahead in one instance may need together */
 /* Up to this much work, waiting behind a busy instance is sooner over than waking an idle one. */
-#define POOL_RATHER_AHEAD_NS 150000ull
+#define POOL_RATHER_AHEAD_NS 60000ull
 /* A call that runs longer is slow. Longer than a turn of a busy loop, which is all that a thread
  * knows of time. */
 #define POOL_HEAD_PATIENCE_NS 5000000ull
