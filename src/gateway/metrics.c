@@ -1,0 +1,201 @@
+/* What is counted; see metrics.h. */
+#include "gateway/metrics.h"
+
+#include "base/auto.h"
+#include "gateway/gateway.h"
+#include "gateway/metrics_rows.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Of one function whose earlier versions have ended. */
+struct past_figures {
+        struct list link;
+        char function_id[ID_LENGTH + 1];
+        char label[FUNCTION_LABEL_SIZE];
+        struct figures figures;
+};
+
+void metrics_init(struct metrics *metrics)
+{
+        *metrics = (struct metrics){0};
+        list_init(&metrics->past);
+}
+
+void metrics_deinit(struct metrics *metrics)
+{
+        struct list *link;
+
+        while ((link = list_pop_front(&metrics->past)))
+                free(CONTAINER_OF(link, struct past_figures, link));
+}
+
+void metrics_cold_start(struct metrics *metrics, enum runtime runtime, enum cold_start_phase phase,
+                        uint64_t duration_ns)
+{
+        struct duration_histogram *histogram = &metrics->cold_starts[runtime][phase];
+        uint64_t duration_us = duration_ns / 1000;
+        size_t bucket = 0;
+
+        while (bucket < DURATION_BUCKETS - 1 && duration_us > duration_bounds_us[bucket])
+                bucket++;
+        atomic_fetch_add_explicit(&histogram->bucket[bucket], 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&histogram->sum_us, duration_us, memory_order_relaxed);
+}
+
+static void figures_add(struct figures *sum, const struct figures *more)
+{
+        for (int start = 0; start < START_KIND_COUNT; start++)
+                for (int outcome = 0; outcome < OUTCOME_COUNT; outcome++)
+                        sum->count[start][outcome] += more->count[start][outcome];
+        for (int i = 0; i < DURATION_BUCKETS; i++)
+                sum->bucket[i] += more->bucket[i];
+        sum->duration_sum_us += more->duration_sum_us;
+}
+
+static uint64_t peek(const atomic_ullong *figure)
+{
+        return atomic_load_explicit(figure, memory_order_relaxed);
+}
+
+static void figures_add_live(struct figures *sum, const struct live *live)
+{
+        for (unsigned thread = 0; thread < live->thread_count; thread++) {
+                const struct live_figures *one = &live->figures[thread];
+                for (int start = 0; start < START_KIND_COUNT; start++)
+                        for (int outcome = 0; outcome < OUTCOME_COUNT; outcome++)
+                                sum->count[start][outcome] += peek(&one->count[start][outcome]);
+                for (int i = 0; i < DURATION_BUCKETS; i++)
+                        sum->bucket[i] += peek(&one->bucket[i]);
+                sum->duration_sum_us += peek(&one->duration_sum_us);
+        }
+}
+
+static void label_of(const struct function *function, char ret_label[FUNCTION_LABEL_SIZE])
+{
+        (void)snprintf(ret_label, FUNCTION_LABEL_SIZE, "%s/%s", function->owner_name_space,
+                       function->name);
+}
+
+static struct past_figures *past_find(const struct metrics *metrics, const char *function_id)
+{
+        struct past_figures *past;
+
+        LIST_FOR_EACH (past, &metrics->past, link)
+                if (strcmp(past->function_id, function_id) == 0)
+                        return past;
+        return NULL;
+}
+
+void metrics_keep(struct metrics *metrics, const struct live *live)
+{
+        struct past_figures *past = past_find(metrics, live->function->id);
+
+        if (!past) {
+                past = calloc(1, sizeof(*past));
+                if (!past)
+                        return;
+                memcpy(past->function_id, live->function->id, sizeof(past->function_id));
+                label_of(live->function, past->label);
+                list_push_back(&metrics->past, &past->link);
+        }
+        figures_add_live(&past->figures, live);
+}
+
+/* With lives_lock held: forgets what functions that are deleted had counted. */
+static void past_prune(struct gateway *gateway)
+{
+        const struct catalog *catalog = gateway_catalog(gateway);
+        struct past_figures *past, *after;
+
+        LIST_FOR_EACH_SAFE (past, after, &gateway->metrics.past, link) {
+                if (catalog_find_function(catalog, slice_of(past->function_id)))
+                        continue;
+                list_remove(&past->link);
+                free(past);
+        }
+}
+
+/* A live, or what ended ones have left. */
+struct source {
+        const char *function_id;
+        struct live *live;
+        const struct past_figures *past;
+};
+
+static int source_compare(const void *a, const void *b)
+{
+        const struct source *left = a, *right = b;
+        return strcmp(left->function_id, right->function_id);
+}
+
+static void row_add(struct function_row *row, const struct source *source)
+{
+        struct live *live = source->live;
+
+        if (!live) {
+                memcpy(row->label, source->past->label, sizeof(row->label));
+                figures_add(&row->figures, &source->past->figures);
+                return;
+        }
+        label_of(live->function, row->label);
+        figures_add_live(&row->figures, live);
+        pthread_mutex_lock(&live->lock);
+        row->idle += live->pool.idle_count;
+        row->frozen += live->pool.frozen_count;
+        row->busy += live->pool.busy_count;
+        row->starting += live->pool.booting_count;
+        row->ending += live->pool.ending_count;
+        row->waiters += live->pool.waiting_count;
+        pthread_mutex_unlock(&live->lock);
+}
+
+/* With lives_lock held. */
+static size_t sources_list(const struct gateway *gateway, struct source *ret_sources)
+{
+        struct past_figures *past;
+        struct live *live;
+        size_t count = 0;
+
+        LIST_FOR_EACH (live, &gateway->lives, link) {
+                if (ret_sources)
+                        ret_sources[count] = (struct source){live->function->id, live, NULL};
+                count++;
+        }
+        LIST_FOR_EACH (past, &gateway->metrics.past, link) {
+                if (ret_sources)
+                        ret_sources[count] = (struct source){past->function_id, NULL, past};
+                count++;
+        }
+        return count;
+}
+
+int metrics_rows_take(struct gateway *gateway, struct function_row **ret_rows, size_t *ret_count)
+{
+        AUTO(memory_free) struct source *sources = NULL;
+        AUTO(memory_free) struct function_row *rows = NULL;
+        size_t source_count, count = 0;
+
+        pthread_mutex_lock(&gateway->lives_lock);
+        past_prune(gateway);
+        source_count = sources_list(gateway, NULL);
+        sources = malloc((source_count + 1) * sizeof(sources[0]));
+        rows = calloc(source_count + 1, sizeof(rows[0]));
+        if (sources && rows) {
+                (void)sources_list(gateway, sources);
+                /* What belongs to one function then stands together. */
+                qsort(sources, source_count, sizeof(sources[0]), source_compare);
+                for (size_t i = 0; i < source_count; i++) {
+                        if (i == 0 || source_compare(&sources[i - 1], &sources[i]) != 0)
+                                count++;
+                        row_add(&rows[count - 1], &sources[i]);
+                }
+        }
+        pthread_mutex_unlock(&gateway->lives_lock);
+        if (!sources || !rows)
+                return -ENOMEM;
+        *ret_rows = memory_steal(&rows);
+        *ret_count = count;
+        return 0;
+}
