@@ -26,7 +26,8 @@ int json_body_parse(struct slice text, cJSON **ret_object, struct err *err)
         if (text.length == 0)
                 return err_set(err, -EINVAL, "The body is empty: a JSON object is expected.");
         if (!text_is_utf8(text) || memchr(text.data, '\0', text.length) || has_nul_escape(text))
-                return err_set(err, -EINVAL, "The body is not JSON in UTF-8 without NUL characters.");
+                return err_set(err, -EINVAL,
+                               "The body is not JSON in UTF-8 without NUL characters.");
         object = cJSON_ParseWithLengthOpts(text.data, text.length, &end, false);
         while (object && end < text.data + text.length && strchr(" \t\r\n", *end))
                 end++;

@@ -4,7 +4,9 @@
 #include "base/err.h"
 #include "base/slice.h"
 
-#include <cjson/cJSON.h>
+#include <cJSON.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 struct json_member {
         const char *name;

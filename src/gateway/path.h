@@ -9,7 +9,8 @@ static inline bool path_match(const char *pattern, struct slice path, struct sli
 {
         static const char hole[] = "{id}";
         const char *open = strstr(pattern, hole);
-        struct slice before = slice_make(pattern, open ? (size_t)(open - pattern) : strlen(pattern));
+        struct slice before =
+                slice_make(pattern, open ? (size_t)(open - pattern) : strlen(pattern));
         struct slice after = slice_of(open ? open + sizeof(hole) - 1 : "");
         struct slice id;
 

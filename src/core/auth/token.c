@@ -52,7 +52,8 @@ static ssize_t base64url_decode(struct slice text, char *ret_data)
                         ret_data[used++] = (char)(bits >> bit_count & 255);
                 }
         }
-        return (ssize_t)used;
+        /* What the last digit holds beyond the last byte is zero, or the text is not the only one. */
+        return bit_count < 6 && (bits & ((1u << bit_count) - 1)) == 0 ? (ssize_t)used : -EINVAL;
 }
 
 /* The time it takes tells nothing of where the texts differ. */
