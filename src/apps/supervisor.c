@@ -61,6 +61,7 @@ struct supervisor {
         int exit_code;
 };
 
+static const char *const shared_folders[] = {"code", "staging"};
 static const char *const child_names[CHILD_COUNT] = {"agent", "gateway"};
 
 static uint64_t now_ms(void)
@@ -124,6 +125,13 @@ static int supervisor_prepare_folder(struct supervisor *supervisor, struct err *
         }
         if (chown(folder, supervisor->uid, supervisor->gid) < 0)
                 return err_errno(err, -errno, "giving '%s' to the gateway's user", folder);
+        /* The gateway fills them, the agent reads them: they must be there for whoever is first. */
+        for (size_t i = 0; i < sizeof(shared_folders) / sizeof(shared_folders[0]); i++) {
+                (void)snprintf(path, sizeof(path), "%s/%s", folder, shared_folders[i]);
+                if ((mkdir(path, 0755) < 0 && errno != EEXIST) ||
+                    lchown(path, supervisor->uid, supervisor->gid) < 0)
+                        return err_errno(err, -errno, "making the folder '%s'", path);
+        }
         return 0;
 }
 
@@ -304,6 +312,23 @@ static void supervisor_start(struct supervisor *supervisor, enum child_kind kind
 
 /* Watching ------------------------------------------------------------------------------------------ */
 
+/* The gateway finishes what is under way and ends; then the agent sees the end of its control. */
+static void supervisor_stop(struct supervisor *supervisor)
+{
+        pid_t gateway = supervisor->children[CHILD_GATEWAY].pid;
+
+        if (supervisor->stopping) { /* asked twice: now */
+                for (size_t i = 0; i < CHILD_COUNT; i++)
+                        if (supervisor->children[i].pid > 0)
+                                (void)kill(supervisor->children[i].pid, SIGKILL);
+                return;
+        }
+        supervisor->stopping = true;
+        log_info("finishing the requests under way");
+        if (gateway > 0)
+                (void)kill(gateway, SIGTERM);
+}
+
 static void supervisor_child_died(struct supervisor *supervisor, enum child_kind kind, int status)
 {
         struct child *child = &supervisor->children[kind];
@@ -312,14 +337,14 @@ static void supervisor_child_died(struct supervisor *supervisor, enum child_kind
         child->pid = 0;
         fd_close(&child->control_fd);
         if (supervisor->stopping) {
-                if (kind == CHILD_GATEWAY)
+                if (kind == CHILD_GATEWAY && supervisor->exit_code == 0)
                         supervisor->exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 1;
                 return;
         }
         /* It said itself why it cannot run: starting it again would not help. */
         if (WIFEXITED(status) && WEXITSTATUS(status) != 0 &&
             now - child->started_ms < HEALTHY_AFTER_MS && child->delay_ms == 0) {
-                supervisor->stopping = true;
+                supervisor_stop(supervisor);
                 supervisor->exit_code = 1;
                 return;
         }
@@ -346,23 +371,6 @@ static void supervisor_reap(struct supervisor *supervisor)
                 for (enum child_kind kind = 0; kind < CHILD_COUNT; kind++)
                         if (supervisor->children[kind].pid == pid)
                                 supervisor_child_died(supervisor, kind, status);
-}
-
-/* The gateway finishes what is under way and ends; then the agent sees the end of its control. */
-static void supervisor_stop(struct supervisor *supervisor)
-{
-        pid_t gateway = supervisor->children[CHILD_GATEWAY].pid;
-
-        if (supervisor->stopping) { /* asked twice: now */
-                for (size_t i = 0; i < CHILD_COUNT; i++)
-                        if (supervisor->children[i].pid > 0)
-                                (void)kill(supervisor->children[i].pid, SIGKILL);
-                return;
-        }
-        supervisor->stopping = true;
-        log_info("finishing the requests under way");
-        if (gateway > 0)
-                (void)kill(gateway, SIGTERM);
 }
 
 static void supervisor_on_signals(struct supervisor *supervisor)

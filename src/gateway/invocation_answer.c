@@ -134,6 +134,15 @@ static void invocation_hold(struct invocation *invocation)
                 instance_pause(invocation->instance, true);
 }
 
+/* Headers by which the platform speaks; a function must not. */
+static bool is_ours(struct slice name)
+{
+        static const struct slice prefix = {"magpie-", 7};
+
+        return name.length >= prefix.length &&
+               slice_equal_fold(slice_make(name.data, prefix.length), prefix);
+}
+
 void invocation_result(struct invocation *invocation, const struct worker_frame *frame)
 {
         struct connection *connection = invocation->exchange.connection;
@@ -158,7 +167,8 @@ void invocation_result(struct invocation *invocation, const struct worker_frame 
                 response_begin(connection, &response, status);
                 invocation_headers(invocation, &response);
                 while (worker_meta_next_header(&meta, &name, &value, &error))
-                        (void)http_response_forward(&response, name, value);
+                        if (!is_ours(name))
+                                (void)http_response_forward(&response, name, value);
                 if (error < 0) {
                         invocation->answering = false;
                         instance_fail(invocation->instance, OUTCOME_FUNCTION_PROTOCOL,
