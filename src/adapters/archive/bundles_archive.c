@@ -105,9 +105,8 @@ static int keep_as(struct bundles_archive *self, const char *staging, const char
         moved = renameat2(self->staging_fd, staging, self->code_fd, digest, RENAME_NOREPLACE) == 0;
         if (!moved && errno != EEXIST)
                 r = -errno;
-        if (r == 0 && utimensat(self->code_fd, digest, NULL, AT_SYMLINK_NOFOLLOW) < 0)
-                r = -errno;
-        if (r == 0 && fsync(self->code_fd) < 0)
+        if (r == 0 && (utimensat(self->code_fd, digest, NULL, AT_SYMLINK_NOFOLLOW) < 0 ||
+                       fsync(self->code_fd) < 0))
                 r = -errno;
         if (r < 0 && moved)
                 (void)renameat(self->code_fd, digest, self->staging_fd, staging);

@@ -5,10 +5,13 @@
 #include "core/registry/function.h"
 #include "ports/bundles.h"
 
+#include <errno.h>
+
 /* A sentence and the result in one: the user's fault, or ours with errno. */
 #define bundle_refuse(err, ...) (err_set((err), -EINVAL, __VA_ARGS__), STAGE_REFUSED)
 #define bundle_fail(err, code, ...) (err_errno((err), (code), __VA_ARGS__), STAGE_FAILED)
 
+/* The sentence for a bundle without a file. */
 extern const char content_is_empty[];
 
 /* Looks at an unpacked tree as a whole: there is a file in it, no two names differ only in case,

@@ -25,15 +25,13 @@ static size_t table_find_position(const struct table *table, const char *id, siz
         return low;
 }
 
-static void table_append(struct table *table, const struct table_entry *entries, size_t count,
+static void table_append(struct table *table, const struct table_entry *entry,
                          bool (*drop)(const void *item, const void *context), const void *context)
 {
-        for (size_t i = 0; i < count; i++) {
-                if (drop && drop(entries[i].item, context))
-                        continue;
-                table->kind->ref(entries[i].item);
-                table->entries[table->count++] = entries[i];
-        }
+        if (drop && drop(entry->item, context))
+                return;
+        table->kind->ref(entry->item);
+        table->entries[table->count++] = *entry;
 }
 
 static bool index_build(struct table *table, size_t key)
@@ -70,15 +68,17 @@ bool table_merge(const struct table *old, const struct table_edit *edits, size_t
         for (size_t i = 0; i < edit_count; i++) {
                 bool found;
                 size_t at = table_find_position(old, edits[i].id, position, &found);
-                table_append(&table, old->entries + position, at - position, drop, context);
-                position = at + found;
+                for (; position < at; position++)
+                        table_append(&table, &old->entries[position], drop, context);
+                position += found;
                 if (edits[i].item) {
                         struct table_entry entry = {.item = edits[i].item};
                         old->kind->hash_keys(entry.item, seed, entry.hashes);
-                        table_append(&table, &entry, 1, drop, context);
+                        table_append(&table, &entry, drop, context);
                 }
         }
-        table_append(&table, old->entries + position, old->count - position, drop, context);
+        for (; position < old->count; position++)
+                table_append(&table, &old->entries[position], drop, context);
 
         for (size_t key = 0; key < old->kind->key_count; key++) {
                 if (!index_build(&table, key)) {
