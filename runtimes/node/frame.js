@@ -26,19 +26,6 @@ const outboxWords = new Uint32Array(outbox.buffer, 0, 4);
 // because loading `performance` would take more than a millisecond of every cold start.
 const state = { running: 0, started: [0, 0] };
 
-function write(length) {
-  for (;;) {
-    try {
-      writeSync(FD, outbox, 0, length);
-      return;
-    } catch (error) {
-      // Only where something made the socket non-blocking; the gateway reads it empty soon.
-      if (error.code !== 'EAGAIN') throw error;
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
-    }
-  }
-}
-
 function header(type, flags, metaLength, number, value, ranUs) {
   outboxWords[0] = type | (flags << 8) | (metaLength << 16);
   outboxWords[1] = number;
@@ -58,7 +45,7 @@ function send(type, flags, number, value, meta, payload, ranUs = 0) {
     length += payload.length;
   }
   header(type, flags, metaLength, number, value, ranUs);
-  write(length);
+  writeSync(FD, outbox, 0, length);
 }
 
 // The last frame of the running invocation; logs belong to none from here on.

@@ -1,5 +1,7 @@
 """magpie.h, the native runtime's shim: programs made with it, by several compilers."""
 import pathlib
+import shutil
+import subprocess
 import threading
 
 import pytest
@@ -19,7 +21,10 @@ COMPILERS = {
 
 @pytest.fixture(params=COMPILERS)
 def handlers(request, native):
-    return native(HANDLERS, *COMPILERS[request.param])
+    command = COMPILERS[request.param]
+    if not shutil.which(command[0]):
+        pytest.skip(f"{command[0]} is not installed")
+    return native(HANDLERS, *command)
 
 
 @pytest.fixture
@@ -213,8 +218,6 @@ def test_when_the_platform_leaves_within_a_body_the_worker_ends(worker):
 
 
 def test_a_program_started_by_hand_says_what_is_missing(compile_c):
-    import subprocess
-
     result = subprocess.run([compile_c(ECHO)], capture_output=True, text=True, check=False, close_fds=True)
     assert result.returncode == 1 and "runs under magpie" in result.stderr
 
