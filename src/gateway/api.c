@@ -1,22 +1,285 @@
-/* The REST API's routes; see api.h. */
+/* The REST API's table of routes, and the exchange that collects a body; see api.h, api_call.h. */
 #include "gateway/api.h"
 
+#include "gateway/api_call.h"
+#include "gateway/authentication.h"
+#include "gateway/path.h"
 #include "gateway/response.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define SMALL_BODY_MAX 16384u
+#define SETTINGS_BODY_MAX (6 * ENV_MAX_BYTES + 65536u) /* every byte may be written as \u00xx */
+#define UPLOADS_MAX 4                                  /* large bodies in memory at once */
+
+enum api_body { BODY_SMALL, BODY_SETTINGS, BODY_CODE, BODY_CODE_IN_JSON };
+
+struct api_route {
+        enum http_method method;
+        const char *path;
+        bool is_open; /* no user is needed */
+        enum api_body body;
+        void (*handle)(struct api_call *call);
+};
+
+static const struct api_route routes[] = {
+        {HTTP_METHOD_GET, "/healthz", true, BODY_SMALL, api_health},
+        {HTTP_METHOD_GET, "/readyz", true, BODY_SMALL, api_ready},
+        {HTTP_METHOD_GET, "/metrics", true, BODY_SMALL, api_metrics},
+        {HTTP_METHOD_POST, "/api/v1/users", true, BODY_SMALL, api_user_create},
+        {HTTP_METHOD_POST, "/api/v1/users/login", true, BODY_SMALL, api_user_login},
+        {HTTP_METHOD_GET, "/api/v1/users/me", false, BODY_SMALL, api_user_show},
+        {HTTP_METHOD_DELETE, "/api/v1/users/me", false, BODY_SMALL, api_user_delete},
+        {HTTP_METHOD_POST, "/api/v1/functions", false, BODY_CODE_IN_JSON, api_function_create},
+        {HTTP_METHOD_GET, "/api/v1/functions/me", false, BODY_SMALL, api_function_list},
+        {HTTP_METHOD_GET, "/api/v1/functions/{id}", false, BODY_SMALL, api_function_show},
+        {HTTP_METHOD_PATCH, "/api/v1/functions/{id}", false, BODY_SETTINGS, api_function_change},
+        {HTTP_METHOD_DELETE, "/api/v1/functions/{id}", false, BODY_SMALL, api_function_delete},
+        {HTTP_METHOD_PUT, "/api/v1/functions/{id}/code", false, BODY_CODE,
+         api_function_replace_code},
+        {HTTP_METHOD_GET, "/api/v1/functions/{id}/logs", false, BODY_SMALL, api_function_logs},
+};
+
+/* Only to name them where another method was used: the router takes the right one. */
+static const struct {
+        const char *path, *allow;
+} invocation_paths[] = {
+        {"/api/v1/functions/{id}/invocations", "POST"},
+        {"/api/v1/functions/execute/{id}", "POST"},
+};
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static const char *method_name(enum http_method method)
+{
+        switch (method) {
+        case HTTP_METHOD_GET:
+                return "GET, HEAD";
+        case HTTP_METHOD_POST:
+                return "POST";
+        case HTTP_METHOD_PUT:
+                return "PUT";
+        case HTTP_METHOD_DELETE:
+                return "DELETE";
+        case HTTP_METHOD_PATCH:
+                return "PATCH";
+        case HTTP_METHOD_HEAD:
+        case HTTP_METHOD_OPTIONS:
+        case HTTP_METHOD_TRACE:
+                break;
+        }
+        return "";
+}
+
+/* The route, or NULL; then `allow` holds the methods that the path has, "" where it has none. */
+static const struct api_route *route_find(const struct http_request *request, struct slice *ret_id,
+                                          char *allow, size_t allow_size)
+{
+        enum http_method method =
+                request->method == HTTP_METHOD_HEAD ? HTTP_METHOD_GET : request->method;
+        size_t used = 0;
+
+        allow[0] = '\0';
+        for (size_t i = 0; i < COUNT(routes); i++) {
+                if (!path_match(routes[i].path, request->path, ret_id))
+                        continue;
+                if (routes[i].method == method)
+                        return &routes[i];
+                if (!strstr(allow, method_name(routes[i].method)))
+                        used += (size_t)snprintf(allow + used, allow_size - used, "%s%s",
+                                         used ? ", " : "", method_name(routes[i].method));
+        }
+        for (size_t i = 0; i < COUNT(invocation_paths) && used == 0; i++)
+                if (path_match(invocation_paths[i].path, request->path, ret_id))
+                        (void)snprintf(allow, allow_size, "%s", invocation_paths[i].allow);
+        return NULL;
+}
+
+static uint64_t body_max(const struct gateway *gateway, enum api_body body)
+{
+        switch (body) {
+        case BODY_SMALL:
+                return SMALL_BODY_MAX;
+        case BODY_SETTINGS:
+                return SETTINGS_BODY_MAX;
+        case BODY_CODE:
+                return gateway->config.code_max_bytes;
+        case BODY_CODE_IN_JSON:
+                break;
+        }
+        return gateway->config.code_max_bytes / 3 * 4 + SETTINGS_BODY_MAX;
+}
+
+/* The exchange ----------------------------------------------------------------------------------- */
+
+static size_t call_room(struct exchange *exchange)
+{
+        (void)exchange;
+        return SIZE_MAX;
+}
+
+static void call_ignore_body(struct exchange *exchange, struct slice bytes, bool end)
+{
+        (void)exchange;
+        (void)bytes;
+        (void)end;
+}
+
+/* The handler carries on: what it has begun is worth finishing, and ends the call. */
+static void call_gone_while_handled(struct exchange *exchange)
+{
+        (void)exchange;
+}
+
+static const struct exchange_ops handled_ops = {
+        .room = call_room, .body = call_ignore_body, .gone = call_gone_while_handled};
+
+static void call_handle(struct api_call *call)
+{
+        call->exchange.ops = &handled_ops;
+        call->handle(call);
+}
+
+static void call_take_body(struct exchange *exchange, struct slice bytes, bool end)
+{
+        struct api_call *call = CONTAINER_OF(exchange, struct api_call, exchange);
+
+        if (buffer_append(&call->body, bytes.data, bytes.length) < 0) {
+                response_refuse(exchange->connection, 503, "overloaded",
+                                "No memory for the request's body at the moment.");
+                return; /* the call is gone */
+        }
+        if (end)
+                call_handle(call);
+}
+
+static void call_gone_while_collecting(struct exchange *exchange)
+{
+        api_call_end(CONTAINER_OF(exchange, struct api_call, exchange));
+}
+
+static const struct exchange_ops collecting_ops = {
+        .room = call_room, .body = call_take_body, .gone = call_gone_while_collecting};
+
+/* Begins the call. False without memory. */
+static bool call_begin(struct connection *connection, const struct http_request *request,
+                       const struct api_route *route, struct user *user, struct slice id)
+{
+        struct gateway *gateway = connection->thread->gateway;
+        struct api_call *call = calloc(1, sizeof(*call));
+
+        if (!call)
+                return false;
+        call->query = strndup(request->query.length ? request->query.data : "",
+                              request->query.length);
+        if (!call->query) {
+                free(call);
+                return false;
+        }
+        call->exchange = (struct exchange){.ops = &collecting_ops, .connection = connection};
+        call->thread = connection->thread;
+        call->handle = route->handle;
+        call->user = user ? user_ref(user) : NULL;
+        call->is_upload = route->body >= BODY_CODE;
+        if (id.length > 0 && id.length <= API_ID_MAX)
+                memcpy(call->id, id.data, id.length);
+        buffer_init(&call->body, (size_t)body_max(gateway, route->body));
+        atomic_fetch_add(&gateway->api.call_count, 1);
+        if (call->is_upload)
+                atomic_fetch_add(&gateway->api.upload_count, 1);
+
+        connection->exchange = &call->exchange;
+        connection->state = connection->body_ended ? CONNECTION_ANSWER : CONNECTION_BODY;
+        if (request->body == HTTP_BODY_CHUNKED)
+                http_chunked_init(&connection->chunked, call->body.limit);
+        if (connection->body_ended)
+                call_handle(call);
+        return true;
+}
+
+static void refuse(struct connection *connection, const struct problem *problem)
+{
+        response_problem(connection, problem);
+}
+
+static void answer_no_route(struct connection *connection, const char *allow)
+{
+        if (allow[0])
+                refuse(connection,
+                       &(struct problem){.status = 405,
+                                         .reason = "method_not_allowed",
+                                         .detail = "This path does not have that method; the "
+                                                   "header Allow says which it has.",
+                                         .allow = allow});
+        else
+                refuse(connection, &(struct problem){.status = 404,
+                                                     .reason = "not_found",
+                                                     .detail = "There is nothing at this path."});
+}
+
+/* Is the body one that can be taken? Otherwise the request has been answered. */
+static bool body_is_welcome(struct connection *connection, const struct http_request *request,
+                            const struct api_route *route)
+{
+        struct gateway *gateway = connection->thread->gateway;
+
+        if (request->body == HTTP_BODY_LENGTH &&
+            request->content_length > body_max(gateway, route->body)) {
+                refuse(connection,
+                       &(struct problem){.status = 413,
+                                         .reason = "payload.too_large",
+                                         .detail = "The body is larger than this server allows."});
+                return false;
+        }
+        if (route->body >= BODY_CODE && atomic_load(&gateway->api.upload_count) >= UPLOADS_MAX) {
+                refuse(connection,
+                       &(struct problem){.status = 503,
+                                         .reason = "overloaded",
+                                         .detail = "Too many uploads are under way.",
+                                         .retry_after_s = 1});
+                return false;
+        }
+        return true;
+}
 
 enum route_result api_route(struct connection *connection, const struct http_request *request,
                             struct slice input, size_t *ret_consumed)
 {
-        struct problem problem = {
-                .status = 404, .reason = "not_found", .detail = "There is no such page."};
+        enum authentication known = AUTHENTICATED;
+        struct slice id = {0}, go_on = HTTP_CONTINUE;
+        const struct api_route *route;
+        struct user *user = NULL;
+        char allow[64];
 
-        (void)request;
-        (void)input;
-        (void)ret_consumed;
-        response_problem(connection, &problem);
-        return ROUTE_ANSWERED;
+        (void)ret_consumed; /* the head, as it stands */
+        route = route_find(request, &id, allow, sizeof(allow));
+        if (!route) {
+                answer_no_route(connection, allow);
+                return ROUTE_ANSWERED;
+        }
+        if (!route->is_open)
+                known = authenticate(connection, request, &user);
+        if (known == AUTHENTICATION_SUSPENDED)
+                return ROUTE_SUSPENDED;
+        if (known != AUTHENTICATED) {
+                authentication_answer(connection, known);
+                return ROUTE_ANSWERED;
+        }
+        if (!body_is_welcome(connection, request, route))
+                return ROUTE_ANSWERED;
+        if (request->expect_continue && input.length == request->head_length &&
+            connection_write(connection, &go_on, 1) < 0)
+                return ROUTE_ANSWERED;
+        if (!call_begin(connection, request, route, user, id))
+                refuse(connection, &(struct problem){.status = 503,
+                                                     .reason = "overloaded",
+                                                     .detail = "No memory at the moment.",
+                                                     .retry_after_s = 1});
+        return connection->exchange ? ROUTE_EXCHANGE : ROUTE_ANSWERED;
 }
 
 void api_drain(struct gateway *gateway)
 {
-        (void)gateway;
+        function_logs_end_followers(&gateway->logs);
 }

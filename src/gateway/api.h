@@ -1,6 +1,7 @@
 /* The REST API: users, functions, logs, health and metrics. Everything that is not an invocation. */
 #pragma once
 
+#include "gateway/collector.h"
 #include "gateway/router.h"
 
 #include <stdatomic.h>
@@ -17,6 +18,7 @@ struct api {
         atomic_uint call_count;   /* also those whose client has gone: 0 before threads are joined */
         atomic_uint upload_count; /* large bodies in memory */
         atomic_uint check_count;  /* passwords being hashed */
+        struct collector collector;
 };
 
 /* Once at start-up, before connections are accepted: removes code and logs that no function in the

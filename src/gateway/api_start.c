@@ -153,6 +153,7 @@ void api_start(struct gateway *gateway, void (*done)(struct gateway *gateway, co
                 done(gateway, "no memory to start");
                 return;
         }
+        collector_start(gateway);
         start->gateway = gateway;
         start->done = done;
         known = catalog_find_user_by_email(catalog, SLICE(ADMINISTRATOR_EMAIL));

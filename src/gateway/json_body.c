@@ -71,7 +71,7 @@ int json_body_read(const cJSON *object, const struct json_member *members, size_
         return 0;
 }
 
-int json_text(const cJSON *value, const char **ret_text, struct err *err)
+int json_read_text(const cJSON *value, const char **ret_text, struct err *err)
 {
         if (!cJSON_IsString(value))
                 return err_set(err, -EINVAL, "%s must be a string.", value->string);
@@ -79,7 +79,7 @@ int json_text(const cJSON *value, const char **ret_text, struct err *err)
         return 0;
 }
 
-int json_count(const cJSON *value, uint32_t *ret_count, struct err *err)
+int json_read_count(const cJSON *value, uint32_t *ret_count, struct err *err)
 {
         double number = value->valuedouble;
 
@@ -90,7 +90,7 @@ int json_count(const cJSON *value, uint32_t *ret_count, struct err *err)
         return 0;
 }
 
-int json_truth(const cJSON *value, bool *ret_truth, struct err *err)
+int json_read_truth(const cJSON *value, bool *ret_truth, struct err *err)
 {
         if (!cJSON_IsBool(value))
                 return err_set(err, -EINVAL, "%s must be true or false.", value->string);

@@ -4,7 +4,7 @@
 #include "base/err.h"
 #include "base/slice.h"
 
-#include <cJSON.h>
+#include <cjson/cJSON.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -22,6 +22,6 @@ int json_body_read(const cJSON *object, const struct json_member *members, size_
                    void *target, struct err *err);
 
 /* For read(): the value as text, a whole number from 0 to `most`, a truth value. */
-int json_text(const cJSON *value, const char **ret_text, struct err *err);
-int json_count(const cJSON *value, uint32_t *ret_count, struct err *err);
-int json_truth(const cJSON *value, bool *ret_truth, struct err *err);
+int json_read_text(const cJSON *value, const char **ret_text, struct err *err);
+int json_read_count(const cJSON *value, uint32_t *ret_count, struct err *err);
+int json_read_truth(const cJSON *value, bool *ret_truth, struct err *err);

@@ -165,6 +165,8 @@ void response_problem(struct connection *connection, const struct problem *probl
                 (void)http_response_header(
                         &response, SLICE("WWW-Authenticate"),
                         SLICE("Bearer realm=\"magpie\", Basic realm=\"magpie\""));
+        if (problem->allow)
+                (void)http_response_header(&response, SLICE("Allow"), slice_of(problem->allow));
         if (problem->retry_after_s > 0)
                 (void)http_response_header_number(&response, SLICE("Retry-After"),
                                                   problem->retry_after_s);

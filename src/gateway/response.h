@@ -13,6 +13,7 @@ struct problem {
         const char *detail;        /* a sentence; NULL: the title */
         const char *invocation_id; /* NULL where there is none */
         unsigned retry_after_s;    /* 0: no such header */
+        const char *allow;         /* 405: the methods that there are; else NULL */
         const char *extra;         /* more members, as JSON text `"name":value,`; NULL: none */
 };
 

@@ -1,0 +1,360 @@
+/* POST /api/v1/functions and PUT /api/v1/functions/{id}/code: what brings code.
+ *
+ *      read the document, unpack (crew) -> try it in a sandbox (scheduler) -> keep it (crew)
+ *                                       -> the registry (store) -> answer
+ *
+ * Nothing of it is seen by others before the store has it: what fails on the way leaves nothing
+ * behind but a folder in staging, which is discarded.
+ */
+#include "gateway/api_call.h"
+
+#include "base/clock.h"
+#include "gateway/function_settings.h"
+#include "gateway/json_body.h"
+#include "ports/bundles.h"
+#include "wire/base64.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define REPLACE_TRIES 5
+
+struct code_call {
+        struct gateway *gateway;
+        struct api_call *call; /* NULL once it is answered */
+        struct job job;
+        struct trial trial;
+        struct store_request store;
+        struct function *function; /* what is made; a reference */
+        bool is_new;
+        char old_handler[HANDLER_MAX_LENGTH + 1];
+        int tries;
+
+        char staging[DIGEST_LENGTH + 1]; /* "" while nothing is staged */
+        int status;                      /* of the problem that work() met; 0: none */
+        const char *reason;
+        struct err err;
+};
+
+static void code_free(struct code_call *self)
+{
+        function_unref(self->function);
+        free(self);
+}
+
+static void code_discard(struct job *job)
+{
+        struct code_call *self = CONTAINER_OF(job, struct code_call, job);
+        struct bundles *bundles = self->gateway->bundles;
+
+        bundles->ops->discard(bundles, self->staging);
+        code_free(self);
+}
+
+/* The call has been answered. */
+static void code_end(struct code_call *self)
+{
+        self->job = (struct job){.work = code_discard};
+        /* What a crew that is full leaves in staging goes at the next start. */
+        if (!self->staging[0] || crew_submit(self->gateway->crew, &self->job) < 0)
+                code_free(self);
+}
+
+static void code_to_crew(struct code_call *self, void (*work)(struct job *job),
+                         void (*done)(struct job *job))
+{
+        self->job = (struct job){.home = &self->call->thread->mailbox, .work = work, .done = done};
+        if (crew_submit(self->gateway->crew, &self->job) == 0)
+                return;
+        api_answer_overloaded(self->call);
+        code_end(self);
+}
+
+/* Registering ---------------------------------------------------------------------------------- */
+
+static void code_submit(struct code_call *self);
+
+static void code_answer(struct code_call *self)
+{
+        cJSON *document = cJSON_CreateObject();
+
+        (void)cJSON_AddStringToObject(document, "message",
+                                      self->is_new ? "Function created successfully."
+                                                   : "Function updated successfully.");
+        (void)cJSON_AddStringToObject(document, "functionId", self->function->id);
+        if (!self->is_new)
+                (void)cJSON_AddNumberToObject(document, "version",
+                                              (double)self->function->version);
+        api_answer(self->call, self->is_new ? 201 : 200, document);
+}
+
+static void answer_taken(struct code_call *self)
+{
+        api_answer_problem(self->call, 409, "taken", "You have a function named '%s' already.",
+                           self->function->name);
+}
+
+/* Somebody else changed the function meanwhile: our code goes into his version. */
+static bool code_rebase(struct code_call *self)
+{
+        const struct function *current = api_find_function(self->call);
+        struct function *next = current ? function_copy(current) : NULL;
+
+        if (!next)
+                return false;
+        if (strcmp(self->function->handler, self->old_handler) != 0)
+                memcpy(next->handler, self->function->handler, sizeof(next->handler));
+        memcpy(next->code_digest, self->function->code_digest, sizeof(next->code_digest));
+        next->code_bytes = self->function->code_bytes;
+        function_unref(self->function);
+        self->function = next;
+        return true;
+}
+
+static void code_stored(struct store_request *request)
+{
+        struct code_call *self = CONTAINER_OF(request, struct code_call, store);
+
+        if (request->result == STORE_CONFLICT && ++self->tries < REPLACE_TRIES &&
+            code_rebase(self)) {
+                code_submit(self);
+                return;
+        }
+        if (request->result == STORE_OK)
+                code_answer(self);
+        else if (request->result == STORE_TAKEN)
+                answer_taken(self);
+        else
+                api_answer_store_failure(self->call, request);
+        collector_wake(self->gateway); /* the old code, or what we have kept in vain */
+        code_end(self);
+}
+
+static void code_submit(struct code_call *self)
+{
+        self->function->updated_ms = clock_unix_ms();
+        if (self->is_new)
+                self->function->created_ms = self->function->updated_ms;
+        self->function->version = self->is_new ? 1 : self->function->version + 1;
+        self->store = (struct store_request){
+                .home = &self->call->thread->mailbox,
+                .done = code_stored,
+                .kind = self->is_new ? STORE_FUNCTION_CREATE : STORE_FUNCTION_UPDATE,
+                .function = self->function};
+        registry_store_submit(self->gateway->store, &self->store);
+}
+
+/* Keeping -------------------------------------------------------------------------------------- */
+
+static void code_keep(struct job *job)
+{
+        struct code_call *self = CONTAINER_OF(job, struct code_call, job);
+        struct bundles *bundles = self->gateway->bundles;
+
+        self->status = bundles->ops->keep(bundles, self->staging, self->function, &self->err) < 0
+                               ? 500
+                               : 0;
+        if (self->status == 0)
+                self->staging[0] = '\0';
+}
+
+static void code_kept(struct job *job)
+{
+        struct code_call *self = CONTAINER_OF(job, struct code_call, job);
+
+        if (self->status == 0) {
+                code_submit(self);
+                return;
+        }
+        api_answer_problem(self->call, self->status, "platform.error", "%s", self->err.text);
+        code_end(self);
+}
+
+/* Trying --------------------------------------------------------------------------------------- */
+
+static void code_tried(struct trial *trial)
+{
+        struct code_call *self = CONTAINER_OF(trial, struct code_call, trial);
+
+        if (trial->loaded) {
+                code_to_crew(self, code_keep, code_kept);
+                return;
+        }
+        api_answer_problem(self->call, 400, "function.refused", "%s",
+                           trial->text[0] ? trial->text : "The function cannot be loaded.");
+        code_end(self);
+}
+
+static void code_staged(struct job *job)
+{
+        struct code_call *self = CONTAINER_OF(job, struct code_call, job);
+        struct api_call *call = self->call;
+
+        api_drop_body(call);
+        if (self->status != 0) {
+                api_answer_problem(call, self->status, self->reason, "%s", self->err.text);
+                code_end(self);
+                return;
+        }
+        if (self->is_new && catalog_find_function_by_name(gateway_catalog(self->gateway),
+                                                          slice_of(call->user->id),
+                                                          slice_of(self->function->name))) {
+                answer_taken(self);
+                code_end(self);
+                return;
+        }
+        self->trial.home = &call->thread->mailbox;
+        self->trial.done = code_tried;
+        self->trial.function = self->function;
+        memcpy(self->trial.staging, self->staging, sizeof(self->staging));
+        scheduler_try(&self->gateway->scheduler, &self->trial);
+}
+
+/* Reading, on the crew ------------------------------------------------------------------------- */
+
+static void code_problem(struct code_call *self, int status, const char *reason)
+{
+        self->status = status;
+        self->reason = reason;
+}
+
+static void code_stage(struct code_call *self, struct slice code)
+{
+        struct bundles *bundles = self->gateway->bundles;
+
+        switch (bundles->ops->stage(bundles, code, self->function, self->staging, &self->err)) {
+        case STAGE_DONE:
+                return;
+        case STAGE_REFUSED:
+                code_problem(self, 400, "code.refused");
+                break;
+        case STAGE_FAILED:
+                code_problem(self, 500, "platform.error");
+                break;
+        }
+        self->staging[0] = '\0';
+}
+
+/* Is everything there that a new function needs? */
+static bool deployment_is_complete(struct code_call *self, const struct deployment *deployment)
+{
+        struct err *err = &self->err;
+
+        if (deployment->has_image) {
+                (void)err_set(err, -ENOTSUP,
+                              "Functions from images are not supported yet: send code.");
+                code_problem(self, 501, "not_supported");
+                return false;
+        }
+        if (!deployment->has_name)
+                (void)err_set(err, -EINVAL, "name is missing.");
+        else if (!deployment->has_runtime)
+                (void)err_set(err, -EINVAL, "runtime is missing.");
+        else if (!deployment->code)
+                (void)err_set(err, -EINVAL, "code is missing: a zip, tar.gz or file in base64.");
+        else if (function_validate(deployment->function, err) == 0)
+                return true;
+        code_problem(self, 400, "invalid");
+        return false;
+}
+
+static void code_read_deployment(struct code_call *self, const cJSON *object)
+{
+        struct deployment deployment = {.function = self->function};
+        struct slice text;
+        size_t length;
+        char *code;
+
+        if (deployment_read(object, &deployment, &self->err) < 0) {
+                code_problem(self, 400, "invalid");
+                return;
+        }
+        if (!deployment_is_complete(self, &deployment))
+                return;
+        text = slice_of(deployment.code);
+        code = (char *)(uintptr_t)text.data; /* the document is ours: decoded in place */
+        if (base64_decode(BASE64_STANDARD, text, code, &length) < 0) {
+                (void)err_set(&self->err, -EINVAL, "code is not base64.");
+                code_problem(self, 400, "invalid");
+        } else if (length > self->gateway->config.code_max_bytes) {
+                (void)err_set(&self->err, -EFBIG, "code is larger than this server allows.");
+                code_problem(self, 413, "payload.too_large");
+        } else {
+                code_stage(self, slice_make(code, length));
+        }
+}
+
+static void create_work(struct job *job)
+{
+        struct code_call *self = CONTAINER_OF(job, struct code_call, job);
+        cJSON *object;
+
+        if (json_body_parse(buffer_slice(&self->call->body), &object, &self->err) < 0) {
+                code_problem(self, 400, "invalid");
+                return;
+        }
+        code_read_deployment(self, object);
+        cJSON_Delete(object);
+}
+
+static void replace_work(struct job *job)
+{
+        struct code_call *self = CONTAINER_OF(job, struct code_call, job);
+
+        code_stage(self, buffer_slice(&self->call->body));
+}
+
+/* Beginning ------------------------------------------------------------------------------------ */
+
+static struct code_call *code_new(struct api_call *call, struct function *function, bool is_new)
+{
+        struct code_call *self = function ? calloc(1, sizeof(*self)) : NULL;
+
+        if (!self) {
+                function_unref(function);
+                api_answer_no_memory(call);
+                return NULL;
+        }
+        self->gateway = api_gateway(call);
+        self->call = call;
+        self->function = function;
+        self->is_new = is_new;
+        return self;
+}
+
+void api_function_create(struct api_call *call)
+{
+        struct code_call *self = code_new(call, function_new(), true);
+        struct function *function;
+
+        if (!self)
+                return;
+        function = self->function;
+        gateway_make_id(call->thread, function->id);
+        memcpy(function->owner_id, call->user->id, sizeof(function->owner_id));
+        memcpy(function->owner_name_space, call->user->name_space,
+               sizeof(function->owner_name_space));
+        code_to_crew(self, create_work, code_staged);
+}
+
+void api_function_replace_code(struct api_call *call)
+{
+        const struct function *current = api_find_function(call);
+        struct code_call *self;
+
+        if (!current) {
+                api_answer_not_found(call);
+                return;
+        }
+        if (call->body.length == 0) {
+                api_answer_problem(call, 400, "invalid",
+                                   "The body is empty: a zip, tar.gz or file is expected.");
+                return;
+        }
+        self = code_new(call, function_copy(current), false);
+        if (!self)
+                return;
+        memcpy(self->old_handler, current->handler, sizeof(self->old_handler));
+        self->function->code_digest[0] = '\0';
+        code_to_crew(self, replace_work, code_staged);
+}

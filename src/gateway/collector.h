@@ -1,0 +1,21 @@
+/* Removes what no function needs any more: code that was replaced or deleted, logs of functions
+ * that are gone. On the first thread; the disk is the crew's. */
+#pragma once
+
+#include "base/crew.h"
+#include "base/wheel.h"
+
+#include <stdatomic.h>
+
+struct gateway;
+
+struct collector {
+        struct timer timer;
+        struct letter letter;
+        atomic_bool woken;
+};
+
+/* Begins to look every hour. Before gateway_run(). */
+void collector_start(struct gateway *gateway);
+/* From any thread: something was deleted or replaced. */
+void collector_wake(struct gateway *gateway);

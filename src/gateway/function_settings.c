@@ -1,0 +1,289 @@
+/* A function's settings as JSON; see function_settings.h. */
+#include "gateway/function_settings.h"
+
+#include "gateway/json_body.h"
+#include "gateway/live.h"
+#include "gateway/timestamp.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* Reading ------------------------------------------------------------------------------------------ */
+
+static struct function *function_of(void *target)
+{
+        return ((struct deployment *)target)->function;
+}
+
+static int copy_text(const cJSON *value, char *ret_text, size_t size, struct err *err)
+{
+        const char *text;
+        int r = json_read_text(value, &text, err);
+
+        if (r < 0)
+                return r;
+        if (strlen(text) >= size)
+                return err_set(err, -EINVAL, "%s is longer than %zu bytes.", value->string,
+                               size - 1);
+        memcpy(ret_text, text, strlen(text) + 1);
+        return 0;
+}
+
+static int read_name(const cJSON *value, void *target, struct err *err)
+{
+        const char *name;
+        int r = json_read_text(value, &name, err);
+
+        if (r == 0)
+                r = name_validate(slice_of(name), err);
+        if (r < 0)
+                return r;
+        if (strcmp(name, "me") == 0 || strcmp(name, "execute") == 0)
+                return err_set(err, -EINVAL, "The name '%s' is taken by the API itself.", name);
+        ((struct deployment *)target)->has_name = true;
+        return copy_text(value, function_of(target)->name, sizeof(function_of(target)->name), err);
+}
+
+static int read_runtime(const cJSON *value, void *target, struct err *err)
+{
+        const char *name;
+        int r = json_read_text(value, &name, err);
+
+        if (r < 0)
+                return r;
+        if (!runtime_parse(slice_of(name), &function_of(target)->runtime))
+                return err_set(err, -EINVAL,
+                               "runtime must be one of python3, node, native and exec.");
+        ((struct deployment *)target)->has_runtime = true;
+        return 0;
+}
+
+static int read_code(const cJSON *value, void *target, struct err *err)
+{
+        return json_read_text(value, &((struct deployment *)target)->code, err);
+}
+
+static int read_image(const cJSON *value, void *target, struct err *err)
+{
+        (void)err;
+        /* A document that was shown may come back: its image is null. */
+        ((struct deployment *)target)->has_image = !cJSON_IsNull(value);
+        return 0;
+}
+
+static int read_handler(const cJSON *value, void *target, struct err *err)
+{
+        return copy_text(value, function_of(target)->handler, sizeof(function_of(target)->handler),
+                         err);
+}
+
+/* A text such as "128MiB", or a number of bytes. */
+static int read_memory(const cJSON *value, void *target, struct err *err)
+{
+        const char *text;
+        int r;
+
+        if (cJSON_IsNumber(value)) {
+                uint32_t bytes;
+                r = json_read_count(value, &bytes, err);
+                if (r == 0)
+                        function_of(target)->memory_bytes = bytes;
+                return r;
+        }
+        r = json_read_text(value, &text, err);
+        return r < 0 ? r : size_parse(slice_of(text), &function_of(target)->memory_bytes, err);
+}
+
+static int read_duration(const cJSON *value, uint32_t *ret_ms, struct err *err)
+{
+        const char *text;
+        uint64_t ms;
+        int r = json_read_text(value, &text, err);
+
+        if (r == 0)
+                r = duration_parse(slice_of(text), &ms, err);
+        if (r < 0)
+                return r;
+        *ret_ms = ms < UINT32_MAX ? (uint32_t)ms : UINT32_MAX; /* far beyond what is allowed */
+        return 0;
+}
+
+static int read_timeout(const cJSON *value, void *target, struct err *err)
+{
+        return read_duration(value, &function_of(target)->timeout_ms, err);
+}
+
+static int read_keep_alive(const cJSON *value, void *target, struct err *err)
+{
+        return read_duration(value, &function_of(target)->keep_alive_ms, err);
+}
+
+static int read_concurrency(const cJSON *value, void *target, struct err *err)
+{
+        return json_read_count(value, &function_of(target)->concurrency, err);
+}
+
+static int read_min(const cJSON *value, void *target, struct err *err)
+{
+        return json_read_count(value, &function_of(target)->min_instances, err);
+}
+
+static int read_max(const cJSON *value, void *target, struct err *err)
+{
+        return json_read_count(value, &function_of(target)->max_instances, err);
+}
+
+static int read_public(const cJSON *value, void *target, struct err *err)
+{
+        return json_read_truth(value, &function_of(target)->is_public, err);
+}
+
+/* One variable as "NAME=value". */
+static int env_assignment(const cJSON *variable, char **ret_text, struct err *err)
+{
+        int length;
+
+        if (!cJSON_IsString(variable))
+                return err_set(err, -EINVAL, "env must be an object whose values are strings.");
+        length = asprintf(ret_text, "%s=%s", variable->string, variable->valuestring);
+        if (length < 0) {
+                *ret_text = NULL;
+                return err_set(err, -ENOMEM, "No memory for env.");
+        }
+        return env_validate(slice_of(*ret_text), err);
+}
+
+static int read_env(const cJSON *value, void *target, struct err *err)
+{
+        char *env[ENV_MAX_COUNT] = {0};
+        const cJSON *variable;
+        size_t count = 0;
+        int r = 0;
+
+        if (!cJSON_IsObject(value))
+                return err_set(err, -EINVAL, "env must be an object whose values are strings.");
+        cJSON_ArrayForEach(variable, value)
+        {
+                if (count == ENV_MAX_COUNT)
+                        r = err_set(err, -EINVAL, "env has more than %d variables.",
+                                    ENV_MAX_COUNT);
+                else if (cJSON_GetObjectItemCaseSensitive(value, variable->string) != variable)
+                        r = err_set(err, -EINVAL, "env has a variable twice.");
+                else
+                        r = env_assignment(variable, &env[count++], err);
+                if (r < 0)
+                        break;
+        }
+        if (r == 0)
+                r = function_set_env(function_of(target), count, (const char *const *)env);
+        if (r == -ENOMEM)
+                (void)err_set(err, r, "No memory for env.");
+        for (size_t i = 0; i < count; i++)
+                free(env[i]);
+        return r;
+}
+
+#define SETTINGS                                                                                   \
+        {"handler", read_handler}, {"memory", read_memory}, {"timeout", read_timeout},             \
+                {"keepAlive", read_keep_alive}, {"concurrency", read_concurrency},                 \
+                {"min", read_min}, {"max", read_max}, {"env", read_env}, {"public", read_public}
+
+int deployment_read(const cJSON *object, struct deployment *deployment, struct err *err)
+{
+        static const struct json_member members[] = {{"name", read_name},
+                                                     {"runtime", read_runtime},
+                                                     {"code", read_code},
+                                                     {"image", read_image},
+                                                     SETTINGS};
+
+        return json_body_read(object, members, COUNT(members), deployment, err);
+}
+
+int settings_read(const cJSON *object, struct function *function, struct err *err)
+{
+        static const struct json_member members[] = {SETTINGS};
+        struct deployment deployment = {.function = function};
+        int r = json_body_read(object, members, COUNT(members), &deployment, err);
+
+        return r < 0 ? r : function_validate(function, err);
+}
+
+/* Showing ------------------------------------------------------------------------------------------ */
+
+static void add_env(cJSON *document, const struct function *function)
+{
+        cJSON *env = cJSON_AddObjectToObject(document, "env");
+        char name[ENV_MAX_BYTES + 1];
+
+        for (size_t i = 0; i < function->env_count; i++) {
+                const char *equals = strchr(function->env[i], '=');
+                size_t length = (size_t)(equals - function->env[i]);
+                memcpy(name, function->env[i], length);
+                name[length] = '\0';
+                (void)cJSON_AddStringToObject(env, name, equals + 1);
+        }
+}
+
+static void add_instances(cJSON *document, const struct function *function)
+{
+        struct live *live = atomic_load_explicit(&function->live, memory_order_acquire);
+        cJSON *instances = cJSON_AddObjectToObject(document, "instances");
+        size_t idle = 0, frozen = 0, busy = 0, starting = 0;
+
+        if (live) {
+                pthread_mutex_lock(&live->lock);
+                idle = live->pool.idle_count;
+                frozen = live->pool.frozen_count;
+                busy = live->pool.busy_count;
+                starting = live->pool.booting_count;
+                pthread_mutex_unlock(&live->lock);
+        }
+        (void)cJSON_AddNumberToObject(instances, "idle", (double)idle);
+        (void)cJSON_AddNumberToObject(instances, "frozen", (double)frozen);
+        (void)cJSON_AddNumberToObject(instances, "busy", (double)busy);
+        (void)cJSON_AddNumberToObject(instances, "starting", (double)starting);
+}
+
+static void add_time(cJSON *document, const char *name, uint64_t unix_ms)
+{
+        char text[TIMESTAMP_SIZE];
+
+        timestamp_format(unix_ms, text);
+        (void)cJSON_AddStringToObject(document, name, text);
+}
+
+cJSON *function_document(const struct function *function)
+{
+        cJSON *document = cJSON_CreateObject();
+        char text[2 * NAME_MAX_LENGTH + 8];
+
+        (void)cJSON_AddStringToObject(document, "functionId", function->id);
+        (void)cJSON_AddStringToObject(document, "name", function->name);
+        (void)cJSON_AddStringToObject(document, "namespace", function->owner_name_space);
+        (void)cJSON_AddStringToObject(document, "runtime", runtime_name(function->runtime));
+        (void)cJSON_AddNullToObject(document, "image");
+        (void)cJSON_AddStringToObject(document, "handler", function->handler);
+        size_format(function->memory_bytes, text);
+        (void)cJSON_AddStringToObject(document, "memory", text);
+        duration_format(function->timeout_ms, text);
+        (void)cJSON_AddStringToObject(document, "timeout", text);
+        duration_format(function->keep_alive_ms, text);
+        (void)cJSON_AddStringToObject(document, "keepAlive", text);
+        (void)cJSON_AddNumberToObject(document, "concurrency", function->concurrency);
+        (void)cJSON_AddNumberToObject(document, "min", function->min_instances);
+        (void)cJSON_AddNumberToObject(document, "max", function->max_instances);
+        add_env(document, function);
+        (void)cJSON_AddBoolToObject(document, "public", function->is_public);
+        (void)cJSON_AddNumberToObject(document, "version", (double)function->version);
+        (void)cJSON_AddStringToObject(document, "codeDigest", function->code_digest);
+        (void)cJSON_AddNumberToObject(document, "codeBytes", (double)function->code_bytes);
+        add_time(document, "createdAt", function->created_ms);
+        add_time(document, "updatedAt", function->updated_ms);
+        (void)snprintf(text, sizeof(text), "/f/%s/%s", function->owner_name_space, function->name);
+        (void)cJSON_AddStringToObject(document, "url", text);
+        add_instances(document, function);
+        return document;
+}

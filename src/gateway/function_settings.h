@@ -1,0 +1,23 @@
+/* A function's settings as JSON members, in both directions. */
+#pragma once
+
+#include "core/registry/function.h"
+
+#include <cjson/cJSON.h>
+
+struct gateway;
+
+/* What a deployment says: the function's fields, and the code. */
+struct deployment {
+        struct function *function;
+        const char *code; /* base64, borrowed from the document; NULL where there is none */
+        bool has_name, has_runtime, has_image;
+};
+
+/* Reads all members of a new function. 0, or -EINVAL and a sentence that names the member. */
+int deployment_read(const cJSON *object, struct deployment *deployment, struct err *err);
+/* Reads the members that may be changed afterwards. */
+int settings_read(const cJSON *object, struct function *function, struct err *err);
+
+/* The object that GET /api/v1/functions/{id} shows. NULL without memory. */
+cJSON *function_document(const struct function *function);
