@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <time.h>
 
 static struct temporary folder;
@@ -540,6 +541,46 @@ TEST(a_store_below_a_folder_that_is_missing_cannot_be_opened)
 }
 TEST_END
 
+enum { DEPLOYERS = 4, DEPLOYMENTS = 10 };
+
+/* Deploys the same code again and again; NULL where all went well. */
+static void *deploy(void *argument)
+{
+        struct function *mine = argument;
+        char place[DIGEST_LENGTH + 1];
+
+        for (int i = 0; i < DEPLOYMENTS; i++) {
+                if (bundles->ops->stage(bundles, SOURCE, mine, place, NULL) != STAGE_DONE ||
+                    bundles->ops->keep(bundles, place, mine, NULL) < 0)
+                        return "failed";
+        }
+        return NULL;
+}
+
+TEST(the_same_code_may_be_deployed_by_several_threads_at_once)
+{
+        struct function *functions[DEPLOYERS];
+        pthread_t threads[DEPLOYERS];
+        void *failed;
+
+        begin();
+        for (int i = 0; i < DEPLOYERS; i++) {
+                functions[i] = function_copy(function);
+                ck_assert_int_eq(pthread_create(&threads[i], NULL, deploy, functions[i]), 0);
+        }
+        for (int i = 0; i < DEPLOYERS; i++) {
+                ck_assert_int_eq(pthread_join(threads[i], &failed), 0);
+                ck_assert_ptr_null(failed);
+                ck_assert_str_eq(functions[i]->code_digest, functions[0]->code_digest);
+        }
+        ck_assert_uint_eq(count_in("code"), 1);
+        ck_assert_uint_eq(count_in("staging"), 0);
+        for (int i = 0; i < DEPLOYERS; i++)
+                function_unref(functions[i]);
+        end();
+}
+TEST_END
+
 static bool visit(const char *digest, void *context)
 {
         strcpy(context, digest);
@@ -593,4 +634,5 @@ TEST_MAIN("bundles", a_zip_is_unpacked_with_modes_that_are_ours,
           a_kept_bundle_is_world_readable_and_a_discarded_one_gone,
           opening_the_store_empties_staging_and_keeps_the_code,
           a_store_below_a_folder_that_is_missing_cannot_be_opened,
+          the_same_code_may_be_deployed_by_several_threads_at_once,
           old_bundles_are_listed_and_removed_unless_they_were_kept_anew)
