@@ -387,7 +387,8 @@ TEST(a_full_disk_fails_the_request_alone_and_later_ones_succeed)
 }
 TEST_END
 
-/* Creates functions as fast as it can, and writes each number to the pipe once it is acknowledged. */
+/* Creates functions as fast as it can, and writes each number to the pipe once it is
+ * acknowledged. */
 static void create_until_killed(int acknowledged_fd, struct user *user, unsigned from)
 {
         story_init(&story);

@@ -1,5 +1,6 @@
-/* Unpacking whatever comes: a bundle that is taken holds clean names and links that stay inside, has
- * a digest, and nothing was made outside of its folder. What is refused is the archive's fault. */
+/* Unpacking whatever comes: a bundle that is taken holds clean names and links that stay inside,
+ * has a digest, and nothing was made outside of its folder. What is refused is the archive's
+ * fault. */
 #include "adapters/archive/entry.h"
 #include "adapters/archive/member.h"
 #include "adapters/archive/unpack.h"

@@ -27,7 +27,8 @@ static void end(void)
         temporary_remove(&folder);
 }
 
-/* Stages `code` with the handler that was given; returns the one that was found, or the sentence. */
+/* Stages `code` with the handler that was given; returns the one that was found, or the
+ * sentence. */
 static const char *staged(const char *handler, struct slice code, enum stage_result wanted)
 {
         static struct err err;

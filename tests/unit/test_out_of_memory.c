@@ -1,5 +1,6 @@
 /* The registry's core when memory runs out: at whichever allocation it happens, the call says so,
- * nothing has changed, and nothing is lost. Linked with --wrap, so that allocations can be refused. */
+ * nothing has changed, and nothing is lost. Linked with --wrap, so that allocations can be
+ * refused. */
 #include "core/registry/catalog.h"
 
 #include "testing.h"

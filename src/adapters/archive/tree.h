@@ -1,5 +1,5 @@
-/* A folder and all that is in it, reached by descriptors alone: no call here follows a link, and
- * none is given a path that was not taken apart. */
+/* A folder and all that is in it, reached from its descriptor alone. No call follows a link, but for
+ * tree_open_file(), which stays below the root. */
 #pragma once
 
 #include "base/err.h"

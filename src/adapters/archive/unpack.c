@@ -46,12 +46,7 @@ static const struct {
         {0, {"\x1f\x8b", 2}, CODE_GZIP, NULL},
         {257, {"ustar", 5}, CODE_TAR, NULL},
         {0, {"BZh", 3}, CODE_UNKNOWN_ARCHIVE, "bzip2"},
-        {0,
-         {"\xfd"
-          "7zXZ\0",
-          6},
-         CODE_UNKNOWN_ARCHIVE,
-         "xz"},
+        {0, {"\3757zXZ\0", 6}, CODE_UNKNOWN_ARCHIVE, "xz"},
         {0, {"\x28\xb5\x2f\xfd", 4}, CODE_UNKNOWN_ARCHIVE, "Zstandard"},
         {0, {"7z\xbc\xaf\x27\x1c", 6}, CODE_UNKNOWN_ARCHIVE, "7-Zip"},
         {0, {"Rar!\x1a\7", 6}, CODE_UNKNOWN_ARCHIVE, "RAR"},
@@ -68,13 +63,6 @@ static enum code_kind code_kind_of(struct slice code, const char **ret_name)
         }
         *ret_name = NULL;
         return CODE_FILE;
-}
-
-bool code_is_archive(struct slice code)
-{
-        const char *name;
-
-        return code_kind_of(code, &name) != CODE_FILE;
 }
 
 static enum stage_result count_members(struct unpacking *u, struct err *err)

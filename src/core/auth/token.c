@@ -52,7 +52,7 @@ static ssize_t base64url_decode(struct slice text, char *ret_data)
                         ret_data[used++] = (char)(bits >> bit_count & 255);
                 }
         }
-        /* What the last digit holds beyond the last byte is zero, or the text is not the only one. */
+        /* Bits of the last digit that belong to no byte are 0, or there would be other spellings. */
         return bit_count < 6 && (bits & ((1u << bit_count) - 1)) == 0 ? (ssize_t)used : -EINVAL;
 }
 

@@ -35,7 +35,8 @@ void catalog_free(struct catalog *catalog); /* NULL is fine */
 /* Each borrows from the catalog; NULL where there is none. One hash lookup each. */
 struct user *catalog_find_user(const struct catalog *catalog, struct slice id);
 struct user *catalog_find_user_by_email(const struct catalog *catalog, struct slice email);
-struct user *catalog_find_user_by_name_space(const struct catalog *catalog, struct slice name_space);
+struct user *catalog_find_user_by_name_space(const struct catalog *catalog,
+                                             struct slice name_space);
 struct function *catalog_find_function(const struct catalog *catalog, struct slice id);
 struct function *catalog_find_function_by_name(const struct catalog *catalog, struct slice owner_id,
                                                struct slice name);
@@ -45,7 +46,8 @@ struct function *catalog_find_function_by_route(const struct catalog *catalog,
 /* In order of creation (that of their ids), until `visit` returns false; NULL visits none. Returns
  * how many there are. */
 size_t catalog_each_function(const struct catalog *catalog,
-                             bool (*visit)(struct function *function, void *context), void *context);
+                             bool (*visit)(struct function *function, void *context),
+                             void *context);
 size_t catalog_each_function_of(const struct catalog *catalog, struct slice owner_id,
                                 bool (*visit)(struct function *function, void *context),
                                 void *context);

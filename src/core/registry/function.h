@@ -41,11 +41,11 @@ bool runtime_parse(struct slice name, enum runtime *ret_runtime);
 struct user {
         atomic_uint references;
         char id[ID_LENGTH + 1];
-        char email[EMAIL_MAX_LENGTH + 1];          /* lower case */
-        char name_space[NAME_MAX_LENGTH + 1];      /* first part of /f/{namespace}/{name} */
-        char password_hash[128];                   /* crypto_pwhash_str form; "" for no password */
-        uint64_t created_ms;                       /* Unix time */
-        uint64_t token_epoch;                      /* tokens issued for another epoch are dead */
+        char email[EMAIL_MAX_LENGTH + 1];     /* lower case */
+        char name_space[NAME_MAX_LENGTH + 1]; /* first part of /f/{namespace}/{name} */
+        char password_hash[128];              /* crypto_pwhash_str form; "" for no password */
+        uint64_t created_ms;                  /* Unix time */
+        uint64_t token_epoch;                 /* tokens issued for another epoch are dead */
         bool is_admin;
 };
 
@@ -56,21 +56,21 @@ struct function {
         char owner_name_space[NAME_MAX_LENGTH + 1];
         char name[NAME_MAX_LENGTH + 1];
         enum runtime runtime;
-        char handler[HANDLER_MAX_LENGTH + 1]; /* file.function, or the program's path in the bundle */
+        char handler[HANDLER_MAX_LENGTH + 1]; /* file.function, or a program's path in the bundle */
         char code_digest[DIGEST_LENGTH + 1];
-        uint64_t code_bytes;                  /* unpacked size */
-        uint64_t version;                     /* from 1, up by one a change */
-        uint64_t created_ms, updated_ms;      /* Unix time */
+        uint64_t code_bytes;             /* unpacked size */
+        uint64_t version;                /* from 1, up by one a change */
+        uint64_t created_ms, updated_ms; /* Unix time */
         uint64_t memory_bytes;
         uint64_t tmp_bytes;
         uint32_t timeout_ms;
-        uint32_t keep_alive_ms;               /* 0: an instance serves one request */
-        uint32_t concurrency;                 /* requests one instance may hold at once */
+        uint32_t keep_alive_ms; /* 0: an instance serves one request */
+        uint32_t concurrency;   /* requests one instance may hold at once */
         uint32_t min_instances, max_instances;
-        uint32_t cpu_millis;                  /* 0: no limit */
+        uint32_t cpu_millis; /* 0: no limit */
         bool is_public;
         size_t env_count;
-        char **env;                           /* "NAME=value" */
+        char **env; /* "NAME=value" */
 
         /* Whoever runs this version hangs its state here (the gateway's pool of instances). */
         _Atomic(void *) live;
@@ -81,7 +81,8 @@ struct user *user_new(void);
 struct user *user_ref(struct user *user);
 void user_unref(struct user *user); /* NULL is fine */
 
-/* Defaults: 128 MiB, /tmp 64 MiB, 30 s, keep-alive 10 min, concurrency 1, min 0, max 1000, private. */
+/* Defaults: 128 MiB, /tmp 64 MiB, 30 s, keep-alive 10 min, concurrency 1, min 0, max 1000,
+ * private. */
 struct function *function_new(void);
 /* A deep copy with one reference and no `live`. */
 struct function *function_copy(const struct function *function);
@@ -93,7 +94,7 @@ int function_set_env(struct function *function, size_t count, const char *const 
 /* Is everything within its bounds? 0, or -EINVAL and a sentence that names the field, what is
  * allowed and what was given. Handler and digest may still be empty: they are chosen later. */
 int function_validate(const struct function *function, struct err *err);
-int name_validate(struct slice name, struct err *err);     /* [a-z0-9]([a-z0-9-]*[a-z0-9])?, <= 63 */
+int name_validate(struct slice name, struct err *err); /* [a-z0-9]([a-z0-9-]*[a-z0-9])?, <= 63 */
 int email_validate(struct slice email, struct err *err);
 int env_validate(struct slice assignment, struct err *err); /* NAME=value; MAGPIE_ is reserved */
 
