@@ -181,8 +181,8 @@ int cgroup_open_oom_event(const struct cgroup_tree *tree, uint32_t slot)
         event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         if (event_fd < 0)
                 return -errno;
-        control_fd = open_attribute(tree->v1_fd[CGROUP_MEMORY], slot, "memory.oom_control",
-                                    O_RDONLY);
+        control_fd =
+                open_attribute(tree->v1_fd[CGROUP_MEMORY], slot, "memory.oom_control", O_RDONLY);
         if (control_fd < 0)
                 return control_fd;
         (void)snprintf(text, sizeof(text), "%d %d", event_fd, control_fd);

@@ -231,8 +231,7 @@ int cgroup_tree_open(struct cgroup_tree *tree, const char *name, struct err *err
         int r = open_unified(&opened, name, &root_fd, err);
 
         (void)snprintf(opened.name, sizeof(opened.name), "%s", name);
-        if (r == 0 && file_read_at(root_fd, "cgroup.controllers", available,
-                                   sizeof(available)) < 0)
+        if (r == 0 && file_read_at(root_fd, "cgroup.controllers", available, sizeof(available)) < 0)
                 available[0] = '\0';
         for (int i = 0; i < CGROUP_CONTROLLER_COUNT && r == 0; i++) {
                 r = open_controller(&opened, (enum cgroup_controller)i, root_fd, available, name,

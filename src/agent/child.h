@@ -26,16 +26,16 @@ enum zone {
 /* Written by the parent, read by the child through the memory they share, and back. */
 struct child_plan {
         uint32_t slot;
-        uint32_t hierarchies;     /* v1 hierarchies to join: bit i for ZONE_HIERARCHY + i */
-        const char *tmp_options;  /* for the tmpfs on /tmp */
+        uint32_t hierarchies;    /* v1 hierarchies to join: bit i for ZONE_HIERARCHY + i */
+        const char *tmp_options; /* for the tmpfs on /tmp */
         const struct sock_fprog *filter;
         const char *const *arguments; /* magpie-init's */
         const char *const *environment;
 
-        const char *failed_step; /* out: NULL where magpie-init runs */
-        int error;               /* out: negative errno */
+        const char *failed_step;                      /* out: NULL where magpie-init runs */
+        int error;                                    /* out: negative errno */
         uint64_t started_ns, mounted_ns, finished_ns; /* out */
 };
 
-/* Does not return. `plan` is a struct child_plan. */
-void child_run(void *plan);
+/* Does not return. `argument` is a struct child_plan. */
+void child_run(void *argument);

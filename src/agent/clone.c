@@ -19,8 +19,8 @@ pid_t clone_and_run(struct clone_args *args, void (*run)(void *argument), void *
                          "hlt\n"
                          "1:"
                          : "=a"(result)
-                         : "a"((long)SYS_clone3), "D"(args), "S"(sizeof(*args)), [run] "r"(run),
-                           [argument] "r"(argument)
+                         : "a"((long)SYS_clone3), "D"(args),
+                           "S"(sizeof(*args)), [run] "r"(run), [argument] "r"(argument)
                          : "rcx", "r11", "memory", "cc");
         return (pid_t)result;
 #elif defined(__aarch64__)

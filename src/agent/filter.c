@@ -17,6 +17,8 @@
 #include <seccomp.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -27,56 +29,49 @@
 #define MAY_BE_MASKED(argument, mask, value) SCMP_CMP64(argument, SCMP_CMP_MASKED_EQ, mask, value)
 #define IS_32(argument, value) MAY_BE_MASKED(argument, LOW_32, value)
 
+/* Words that name system calls; a name that libseccomp does not know fails the start. */
 static const char *const allowed[] = {
         /* memory */
-        "brk", "mmap", "munmap", "mprotect", "mremap", "madvise", "mincore", "msync", "mlock",
-        "mlock2", "munlock", "mlockall", "munlockall", "membarrier", "memfd_create", "pkey_alloc",
-        "pkey_free", "pkey_mprotect",
+        "brk mmap munmap mprotect mremap madvise mincore msync mlock mlock2 munlock mlockall",
+        "munlockall membarrier memfd_create pkey_alloc pkey_free pkey_mprotect",
         /* processes and threads; clone has its own rule, clone3 cannot be checked */
-        "fork", "vfork", "execve", "execveat", "exit", "exit_group", "wait4", "waitid", "kill",
-        "tkill", "tgkill", "getpid", "getppid", "gettid", "getpgid", "getpgrp", "setpgid", "getsid",
-        "setsid", "set_tid_address", "set_robust_list", "get_robust_list", "rseq", "arch_prctl",
-        "prctl", "pidfd_open", "pidfd_send_signal", "futex", "futex_waitv", "restart_syscall",
-        "getcpu", "getpriority", "setpriority", "sched_yield", "sched_getaffinity",
-        "sched_setaffinity", "sched_getparam", "sched_setparam", "sched_getscheduler",
-        "sched_setscheduler", "sched_getattr", "sched_setattr", "sched_get_priority_max",
-        "sched_get_priority_min", "sched_rr_get_interval", "ioprio_get", "ioprio_set",
-        "getrlimit", "setrlimit", "prlimit64", "getrusage", "times",
+        "fork vfork execve execveat exit exit_group wait4 waitid kill tkill tgkill getpid",
+        "getppid gettid getpgid getpgrp setpgid getsid setsid set_tid_address set_robust_list",
+        "get_robust_list rseq arch_prctl prctl pidfd_open pidfd_send_signal futex futex_waitv",
+        "restart_syscall getcpu getpriority setpriority sched_yield sched_getaffinity",
+        "sched_setaffinity sched_getparam sched_setparam sched_getscheduler sched_setscheduler",
+        "sched_getattr sched_setattr sched_get_priority_max sched_get_priority_min",
+        "sched_rr_get_interval ioprio_get ioprio_set getrlimit setrlimit prlimit64 getrusage",
+        "times",
         /* signals */
-        "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "rt_sigpending", "rt_sigsuspend",
-        "rt_sigtimedwait", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "sigaltstack", "signalfd",
-        "signalfd4", "pause", "alarm", "getitimer", "setitimer",
+        "rt_sigaction rt_sigprocmask rt_sigreturn rt_sigpending rt_sigsuspend rt_sigtimedwait",
+        "rt_sigqueueinfo rt_tgsigqueueinfo sigaltstack signalfd signalfd4 pause alarm getitimer",
+        "setitimer",
         /* who am I */
-        "getuid", "geteuid", "getgid", "getegid", "getresuid", "getresgid", "getgroups", "capget",
-        "uname", "sysinfo", "umask",
+        "getuid geteuid getgid getegid getresuid getresgid getgroups capget uname sysinfo umask",
         /* time */
-        "clock_gettime", "clock_getres", "clock_nanosleep", "nanosleep", "gettimeofday", "time",
-        "timer_create", "timer_settime", "timer_gettime", "timer_getoverrun", "timer_delete",
-        "timerfd_create", "timerfd_settime", "timerfd_gettime",
+        "clock_gettime clock_getres clock_nanosleep nanosleep gettimeofday time timer_create",
+        "timer_settime timer_gettime timer_getoverrun timer_delete timerfd_create",
+        "timerfd_settime timerfd_gettime",
         /* files */
-        "open", "openat", "openat2", "creat", "close", "close_range", "read", "write", "readv",
-        "writev", "pread64", "pwrite64", "preadv", "pwritev", "preadv2", "pwritev2", "lseek",
-        "sendfile", "splice", "tee", "vmsplice", "copy_file_range", "readahead", "fadvise64",
-        "fsync", "fdatasync", "sync_file_range", "ftruncate", "truncate", "fallocate", "flock",
-        "fcntl", "dup", "dup2", "dup3", "pipe", "pipe2", "stat", "lstat", "fstat", "newfstatat",
-        "statx", "statfs", "fstatfs", "access", "faccessat", "faccessat2", "chmod", "fchmod",
-        "fchmodat", "chown", "fchown", "lchown", "fchownat", "utime", "utimes", "utimensat",
-        "futimesat", "link", "linkat", "symlink", "symlinkat", "unlink", "unlinkat", "rename",
-        "renameat", "renameat2", "readlink", "readlinkat", "mkdir", "mkdirat", "rmdir", "chdir",
-        "fchdir", "getcwd", "getdents", "getdents64", "getxattr", "lgetxattr", "fgetxattr",
-        "listxattr", "llistxattr", "flistxattr", "setxattr", "lsetxattr", "fsetxattr",
-        "removexattr", "lremovexattr", "fremovexattr",
+        "open openat openat2 creat close close_range read write readv writev pread64 pwrite64",
+        "preadv pwritev preadv2 pwritev2 lseek sendfile splice tee vmsplice copy_file_range",
+        "readahead fadvise64 fsync fdatasync sync_file_range ftruncate truncate fallocate flock",
+        "fcntl dup dup2 dup3 pipe pipe2 stat lstat fstat newfstatat statx statfs fstatfs access",
+        "faccessat faccessat2 chmod fchmod fchmodat chown fchown lchown fchownat utime utimes",
+        "utimensat futimesat link linkat symlink symlinkat unlink unlinkat rename renameat",
+        "renameat2 readlink readlinkat mkdir mkdirat rmdir chdir fchdir getcwd getdents",
+        "getdents64 getxattr lgetxattr fgetxattr listxattr llistxattr flistxattr setxattr",
+        "lsetxattr fsetxattr removexattr lremovexattr fremovexattr",
         /* waiting for descriptors */
-        "poll", "ppoll", "select", "pselect6", "epoll_create", "epoll_create1", "epoll_ctl",
-        "epoll_wait", "epoll_pwait", "epoll_pwait2", "eventfd", "eventfd2", "inotify_init",
-        "inotify_init1", "inotify_add_watch", "inotify_rm_watch",
+        "poll ppoll select pselect6 epoll_create epoll_create1 epoll_ctl epoll_wait epoll_pwait",
+        "epoll_pwait2 eventfd eventfd2 inotify_init inotify_init1 inotify_add_watch",
+        "inotify_rm_watch",
         /* sockets; socket and socketpair have their own rules */
-        "bind", "connect", "listen", "accept", "accept4", "getsockname", "getpeername",
-        "getsockopt", "setsockopt", "sendto", "recvfrom", "sendmsg", "recvmsg", "sendmmsg",
-        "recvmmsg", "shutdown",
+        "bind connect listen accept accept4 getsockname getpeername getsockopt setsockopt",
+        "sendto recvfrom sendmsg recvmsg sendmmsg recvmmsg shutdown",
         /* System V IPC, in the sandbox's own namespace */
-        "shmget", "shmat", "shmdt", "shmctl", "semget", "semop", "semtimedop", "semctl", "msgget",
-        "msgsnd", "msgrcv", "msgctl",
+        "shmget shmat shmdt shmctl semget semop semtimedop semctl msgget msgsnd msgrcv msgctl",
         /* chance */
         "getrandom",
 };
@@ -84,62 +79,72 @@ static const char *const allowed[] = {
 /* Would be ENOSYS without this list; EPERM tells a person plainly that it is forbidden. */
 static const char *const forbidden[] = {
         /* mounts and roots */
-        "umount2", "pivot_root", "chroot", "fsopen", "fsconfig", "fsmount", "fspick",
-        "mount_setattr", "swapon", "swapoff", "quotactl", "quotactl_fd",
-        "name_to_handle_at", "open_by_handle_at", "sync", "syncfs", "fanotify_init",
+        "umount2 pivot_root chroot fsopen fsconfig fsmount fspick mount_setattr swapon swapoff",
+        "quotactl quotactl_fd name_to_handle_at open_by_handle_at sync syncfs fanotify_init",
         "fanotify_mark",
         /* namespaces and identities */
-        "setuid", "setgid", "setreuid", "setregid", "setfsuid", "setfsgid",
+        "setuid setgid setreuid setregid setfsuid setfsgid",
         /* other processes */
-        "ptrace", "process_vm_readv", "process_vm_writev", "process_madvise", "process_mrelease",
-        "pidfd_getfd", "kcmp", "migrate_pages", "move_pages",
+        "ptrace process_vm_readv process_vm_writev process_madvise process_mrelease pidfd_getfd",
+        "kcmp migrate_pages move_pages",
         /* the kernel and the machine */
-        "init_module", "finit_module", "delete_module", "kexec_load", "kexec_file_load", "reboot",
-        "iopl", "ioperm", "modify_ldt", "syslog", "acct", "vhangup", "setdomainname", "settimeofday", "clock_settime", "adjtimex", "clock_adjtime", "bpf",
-        "perf_event_open", "userfaultfd", "lookup_dcookie", "add_key", "request_key", "keyctl",
-        "memfd_secret",
+        "init_module finit_module delete_module kexec_load kexec_file_load reboot iopl ioperm",
+        "modify_ldt syslog acct vhangup setdomainname settimeofday clock_settime adjtimex",
+        "clock_adjtime bpf perf_event_open userfaultfd lookup_dcookie add_key request_key",
+        "keyctl memfd_secret",
 };
 
 /* Takes part in making a sandbox, and is taken away before magpie-init starts. */
 static const int for_the_agent[] = {
-        SYS_clone3,
-        SYS_unshare,
-        SYS_setns,
-        SYS_mount,
-        SYS_open_tree,
-        SYS_move_mount,
-        SYS_setresuid,
-        SYS_setresgid,
-        SYS_setgroups,
-        SYS_capset,
-        SYS_sethostname,
-        SYS_seccomp,
+        SYS_clone3,    SYS_unshare,   SYS_setns,     SYS_mount,  SYS_open_tree,   SYS_move_mount,
+        SYS_setresuid, SYS_setresgid, SYS_setgroups, SYS_capset, SYS_sethostname, SYS_seccomp,
 };
 _Static_assert(2 + 2 * COUNT(for_the_agent) <= FILTER_CHILD_MAX, "the small program fits");
 
 static const unsigned long allowed_ioctls[] = {
-        TCGETS,   TIOCGWINSZ, TIOCGPGRP, FIONREAD,   FIONBIO,      FIOASYNC,
-        FIOCLEX,  FIONCLEX,   TIOCOUTQ,  SIOCGIFCONF, SIOCGIFFLAGS, SIOCGIFADDR,
-        SIOCGIFNETMASK, SIOCGIFBRDADDR, SIOCGIFHWADDR, SIOCGIFINDEX, SIOCGIFNAME, SIOCGIFMTU,
+        TCGETS,
+        TIOCGWINSZ,
+        TIOCGPGRP,
+        FIONREAD,
+        FIONBIO,
+        FIOASYNC,
+        FIOCLEX,
+        FIONCLEX,
+        TIOCOUTQ,
+        SIOCGIFCONF,
+        SIOCGIFFLAGS,
+        SIOCGIFADDR,
+        SIOCGIFNETMASK,
+        SIOCGIFBRDADDR,
+        SIOCGIFHWADDR,
+        SIOCGIFINDEX,
+        SIOCGIFNAME,
+        SIOCGIFMTU,
         SIOCATMARK,
-        SIOCSIFFLAGS, /* the child's, to raise the loopback; a function lacks the capability */
+        /* The child's, to raise the loopback; a function lacks the capability it takes. */
+        SIOCSIFFLAGS,
 };
 
 #define NEW_NAMESPACES                                                                             \
         (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER |             \
          CLONE_NEWPID | CLONE_NEWNET)
 
-static int add_list(scmp_filter_ctx context, uint32_t action, const char *const *names,
-                    size_t count)
+/* Adds a rule for every word of every line. */
+static int add_lines(scmp_filter_ctx context, uint32_t action, const char *const *lines,
+                     size_t count)
 {
         for (size_t i = 0; i < count; i++) {
-                int number = seccomp_syscall_resolve_name(names[i]);
-                int r;
-                if (number == __NR_SCMP_ERROR)
+                char words[128], *rest = words, *word;
+                if (snprintf(words, sizeof(words), "%s", lines[i]) >= (int)sizeof(words))
                         return -EINVAL;
-                r = seccomp_rule_add(context, action, number, 0);
-                if (r < 0)
-                        return r;
+                while ((word = strsep(&rest, " "))) {
+                        int number = seccomp_syscall_resolve_name(word);
+                        int r = number == __NR_SCMP_ERROR
+                                        ? -EINVAL
+                                        : seccomp_rule_add(context, action, number, 0);
+                        if (r < 0)
+                                return r;
+                }
         }
         return 0;
 }
@@ -196,9 +201,9 @@ int filter_install(struct err *err)
         /* A binary tree instead of a chain: calls with arguments to check pass through it. */
         r = seccomp_attr_set(context, SCMP_FLTATR_CTL_OPTIMIZE, 2);
         if (r == 0)
-                r = add_list(context, SCMP_ACT_ALLOW, allowed, COUNT(allowed));
+                r = add_lines(context, SCMP_ACT_ALLOW, allowed, COUNT(allowed));
         if (r == 0)
-                r = add_list(context, SCMP_ACT_ERRNO(EPERM), forbidden, COUNT(forbidden));
+                r = add_lines(context, SCMP_ACT_ERRNO(EPERM), forbidden, COUNT(forbidden));
         for (size_t i = 0; i < COUNT(for_the_agent) && r == 0; i++)
                 r = seccomp_rule_add(context, SCMP_ACT_ALLOW, for_the_agent[i], 0);
         if (r == 0)
@@ -215,8 +220,8 @@ int filter_install(struct err *err)
 void filter_make_child_program(struct sock_filter ret_instructions[FILTER_CHILD_MAX],
                                struct sock_fprog *ret_program)
 {
-        const struct sock_filter load = BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-                                                 offsetof(struct seccomp_data, nr));
+        const struct sock_filter load =
+                BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
         const struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
         unsigned short count = 0;
 

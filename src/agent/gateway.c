@@ -68,8 +68,7 @@ void gateway_send_exited(struct gateway *gateway, const struct instance *instanc
         send_answer(gateway, &answer, NULL, NULL);
 }
 
-static int on_hello(struct gateway *gateway, const struct agent_message *request,
-                    const char *extra)
+static int on_hello(struct gateway *gateway, const struct agent_message *request, const char *extra)
 {
         struct agent_message answer = {.type = AGENT_HELLO, .code = AGENT_PROTOCOL_VERSION};
 
@@ -81,8 +80,7 @@ static int on_hello(struct gateway *gateway, const struct agent_message *request
         return 0;
 }
 
-static int on_spawn(struct gateway *gateway, const struct agent_message *request,
-                    const char *extra)
+static int on_spawn(struct gateway *gateway, const struct agent_message *request, const char *extra)
 {
         struct agent *agent = gateway->agent;
         struct agent_message answer = {.type = AGENT_SPAWNED, .instance_id = request->instance_id};
@@ -139,7 +137,8 @@ static int dispatch(struct gateway *gateway, const char *bytes, size_t length)
         if (r < 0)
                 return r;
         for (size_t i = 0; i < sizeof(permitted) / sizeof(permitted[0]); i++)
-                if (request.type == permitted[i].request && gateway->state == permitted[i].allowed_in)
+                if (request.type == permitted[i].request &&
+                    gateway->state == permitted[i].allowed_in)
                         return permitted[i].handle(gateway, &request, extra);
         return -EPROTO;
 }
@@ -166,7 +165,7 @@ void gateway_end(struct gateway *gateway, const char *why)
 
         if (why)
                 log_warn("ending a gateway's connection: %s", why);
-        LIST_FOR_EACH_SAFE(instance, after, &gateway->instances, by_gateway) {
+        LIST_FOR_EACH_SAFE (instance, after, &gateway->instances, by_gateway) {
                 list_remove(&instance->by_gateway);
                 instance->gateway = NULL;
                 instance_kill(instance);

@@ -64,7 +64,7 @@ struct instance *agent_find_instance(struct agent *agent, const struct gateway *
 {
         struct instance *instance;
 
-        LIST_FOR_EACH(instance, agent_bucket(agent, id), by_id)
+        LIST_FOR_EACH (instance, agent_bucket(agent, id), by_id)
                 if (instance->id == id && instance->gateway == gateway)
                         return instance;
         return NULL;
@@ -83,7 +83,7 @@ static void agent_end(struct agent *agent)
 
         agent->ending = true;
         loop_remove(&agent->loop, &agent->control);
-        LIST_FOR_EACH_SAFE(gateway, after, &agent->gateways, link)
+        LIST_FOR_EACH_SAFE (gateway, after, &agent->gateways, link)
                 gateway_end(gateway, NULL);
         agent_check_end(agent);
 }

@@ -59,8 +59,8 @@ static const struct {
 
 /* Of the host, where it has them and anybody may read them. */
 static const char *const copies[] = {
-        "etc/ld.so.cache", "etc/localtime", "etc/mime.types", "etc/protocols", "etc/services",
-        "etc/alternatives", "etc/ssl/certs", "etc/ssl/openssl.cnf",
+        "etc/ld.so.cache", "etc/localtime",    "etc/mime.types", "etc/protocols",
+        "etc/services",    "etc/alternatives", "etc/ssl/certs",  "etc/ssl/openssl.cnf",
 };
 
 /* Links into /usr on a merged-/usr system, folders of their own elsewhere. */
@@ -68,8 +68,8 @@ static const char *const top_folders[] = {"bin", "sbin", "lib", "lib32", "lib64"
 
 static int write_file(const char *path, mode_t mode, const void *data, size_t size)
 {
-        AUTO(fd_close) int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
-                                     mode);
+        AUTO(fd_close)
+        int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
         const char *at = data;
 
         if (fd < 0)

@@ -9,11 +9,10 @@ void runtime_arguments(enum agent_runtime runtime, const char *program,
 {
         /* -I -S: nothing of the environment or of site-packages decides what is imported. */
         static const char *const python3[RUNTIME_ARGUMENTS_MAX] = {
-                "magpie-init", "shim", "/usr/bin/python3",         "-I", "-S", "-X",
-                "frozen_modules=on",   "/magpie/python/shim.py"};
-        static const char *const node[RUNTIME_ARGUMENTS_MAX] = {"magpie-init", "shim",
-                                                                "/usr/bin/node",
-                                                                "/magpie/node/shim.js"};
+                "magpie-init", "shim", "/usr/bin/python3",  "-I",
+                "-S",          "-X",   "frozen_modules=on", "/magpie/python/shim.py"};
+        static const char *const node[RUNTIME_ARGUMENTS_MAX] = {
+                "magpie-init", "shim", "/usr/bin/node", "/magpie/node/shim.js"};
         static const char *const native[RUNTIME_ARGUMENTS_MAX] = {"magpie-init", "shim", ""};
         static const char *const exec[RUNTIME_ARGUMENTS_MAX] = {"magpie-init", "exec", ""};
         const char *const *line = NULL;

@@ -17,9 +17,9 @@
 #define SLOT_UID_INSIDE 1000u
 
 struct slots {
-        int proc_fd;          /* borrowed: the host's /proc */
-        uint32_t uid_first;   /* slot 0's host user */
-        uint32_t used_count;  /* slots that were ever taken: 0 .. used_count - 1 */
+        int proc_fd;         /* borrowed: the host's /proc */
+        uint32_t uid_first;  /* slot 0's host user */
+        uint32_t used_count; /* slots that were ever taken: 0 .. used_count - 1 */
         uint32_t free_count;
         uint32_t *free_slots; /* a stack: the one given back last is warm in the caches */
         int *user_fds;        /* user namespaces, -1: not made */

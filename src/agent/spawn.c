@@ -77,12 +77,9 @@ static int set_inherited_limits(void)
                 __rlimit_resource_t resource;
                 struct rlimit limit;
         } limits[] = {
-                {RLIMIT_CORE, {0, 0}},
-                {RLIMIT_MEMLOCK, {65536, 65536}},
-                {RLIMIT_MSGQUEUE, {0, 0}},
-                {RLIMIT_SIGPENDING, {4096, 4096}},
-                {RLIMIT_RTPRIO, {0, 0}},
-                {RLIMIT_NICE, {0, 0}},
+                {RLIMIT_CORE, {0, 0}},     {RLIMIT_MEMLOCK, {65536, 65536}},
+                {RLIMIT_MSGQUEUE, {0, 0}}, {RLIMIT_SIGPENDING, {4096, 4096}},
+                {RLIMIT_RTPRIO, {0, 0}},   {RLIMIT_NICE, {0, 0}},
         };
         struct rlimit files;
 
@@ -184,8 +181,8 @@ static void release_zone(void)
 static int take_code(const struct spawner *spawner, const struct agent_spawn *request,
                      struct err *err)
 {
-        AUTO(fd_close) int fd =
-                template_open_code(&spawner->template, request->digest, request->verify);
+        AUTO(fd_close)
+        int fd = template_open_code(&spawner->template, request->digest, request->verify);
         int r = fd < 0 ? fd : put(fd, ZONE_CODE);
 
         return r < 0 ? err_errno(err, r, "opening the code %s", request->digest) : 0;
@@ -266,8 +263,8 @@ static int start(struct spawner *spawner, const struct agent_spawn *request,
         return run_child(spawner, &plan, spawned, err);
 }
 
-static int make(struct spawner *spawner, const struct agent_spawn *request,
-                struct spawned *spawned, struct err *err)
+static int make(struct spawner *spawner, const struct agent_spawn *request, struct spawned *spawned,
+                struct err *err)
 {
         struct cgroup_limits limits = {
                 .memory_bytes = request->memory_bytes,

@@ -24,8 +24,7 @@ int template_clone_mount(int directory_fd, const char *path, struct err *err)
                 .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV,
                 .propagation = MS_PRIVATE,
         };
-        AUTO(fd_close) int fd =
-                open_tree(directory_fd, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+        AUTO(fd_close) int fd = open_tree(directory_fd, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 
         if (fd < 0)
                 return err_errno(err, -errno, "opening '%s'", path);
@@ -52,8 +51,7 @@ static int make_root(const char *data_dir, struct err *err)
         r = rootfs_fill(err);
         if (r < 0)
                 return r;
-        if (syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 ||
-            chdir("/") < 0)
+        if (syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
                 return err_errno(err, -errno, "leaving the host's root");
         if (mount(NULL, "/", NULL, MS_REMOUNT | MS_RDONLY | MS_NOSUID, NULL) < 0)
                 return err_errno(err, -errno, "making the sandboxes' root read-only");

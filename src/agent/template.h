@@ -13,7 +13,8 @@
 
 #include <stdbool.h>
 
-struct template {
+struct template
+{
         int namespace_fd; /* the mount namespace to enter */
         int code_fd;      /* DATA-DIR/code */
         int staging_fd;   /* DATA-DIR/staging */

@@ -44,11 +44,11 @@ struct exec {
         bool streaming; /* the head of the result has been sent */
         int status;     /* of wait(2), once exited */
         struct exec_process process;
-        struct slice unsent;         /* of the body: for standard input, in `body` or `frame` */
-        struct slice later;          /* after that: what came beyond `body`, in `frame` */
-        size_t window_used;          /* bytes of result in `window` */
-        bool outbox_full;            /* a frame waits for room in the socket */
-        struct worker_frame outbox;  /* its payload lies in `window` or `log` */
+        struct slice unsent;        /* of the body: for standard input, in `body` or `frame` */
+        struct slice later;         /* after that: what came beyond `body`, in `frame` */
+        size_t window_used;         /* bytes of result in `window` */
+        bool outbox_full;           /* a frame waits for room in the socket */
+        struct worker_frame outbox; /* its payload lies in `window` or `log` */
         struct exec_environment environment;
         char body[ARGUMENT_MAX + 1]; /* the first part of the body, and a NUL */
         char frame[WORKER_FRAME_MAX];
@@ -202,9 +202,8 @@ static void read_output(struct exec *exec)
         exec->window_used += (size_t)got;
         if (exec->window_used < sizeof(exec->window) && !exec->streaming)
                 return;
-        post(exec, (struct worker_frame){
-                           .type = exec->streaming ? WORKER_DATA : WORKER_RESULT,
-                           .payload = slice_make(exec->window, exec->window_used)});
+        post(exec, (struct worker_frame){.type = exec->streaming ? WORKER_DATA : WORKER_RESULT,
+                                         .payload = slice_make(exec->window, exec->window_used)});
         exec->streaming = true;
         exec->window_used = 0;
 }
@@ -239,8 +238,8 @@ static void choose(const struct exec *exec, struct pollfd polls[POLL_COUNT])
         bool wants_body = !exec->body_ended && exec->unsent.length == 0 && !exec->exited;
         bool has_room = !exec->outbox_full;
 
-        polls[POLL_CHILD] = (struct pollfd){.fd = exec->exited ? -1 : exec->child_fd,
-                                            .events = POLLIN};
+        polls[POLL_CHILD] =
+                (struct pollfd){.fd = exec->exited ? -1 : exec->child_fd, .events = POLLIN};
         polls[POLL_WORKER] = (struct pollfd){.fd = has_room && !wants_body ? -1 : WORKER_FD};
         if (!has_room)
                 polls[POLL_WORKER].events |= POLLOUT;
@@ -248,8 +247,8 @@ static void choose(const struct exec *exec, struct pollfd polls[POLL_COUNT])
                 polls[POLL_WORKER].events |= POLLIN;
         polls[POLL_INPUT] = (struct pollfd){.fd = exec->unsent.length > 0 ? process->input : -1,
                                             .events = POLLOUT};
-        polls[POLL_OUTPUT] = (struct pollfd){.fd = has_room ? process->output : -1,
-                                             .events = POLLIN};
+        polls[POLL_OUTPUT] =
+                (struct pollfd){.fd = has_room ? process->output : -1, .events = POLLIN};
         polls[POLL_LOG] = (struct pollfd){.fd = has_room ? process->log : -1, .events = POLLIN};
 }
 
@@ -318,8 +317,8 @@ static int invoke(struct exec *exec, const struct worker_frame *frame)
         r = collect_body(exec, frame->payload, &length);
         if (r <= 0)
                 return r;
-        is_argument = exec->body_ended && exec->later.length == 0 &&
-                      !memchr(exec->body, '\0', length);
+        is_argument =
+                exec->body_ended && exec->later.length == 0 && !memchr(exec->body, '\0', length);
         r = exec_process_start(&exec->process, exec->program, is_argument ? exec->body : NULL,
                                exec->environment.variables);
         if (r < 0)

@@ -56,9 +56,8 @@ static bool header_variable(struct slice name, char *ret_variable, size_t capaci
 static bool append_to_last(struct exec_environment *environment, const char *variable,
                            struct slice value)
 {
-        const char *last = environment->count > 0
-                                   ? environment->variables[environment->count - 1]
-                                   : "";
+        const char *last =
+                environment->count > 0 ? environment->variables[environment->count - 1] : "";
         size_t length = strlen(variable), start = environment->used;
 
         if (strncmp(last, variable, length) != 0 || last[length] != '=')
@@ -102,9 +101,8 @@ static int set_line(struct exec_environment *environment, const char *name, stru
 int exec_environment_make(struct exec_environment *ret_environment, char *const *inherited,
                           struct slice meta, bool is_http, uint64_t deadline_ms)
 {
-        static const char *const lines[] = {"MAGPIE_INVOCATION_ID", "MAGPIE_USER",
-                                            "MAGPIE_METHOD",        "MAGPIE_PATH",
-                                            "MAGPIE_QUERY",         "MAGPIE_CLIENT",
+        static const char *const lines[] = {"MAGPIE_INVOCATION_ID", "MAGPIE_USER",  "MAGPIE_METHOD",
+                                            "MAGPIE_PATH",          "MAGPIE_QUERY", "MAGPIE_CLIENT",
                                             "MAGPIE_DOMAIN"};
         struct exec_environment *environment = ret_environment;
         size_t line_count = is_http ? sizeof(lines) / sizeof(lines[0]) : 2;

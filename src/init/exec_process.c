@@ -33,9 +33,8 @@ static int become(const char *program, const char *argument, const char *const *
 }
 
 /* The child shares our memory until it executes, so its errno needs no pipe. */
-static int fork_and_become(struct exec_process *process, const char *program,
-                           const char *argument, const char *const *environment,
-                           const int *streams)
+static int fork_and_become(struct exec_process *process, const char *program, const char *argument,
+                           const char *const *environment, const int *streams)
 {
         volatile int failure = 0;
         pid_t child = vfork();

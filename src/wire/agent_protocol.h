@@ -39,10 +39,10 @@ enum agent_message_type {
 };
 
 enum agent_runtime { /* what magpie-init is told to run; the agent knows the command lines */
-        AGENT_RUNTIME_PYTHON3 = 1,
-        AGENT_RUNTIME_NODE = 2,
-        AGENT_RUNTIME_NATIVE = 3,
-        AGENT_RUNTIME_EXEC = 4,
+                     AGENT_RUNTIME_PYTHON3 = 1,
+                     AGENT_RUNTIME_NODE = 2,
+                     AGENT_RUNTIME_NATIVE = 3,
+                     AGENT_RUNTIME_EXEC = 4,
 };
 
 enum agent_fd {

@@ -3,8 +3,8 @@ import os
 import signal
 
 import pytest
-from agent_client import (BY_CODE, BY_SIGNAL, DATA, EXEC, KILLED, MIB, NATIVE, NODE, OUT_OF_MEMORY,
-                          PYTHON3, END, RESULT, Agent)
+from agent_client import (BY_CODE, BY_SIGNAL, EXEC, KILLED, MIB, NODE, OUT_OF_MEMORY, PYTHON3,
+                          WORKER_REFUSED, Agent)
 from conftest import start_agent
 from sandbox_host import Watch, eventually, hierarchies
 
@@ -195,7 +195,8 @@ def test_a_program_that_cannot_run_says_so(agent, gateway):
     code = agent.add_code({"main": (0o755, b"\x7fELF is not enough")})
     with gateway.spawn(code, "main") as made:
         frame = made.receive()
-        assert frame.type == 7 and b"'/code/main' cannot be run: Exec format error" in frame.payload
+        assert frame.type == WORKER_REFUSED
+        assert b"'/code/main' cannot be run: Exec format error" in frame.payload
         ended = made.wait_exited()
         assert (ended.cause, ended.code) == (BY_CODE, 127)
 

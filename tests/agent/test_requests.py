@@ -3,7 +3,7 @@ import socket
 import subprocess
 
 import pytest
-from agent_client import (EXEC, EXITED, HELLO, KILL, MESSAGE, MIB, NATIVE, REFUSED, SPAWN, SPAWNED,
+from agent_client import (EXEC, EXITED, HELLO, KILL, MESSAGE, MIB, REFUSED, SPAWN, SPAWNED,
                           VERSION)
 from conftest import start_agent
 from server import build_dir

@@ -41,8 +41,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
         if (agent_message_decode(bytes, size, &message, &extra) == 0) {
                 FUZZ_EXPECT(extra + message.extra_length == bytes + size);
-                if (message.type == AGENT_SPAWN &&
-                    agent_spawn_decode(&message, extra, &spawn) == 0)
+                if (message.type == AGENT_SPAWN && agent_spawn_decode(&message, extra, &spawn) == 0)
                         check_spawn(&message, &spawn);
         }
         free(bytes);

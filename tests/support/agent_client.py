@@ -327,7 +327,7 @@ class Instance:
         return self.wait_exited()
 
     def read_log(self):
-        """Everything the sandbox has written to stdout and stderr so far."""
+        """Everything a sandbox that writes no more has written to stdout and stderr."""
         data = b""
         while True:
             try:

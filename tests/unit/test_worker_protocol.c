@@ -93,11 +93,11 @@ TEST_END
 TEST(a_header_that_could_split_a_response_is_an_error)
 {
         static const struct slice bad[] = {
-                {.data = "a:b", .length = 3},        {.data = "a\n", .length = 2},
-                {.data = "\n", .length = 1},         {.data = ":b\n", .length = 3},
-                {.data = "a b:c\n", .length = 6},    {.data = "a:b\rc\n", .length = 6},
-                {.data = "a:b\0c\n", .length = 6},   {.data = "a\0:b\n", .length = 5},
-                {.data = "a:\x7f\n", .length = 4},   {.data = "\xc3\xa9:b\n", .length = 5},
+                {.data = "a:b", .length = 3},      {.data = "a\n", .length = 2},
+                {.data = "\n", .length = 1},       {.data = ":b\n", .length = 3},
+                {.data = "a b:c\n", .length = 6},  {.data = "a:b\rc\n", .length = 6},
+                {.data = "a:b\0c\n", .length = 6}, {.data = "a\0:b\n", .length = 5},
+                {.data = "a:\x7f\n", .length = 4}, {.data = "\xc3\xa9:b\n", .length = 5},
         };
 
         for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {

@@ -35,6 +35,8 @@
 #include <time.h>
 #include <unistd.h>
 
+/* An attempt a line, as far as it fits. */
+/* clang-format off */
 static char page[4096];
 
 static long clone_with(unsigned long flags)
@@ -257,6 +259,8 @@ static const struct {
         ATTEMPT(climb_by_init_root), ATTEMPT(climb_by_cwd), ATTEMPT(core_dumps),
         ATTEMPT(drop_no_new_privs), ATTEMPT(real_time), ATTEMPT(nicer), ATTEMPT(less_killable),
 };
+
+/* clang-format on */
 
 int main(int argc, char **argv)
 {
