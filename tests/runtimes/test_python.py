@@ -121,7 +121,7 @@ def handler(event, context):
 def test_a_thread_may_print_at_any_moment(python):
     """Its lines carry a running invocation's number or none: the client checks each."""
     worker = python.start("""
-import sys, threading
+import sys, threading, time
 sys.setswitchinterval(1e-5)
 count = 0
 def chatter():
@@ -133,6 +133,7 @@ def handler(event, context):
     global thread
     if event == "start":
         threading.Thread(target=chatter, daemon=True).start()
+    time.sleep(0.0001)  # so that it speaks within invocations, too
     return count
 """)
     worker.invoke(b'"start"')
