@@ -150,7 +150,7 @@ static int options_from_environment(struct serve_options *options, struct err *e
                         name[length++] = *c == '-' ? '_' : (char)toupper((unsigned char)*c);
                 name[length] = '\0';
                 const char *value = getenv(name);
-                if (value && option_set(options, &rows[i], value, err) < 0) {
+                if (value && *value && option_set(options, &rows[i], value, err) < 0) {
                         err_prefix(err, "the environment's %s", name);
                         return -EINVAL;
                 }

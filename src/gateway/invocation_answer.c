@@ -274,9 +274,6 @@ void invocation_error(struct invocation *invocation, const struct worker_frame *
 
         error_document_read(frame->payload, detail, sizeof(detail), &extra);
         invocation_log_failure(invocation, OUTCOME_FUNCTION_ERROR, detail);
-        if (extra)
-                function_log_append(invocation->live->log, invocation->id, LOG_STREAM_PLATFORM,
-                                    slice_of(extra), clock_unix_ms());
         /* What went wrong inside is its owner's business alone. */
         if (invocation->by_owner)
                 invocation_tell(invocation, OUTCOME_FUNCTION_ERROR, detail, extra);
