@@ -38,6 +38,8 @@ static const struct api_route routes[] = {
         {HTTP_METHOD_DELETE, "/api/v1/functions/{id}", false, BODY_SMALL, api_function_delete},
         {HTTP_METHOD_PUT, "/api/v1/functions/{id}/code", false, BODY_CODE,
          api_function_replace_code},
+        {HTTP_METHOD_POST, "/api/v1/functions/{id}/versions", false, BODY_CODE_IN_JSON,
+         api_function_add_version},
         {HTTP_METHOD_GET, "/api/v1/functions/{id}/logs", false, BODY_SMALL, api_function_logs},
 };
 
@@ -88,7 +90,7 @@ static const struct api_route *route_find(const struct http_request *request, st
                         return &routes[i];
                 if (!strstr(allow, method_name(routes[i].method)))
                         used += (size_t)snprintf(allow + used, allow_size - used, "%s%s",
-                                         used ? ", " : "", method_name(routes[i].method));
+                                                 used ? ", " : "", method_name(routes[i].method));
         }
         for (size_t i = 0; i < COUNT(invocation_paths) && used == 0; i++)
                 if (path_match(invocation_paths[i].path, request->path, ret_id))
@@ -171,8 +173,8 @@ static bool call_begin(struct connection *connection, const struct http_request 
 
         if (!call)
                 return false;
-        call->query = strndup(request->query.length ? request->query.data : "",
-                              request->query.length);
+        call->query =
+                strndup(request->query.length ? request->query.data : "", request->query.length);
         if (!call->query) {
                 free(call);
                 return false;
@@ -233,11 +235,10 @@ static bool body_is_welcome(struct connection *connection, const struct http_req
                 return false;
         }
         if (route->body >= BODY_CODE && atomic_load(&gateway->api.upload_count) >= UPLOADS_MAX) {
-                refuse(connection,
-                       &(struct problem){.status = 503,
-                                         .reason = "overloaded",
-                                         .detail = "Too many uploads are under way.",
-                                         .retry_after_s = 1});
+                refuse(connection, &(struct problem){.status = 503,
+                                                     .reason = "overloaded",
+                                                     .detail = "Too many uploads are under way.",
+                                                     .retry_after_s = 1});
                 return false;
         }
         return true;

@@ -67,6 +67,7 @@ void api_function_create(struct api_call *call);
 void api_function_list(struct api_call *call);
 void api_function_show(struct api_call *call);
 void api_function_replace_code(struct api_call *call);
+void api_function_add_version(struct api_call *call);
 void api_function_change(struct api_call *call);
 void api_function_delete(struct api_call *call);
 void api_function_logs(struct api_call *call);

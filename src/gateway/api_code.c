@@ -1,4 +1,5 @@
-/* POST /api/v1/functions and PUT /api/v1/functions/{id}/code: what brings code.
+/* POST /api/v1/functions, PUT /api/v1/functions/{id}/code, and POST /api/v1/functions/{id}/versions
+ * (code and any settings at once, so that both change or neither): what brings code.
  *
  *      read the document, unpack (crew) -> try it in a sandbox (scheduler) -> keep it (crew)
  *                                       -> the registry (store) -> answer
@@ -28,6 +29,7 @@ struct code_call {
         struct function *function; /* what is made; a reference */
         bool is_new;
         char old_handler[HANDLER_MAX_LENGTH + 1];
+        cJSON *settings; /* what came with the code of a new version; NULL: nothing */
         int tries;
 
         char staging[DIGEST_LENGTH + 1]; /* "" while nothing is staged */
@@ -38,6 +40,7 @@ struct code_call {
 
 static void code_free(struct code_call *self)
 {
+        cJSON_Delete(self->settings);
         function_unref(self->function);
         free(self);
 }
@@ -83,8 +86,7 @@ static void code_answer(struct code_call *self)
                                                    : "Function updated successfully.");
         (void)cJSON_AddStringToObject(document, "functionId", self->function->id);
         if (!self->is_new)
-                (void)cJSON_AddNumberToObject(document, "version",
-                                              (double)self->function->version);
+                (void)cJSON_AddNumberToObject(document, "version", (double)self->function->version);
         api_answer(self->call, self->is_new ? 201 : 200, document);
 }
 
@@ -94,15 +96,21 @@ static void answer_taken(struct code_call *self)
                            self->function->name);
 }
 
-/* Somebody else changed the function meanwhile: our code goes into his version. */
+/* Somebody else changed the function meanwhile: our code and settings go into his version. */
 static bool code_rebase(struct code_call *self)
 {
         const struct function *current = api_find_function(self->call);
         struct function *next = current ? function_copy(current) : NULL;
+        struct deployment deployment = {.function = next};
 
         if (!next)
                 return false;
-        if (strcmp(self->function->handler, self->old_handler) != 0)
+        if (self->settings && (deployment_read(self->settings, &deployment, &self->err) < 0 ||
+                               function_validate(next, &self->err) < 0)) {
+                function_unref(next);
+                return false;
+        }
+        if (self->settings || strcmp(self->function->handler, self->old_handler) != 0)
                 memcpy(next->handler, self->function->handler, sizeof(next->handler));
         memcpy(next->code_digest, self->function->code_digest, sizeof(next->code_digest));
         next->code_bytes = self->function->code_bytes;
@@ -136,11 +144,11 @@ static void code_submit(struct code_call *self)
         if (self->is_new)
                 self->function->created_ms = self->function->updated_ms;
         self->function->version = self->is_new ? 1 : self->function->version + 1;
-        self->store = (struct store_request){
-                .home = &self->call->thread->mailbox,
-                .done = code_stored,
-                .kind = self->is_new ? STORE_FUNCTION_CREATE : STORE_FUNCTION_UPDATE,
-                .function = self->function};
+        self->store = (struct store_request){.home = &self->call->thread->mailbox,
+                                             .done = code_stored,
+                                             .kind = self->is_new ? STORE_FUNCTION_CREATE
+                                                                  : STORE_FUNCTION_UPDATE,
+                                             .function = self->function};
         registry_store_submit(self->gateway->store, &self->store);
 }
 
@@ -196,9 +204,9 @@ static void code_staged(struct job *job)
                 code_end(self);
                 return;
         }
-        if (self->is_new && catalog_find_function_by_name(gateway_catalog(self->gateway),
-                                                          slice_of(call->user->id),
-                                                          slice_of(self->function->name))) {
+        if (self->is_new &&
+            catalog_find_function_by_name(gateway_catalog(self->gateway), slice_of(call->user->id),
+                                          slice_of(self->function->name))) {
                 answer_taken(self);
                 code_end(self);
                 return;
@@ -258,21 +266,13 @@ static bool deployment_is_complete(struct code_call *self, const struct deployme
         return false;
 }
 
-static void code_read_deployment(struct code_call *self, const cJSON *object)
+/* `encoded` is part of a document that is ours: it is decoded in place. */
+static void code_stage_base64(struct code_call *self, const char *encoded)
 {
-        struct deployment deployment = {.function = self->function};
-        struct slice text;
+        struct slice text = slice_of(encoded);
+        char *code = (char *)(uintptr_t)text.data;
         size_t length;
-        char *code;
 
-        if (deployment_read(object, &deployment, &self->err) < 0) {
-                code_problem(self, 400, "invalid");
-                return;
-        }
-        if (!deployment_is_complete(self, &deployment))
-                return;
-        text = slice_of(deployment.code);
-        code = (char *)(uintptr_t)text.data; /* the document is ours: decoded in place */
         if (base64_decode(BASE64_STANDARD, text, code, &length) < 0) {
                 (void)err_set(&self->err, -EINVAL, "code is not base64.");
                 code_problem(self, 400, "invalid");
@@ -282,6 +282,16 @@ static void code_read_deployment(struct code_call *self, const cJSON *object)
         } else {
                 code_stage(self, slice_make(code, length));
         }
+}
+
+static void code_read_deployment(struct code_call *self, const cJSON *object)
+{
+        struct deployment deployment = {.function = self->function};
+
+        if (deployment_read(object, &deployment, &self->err) < 0)
+                code_problem(self, 400, "invalid");
+        else if (deployment_is_complete(self, &deployment))
+                code_stage_base64(self, deployment.code);
 }
 
 static void create_work(struct job *job)
@@ -295,6 +305,47 @@ static void create_work(struct job *job)
         }
         code_read_deployment(self, object);
         cJSON_Delete(object);
+}
+
+/* A new version: what is not said stays as it is. */
+static void code_read_version(struct code_call *self, const cJSON *object)
+{
+        struct function *function = self->function;
+        struct deployment deployment = {.function = function};
+        enum runtime old_runtime = function->runtime;
+        char old_name[NAME_MAX_LENGTH + 1];
+        struct err *err = &self->err;
+
+        memcpy(old_name, function->name, sizeof(old_name));
+        if (deployment_read(object, &deployment, err) < 0) {
+                code_problem(self, 400, "invalid");
+                return;
+        }
+        /* The handler of another runtime would not fit: it is chosen anew. */
+        if (function->runtime != old_runtime && !cJSON_HasObjectItem(object, "handler"))
+                function->handler[0] = '\0';
+        if (strcmp(function->name, old_name) != 0)
+                (void)err_set(err, -EINVAL, "A function's name cannot be changed.");
+        else if (deployment.has_image || !deployment.code)
+                (void)err_set(err, -EINVAL, "code is missing: a zip, tar.gz or file in base64.");
+        else
+                (void)function_validate(function, err);
+        if (err->code != 0)
+                code_problem(self, 400, "invalid");
+        else
+                code_stage_base64(self, deployment.code);
+}
+
+static void version_work(struct job *job)
+{
+        struct code_call *self = CONTAINER_OF(job, struct code_call, job);
+
+        if (json_body_parse(buffer_slice(&self->call->body), &self->settings, &self->err) < 0) {
+                code_problem(self, 400, "invalid");
+                return;
+        }
+        code_read_version(self, self->settings);
+        cJSON_DeleteItemFromObjectCaseSensitive(self->settings, "code");
 }
 
 static void replace_work(struct job *job)
@@ -337,24 +388,42 @@ void api_function_create(struct api_call *call)
         code_to_crew(self, create_work, code_staged);
 }
 
-void api_function_replace_code(struct api_call *call)
+/* For a new version of the function that the path names. NULL: the call is answered. */
+static struct code_call *code_new_version(struct api_call *call)
 {
         const struct function *current = api_find_function(call);
         struct code_call *self;
 
         if (!current) {
                 api_answer_not_found(call);
-                return;
+                return NULL;
         }
+        self = code_new(call, function_copy(current), false);
+        if (!self)
+                return NULL;
+        memcpy(self->old_handler, current->handler, sizeof(self->old_handler));
+        self->function->code_digest[0] = '\0';
+        return self;
+}
+
+void api_function_add_version(struct api_call *call)
+{
+        struct code_call *self = code_new_version(call);
+
+        if (self)
+                code_to_crew(self, version_work, code_staged);
+}
+
+void api_function_replace_code(struct api_call *call)
+{
+        struct code_call *self;
+
         if (call->body.length == 0) {
                 api_answer_problem(call, 400, "invalid",
                                    "The body is empty: a zip, tar.gz or file is expected.");
                 return;
         }
-        self = code_new(call, function_copy(current), false);
-        if (!self)
-                return;
-        memcpy(self->old_handler, current->handler, sizeof(self->old_handler));
-        self->function->code_digest[0] = '\0';
-        code_to_crew(self, replace_work, code_staged);
+        self = code_new_version(call);
+        if (self)
+                code_to_crew(self, replace_work, code_staged);
 }
