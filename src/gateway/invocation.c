@@ -355,7 +355,8 @@ static void invocation_body(struct exchange *exchange, struct slice bytes, bool 
         struct block *frame = invocation->frame;
 
         if (!invocation->submitted) {
-                memcpy(frame->data + frame->end, bytes.data, bytes.length);
+                if (bytes.length > 0) /* a last chunk has none, and no data either */
+                        memcpy(frame->data + frame->end, bytes.data, bytes.length);
                 frame->end += (uint32_t)bytes.length;
                 if (end) {
                         frame->data[1] |= WORKER_FLAG_END;
