@@ -180,9 +180,9 @@ static int remove_from_code(struct bundles_archive *self, const char *digest,
         pthread_mutex_lock(&self->keep_lock);
         if (fstatat(self->code_fd, digest, &status, AT_SYMLINK_NOFOLLOW) < 0)
                 r = -errno;
-        else if (is_kept_since(&status, kept_before_s))
+        if (r == 0 && is_kept_since(&status, kept_before_s))
                 r = -EBUSY;
-        else if (renameat(self->code_fd, digest, self->staging_fd, rubbish) < 0)
+        if (r == 0 && renameat(self->code_fd, digest, self->staging_fd, rubbish) < 0)
                 r = -errno;
         pthread_mutex_unlock(&self->keep_lock);
         return r;
