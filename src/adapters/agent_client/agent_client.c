@@ -134,6 +134,15 @@ static void agent_client_on_event(struct loop_source *source, uint32_t events)
                 ;
 }
 
+/* `assignment`: a name and its '='. */
+static bool function_sets(const struct function *function, const char *assignment)
+{
+        for (size_t i = 0; i < function->env_count; i++)
+                if (strncmp(function->env[i], assignment, strlen(assignment)) == 0)
+                        return true;
+        return false;
+}
+
 static int agent_client_make(struct sandbox_host *host, const struct sandbox_order *order)
 {
         struct agent_client *client = CONTAINER_OF(host, struct agent_client, host);
@@ -169,6 +178,12 @@ static int agent_client_make(struct sandbox_host *host, const struct sandbox_ord
         (void)snprintf(facts[3], sizeof(facts[3]), "MAGPIE_TIMEOUT_MS=%u", function->timeout_ms);
         for (size_t i = 0; i < 4; i++)
                 spawn.env[spawn.env_count++] = facts[i];
+        /* V8 sizes its heap by the host's memory, and would be killed before it collects garbage. */
+        if (function->runtime == RUNTIME_NODE && !function_sets(function, "NODE_OPTIONS=")) {
+                (void)snprintf(facts[4], sizeof(facts[4]), "NODE_OPTIONS=--max-old-space-size=%llu",
+                               (unsigned long long)(function->memory_bytes >> 20) * 3 / 4);
+                spawn.env[spawn.env_count++] = facts[4];
+        }
         if (order->verify)
                 spawn.env[spawn.env_count++] = "MAGPIE_VERIFY=1";
         for (size_t i = 0; i < function->env_count && spawn.env_count < AGENT_ENV_MAX; i++)
