@@ -178,10 +178,11 @@ static int agent_client_make(struct sandbox_host *host, const struct sandbox_ord
         (void)snprintf(facts[3], sizeof(facts[3]), "MAGPIE_TIMEOUT_MS=%u", function->timeout_ms);
         for (size_t i = 0; i < 4; i++)
                 spawn.env[spawn.env_count++] = facts[i];
-        /* V8 sizes its heap by the host's memory, and would be killed before it collects garbage. */
+        /* V8 would size its heap by the host's memory. Told the limit, it collects garbage in time; and
+         * where there is none, the kernel's counter says so before V8 gives up by itself. */
         if (function->runtime == RUNTIME_NODE && !function_sets(function, "NODE_OPTIONS=")) {
                 (void)snprintf(facts[4], sizeof(facts[4]), "NODE_OPTIONS=--max-old-space-size=%llu",
-                               (unsigned long long)(function->memory_bytes >> 20) * 3 / 4);
+                               (unsigned long long)function->memory_bytes >> 20);
                 spawn.env[spawn.env_count++] = facts[4];
         }
         if (order->verify)
