@@ -12,6 +12,7 @@
 #define SMALL_BODY_MAX 16384u
 #define SETTINGS_BODY_MAX (6 * ENV_MAX_BYTES + 65536u) /* every byte may be written as \u00xx */
 #define UPLOADS_MAX 4                                  /* large bodies in memory at once */
+#define UPLOAD_BYTES (256u << 10)                      /* what "large" begins with */
 
 enum api_body { BODY_SMALL, BODY_SETTINGS, BODY_CODE, BODY_CODE_IN_JSON };
 
@@ -113,6 +114,13 @@ static uint64_t body_max(const struct gateway *gateway, enum api_body body)
         return gateway->config.code_max_bytes / 3 * 4 + SETTINGS_BODY_MAX;
 }
 
+/* May this request's body take so much memory that it counts? */
+static bool is_upload(const struct http_request *request, const struct api_route *route)
+{
+        return route->body >= BODY_CODE &&
+               (request->body == HTTP_BODY_CHUNKED || request->content_length > UPLOAD_BYTES);
+}
+
 /* The exchange ----------------------------------------------------------------------------------- */
 
 static size_t call_room(struct exchange *exchange)
@@ -183,7 +191,7 @@ static bool call_begin(struct connection *connection, const struct http_request 
         call->thread = connection->thread;
         call->handle = route->handle;
         call->user = user ? user_ref(user) : NULL;
-        call->is_upload = route->body >= BODY_CODE;
+        call->is_upload = is_upload(request, route);
         if (id.length > 0 && id.length <= API_ID_MAX)
                 memcpy(call->id, id.data, id.length);
         buffer_init(&call->body, (size_t)body_max(gateway, route->body));
@@ -234,7 +242,7 @@ static bool body_is_welcome(struct connection *connection, const struct http_req
                                          .detail = "The body is larger than this server allows."});
                 return false;
         }
-        if (route->body >= BODY_CODE && atomic_load(&gateway->api.upload_count) >= UPLOADS_MAX) {
+        if (is_upload(request, route) && atomic_load(&gateway->api.upload_count) >= UPLOADS_MAX) {
                 refuse(connection, &(struct problem){.status = 503,
                                                      .reason = "overloaded",
                                                      .detail = "Too many uploads are under way.",

@@ -15,7 +15,7 @@ enum route_result api_route(struct connection *connection, const struct http_req
 
 /* Bounds on what all calls together may use, and what is still under way. */
 struct api {
-        atomic_uint call_count;   /* also those whose client has gone: 0 before threads are joined */
+        atomic_uint call_count; /* also those whose client has gone: 0 before threads are joined */
         atomic_uint upload_count; /* large bodies in memory */
         atomic_uint check_count;  /* passwords being hashed */
         struct collector collector;

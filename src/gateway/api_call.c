@@ -17,8 +17,7 @@ struct function *api_find_function(const struct api_call *call)
 
         if (function)
                 return strcmp(function->owner_id, call->user->id) == 0 ? function : NULL;
-        return catalog_find_function_by_name(catalog, slice_of(call->user->id),
-                                             slice_of(call->id));
+        return catalog_find_function_by_name(catalog, slice_of(call->user->id), slice_of(call->id));
 }
 
 cJSON *api_read_body(struct api_call *call, const struct json_member *members, size_t count,
@@ -107,13 +106,6 @@ void api_answer_message(struct api_call *call, int status, const char *format, .
         api_answer(call, status, document);
 }
 
-static void answer_problem(struct api_call *call, const struct problem *problem)
-{
-        if (call->exchange.connection)
-                response_problem(call->exchange.connection, problem);
-        api_call_end(call);
-}
-
 void api_answer_problem(struct api_call *call, int status, const char *reason, const char *format,
                         ...)
 {
@@ -123,8 +115,13 @@ void api_answer_problem(struct api_call *call, int status, const char *reason, c
         va_start(args, format);
         (void)vsnprintf(detail, sizeof(detail), format, args);
         va_end(args);
-        answer_problem(call,
-                       &(struct problem){.status = status, .reason = reason, .detail = detail});
+        if (call->exchange.connection)
+                response_problem(call->exchange.connection,
+                                 &(struct problem){.status = status,
+                                                   .reason = reason,
+                                                   .detail = detail,
+                                                   .retry_after_s = status == 503});
+        api_call_end(call);
 }
 
 void api_answer_not_found(struct api_call *call)
@@ -134,18 +131,12 @@ void api_answer_not_found(struct api_call *call)
 
 void api_answer_overloaded(struct api_call *call)
 {
-        answer_problem(call, &(struct problem){.status = 503,
-                                               .reason = "overloaded",
-                                               .detail = "The server has too much to do for this.",
-                                               .retry_after_s = 1});
+        api_answer_problem(call, 503, "overloaded", "The server has too much to do for this.");
 }
 
 void api_answer_no_memory(struct api_call *call)
 {
-        answer_problem(call, &(struct problem){.status = 503,
-                                               .reason = "overloaded",
-                                               .detail = "No memory at the moment.",
-                                               .retry_after_s = 1});
+        api_answer_problem(call, 503, "overloaded", "No memory at the moment.");
 }
 
 void api_answer_store_failure(struct api_call *call, const struct store_request *request)

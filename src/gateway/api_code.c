@@ -303,6 +303,7 @@ static void create_work(struct job *job)
                 code_problem(self, 400, "invalid");
                 return;
         }
+        buffer_deinit(&self->call->body); /* the document has its own copy */
         code_read_deployment(self, object);
         cJSON_Delete(object);
 }
@@ -344,6 +345,7 @@ static void version_work(struct job *job)
                 code_problem(self, 400, "invalid");
                 return;
         }
+        buffer_deinit(&self->call->body); /* the document has its own copy */
         code_read_version(self, self->settings);
         cJSON_DeleteItemFromObjectCaseSensitive(self->settings, "code");
 }

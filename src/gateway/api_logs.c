@@ -21,7 +21,7 @@ struct log_call {
         size_t line_max;
         bool follow;
 
-        struct job job;      /* reading */
+        struct job job; /* reading */
         struct buffer lines;
         int result;
 

@@ -95,8 +95,7 @@ static void user_call_to_crew(struct user_call *self, void (*work)(struct job *j
         struct api_call *call = self->call;
 
         self->counted = true;
-        self->job =
-                (struct job){.home = &call->thread->mailbox, .work = work, .done = done};
+        self->job = (struct job){.home = &call->thread->mailbox, .work = work, .done = done};
         if (atomic_fetch_add(&self->gateway->api.check_count, 1) < CHECKS_MAX &&
             crew_submit(self->gateway->crew, &self->job) == 0)
                 return;
@@ -319,9 +318,8 @@ void api_user_delete(struct api_call *call)
         self = user_call_new(call);
         if (!self)
                 return;
-        self->store = (struct store_request){.home = &call->thread->mailbox,
-                                             .done = delete_stored,
-                                             .kind = STORE_USER_DELETE};
+        self->store = (struct store_request){
+                .home = &call->thread->mailbox, .done = delete_stored, .kind = STORE_USER_DELETE};
         memcpy(self->store.id, call->user->id, sizeof(self->store.id));
         registry_store_submit(self->gateway->store, &self->store);
 }

@@ -12,7 +12,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define BASIC_MAX_LENGTH 1024 /* of the decoded "e-mail:password" */
+#define BASIC_MAX_LENGTH 2048 /* of "e-mail:password" in base64 */
 #define CHECKS_MAX 32 /* passwords being hashed or waiting for it: each costs 50 ms and more */
 
 /* A password on its way through the crew; the connection waits with its head unread. */
@@ -83,6 +83,7 @@ static void password_check_done(struct job *job)
         struct connection *connection = check->exchange.connection;
 
         atomic_fetch_sub(&check->thread->gateway->api.check_count, 1);
+        atomic_fetch_sub(&check->thread->gateway->api.call_count, 1);
         if (check->right)
                 token_cache_put(check->thread->tokens, &check->digest, check->user_id, check->epoch,
                                 now_s() + TOKEN_CACHE_PASSWORD_S, now_s());
@@ -182,6 +183,7 @@ static enum authentication authenticate_basic(struct connection *connection, str
                 return AUTHENTICATION_BUSY;
         }
         atomic_fetch_add(&gateway->api.check_count, 1);
+        atomic_fetch_add(&gateway->api.call_count, 1);
         connection->exchange = &check->exchange;
         return AUTHENTICATION_SUSPENDED;
 }

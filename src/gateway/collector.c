@@ -14,7 +14,7 @@
 #include <stdlib.h>
 
 #define LOOK_EVERY_MS (60u * 60 * 1000)
-#define LOOK_SOON_MS 5000
+#define LOOK_SOON_MS 1000
 #define KEPT_LATELY_S (60u * 60)
 #define ITEMS_MAX_BYTES (16u << 20) /* what is over waits for the next pass */
 
@@ -94,8 +94,7 @@ static void pass_remove(struct job *job)
                                                    NULL);
                         continue;
                 }
-                struct function_log *log =
-                        function_log_open(&pass->gateway->logs, items[i].name);
+                struct function_log *log = function_log_open(&pass->gateway->logs, items[i].name);
                 if (log)
                         function_log_remove(log);
                 function_log_unref(log);

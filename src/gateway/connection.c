@@ -374,6 +374,10 @@ static void connection_settle(struct connection *connection, struct slice rest, 
                 }
                 connection->state = CONNECTION_FLUSH;
         }
+        if (connection->peer_closed && connection->state == CONNECTION_BODY && rest.length == 0 &&
+            !connection->head_sent)
+                response_refuse(connection, 400, "request.malformed",
+                                "The request's body breaks off.");
         connection_watch(connection);
 }
 

@@ -168,8 +168,7 @@ static int read_env(const cJSON *value, void *target, struct err *err)
         cJSON_ArrayForEach(variable, value)
         {
                 if (count == ENV_MAX_COUNT)
-                        r = err_set(err, -EINVAL, "env has more than %d variables.",
-                                    ENV_MAX_COUNT);
+                        r = err_set(err, -EINVAL, "env has more than %d variables.", ENV_MAX_COUNT);
                 else if (cJSON_GetObjectItemCaseSensitive(value, variable->string) != variable)
                         r = err_set(err, -EINVAL, "env has a variable twice.");
                 else
@@ -189,7 +188,10 @@ static int read_env(const cJSON *value, void *target, struct err *err)
 #define SETTINGS                                                                                   \
         {"handler", read_handler}, {"memory", read_memory}, {"timeout", read_timeout},             \
                 {"keepAlive", read_keep_alive}, {"concurrency", read_concurrency},                 \
-                {"min", read_min}, {"max", read_max}, {"env", read_env}, {"public", read_public}
+                {"min", read_min}, {"max", read_max}, {"env", read_env},                           \
+        {                                                                                          \
+                "public", read_public                                                              \
+        }
 
 int deployment_read(const cJSON *object, struct deployment *deployment, struct err *err)
 {

@@ -13,13 +13,12 @@
 
 /* A cold start, phase by phase. */
 enum cold_start_phase {
-        COLD_START_ORDER,   /* from the demand to the order of a sandbox */
-        COLD_START_SANDBOX, /* until the sandbox is made */
+        COLD_START_SANDBOX, /* from the order until the sandbox is made */
         COLD_START_LOAD,    /* until the runtime has loaded the function and is ready */
         COLD_START_TOTAL,
 };
 
-#define COLD_START_PHASE_COUNT 4
+#define COLD_START_PHASE_COUNT 3
 
 struct duration_histogram {
         atomic_ullong bucket[DURATION_BUCKETS]; /* as live_figures: not cumulative */

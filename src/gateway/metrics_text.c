@@ -69,7 +69,6 @@ static void write_instances(struct exposition *exposition, const struct function
 static void write_cold_starts(struct exposition *exposition, const struct metrics *metrics)
 {
         static const char *const phases[COLD_START_PHASE_COUNT] = {
-                [COLD_START_ORDER] = "order",
                 [COLD_START_SANDBOX] = "sandbox",
                 [COLD_START_LOAD] = "load",
                 [COLD_START_TOTAL] = "total",

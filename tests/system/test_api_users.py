@@ -120,6 +120,12 @@ def test_e_mail_and_password_do_as_well_as_a_token(server):
         expect_problem(answer, 401, "unauthorized")
 
 
+def test_the_longest_password_that_may_be_chosen_works_either_way(server):
+    person = Person(server, password="é" * 512)
+    answer = server.request("GET", "/api/v1/users/me", token=None, headers=person.basic())
+    assert answer.status == 200
+
+
 @pytest.mark.parametrize("value", [
     "Basic", "Basic ", "Basic !!!!", "Basic " + base64.b64encode(b"no colon").decode(),
     "Basic " + base64.b64encode(b"nobody@example.org:" + PASSWORD.encode()).decode(),
