@@ -204,6 +204,8 @@ static void deploy_show_result(const struct deploy *deploy, const cJSON *functio
         else
                 (void)printf("%s%s\n", deploy->client.url, json_text(function, "url"));
         (void)fflush(stdout);
+        if (json_number(function, "version") > 1)
+                return;
         say_hint("magpie invoke %s -d '{\"name\": \"you\"}'", name);
         if (!json_flag(function, "public"))
                 say_hint("the url answers you alone; magpie deploy --public opens it to everybody");

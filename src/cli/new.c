@@ -133,7 +133,7 @@ static int new_run(struct cli *cli, int argc, char **argv)
                 say_error("%s", err.text);
                 return CLI_FAILED;
         }
-        say_done("%s is there, a function for %s", name, runtime);
+        say_done("made %s, runtime %s", name, runtime);
         say_hint("magpie deploy %s", folder);
         return CLI_OK;
 }

@@ -204,23 +204,26 @@ void progress_init(struct progress *progress, bool quiet)
 
 void progress_show(struct progress *progress, const char *format, ...)
 {
+        char text[PROGRESS_MAX];
         va_list args;
 
         if (!progress->lively)
                 return;
-        (void)fputs("\r\033[K", stderr);
         va_start(args, format);
-        (void)vfprintf(stderr, format, args);
+        (void)vsnprintf(text, sizeof(text), format, args);
         va_end(args);
+        if (strcmp(text, progress->shown) == 0)
+                return;
+        memcpy(progress->shown, text, sizeof(text));
+        (void)fprintf(stderr, "\r\033[K%s", text);
         (void)fflush(stderr);
-        progress->shown = true;
 }
 
 void progress_clear(struct progress *progress)
 {
-        if (progress->shown)
+        if (progress->shown[0])
                 (void)fputs("\r\033[K", stderr);
-        progress->shown = false;
+        progress->shown[0] = '\0';
 }
 
 const char *json_text(const cJSON *object, const char *key)

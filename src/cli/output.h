@@ -47,10 +47,12 @@ void listing_deinit(struct listing *listing); /* also as AUTO(listing_deinit) */
 void listing_add(struct listing *listing, char *text);
 void listing_print(const struct listing *listing);
 
+#define PROGRESS_MAX 160
+
 /* One line on stderr that changes while something goes on. Silent where it cannot move. */
 struct progress {
         bool lively;
-        bool shown;
+        char shown[PROGRESS_MAX]; /* "" while there is no line */
 };
 
 void progress_init(struct progress *progress, bool quiet);

@@ -21,7 +21,6 @@ static const struct {
         {"payload.too_large", 413, "send less, or let the function fetch what it needs"},
         {NULL, 401, "log in: magpie login --email YOU; no account yet: magpie user create"},
         {NULL, 403, "this needs another account: magpie login --email YOU"},
-        {NULL, 404, "magpie ls shows what there is"},
 };
 
 static const char *problem_hint(int status, const char *reason)
@@ -58,18 +57,41 @@ static const char *problem_sentence(const cJSON *problem)
         return NULL;
 }
 
+/* Somebody else's lines, as they are but for `indent` before each. */
+static void print_lines(const char *text, const char *indent)
+{
+        while (*text) {
+                size_t length = strcspn(text, "\n");
+                (void)fputs(indent, stderr);
+                print_foreign(stderr, slice_make(text, length));
+                (void)fputc('\n', stderr);
+                text += length + (text[length] == '\n');
+        }
+}
+
 /* What the handler threw: {"errorType","errorMessage","stackTrace":[...]}. */
 static void print_trace(const cJSON *error)
 {
         const cJSON *trace = cJSON_GetObjectItemCaseSensitive(error, "stackTrace");
 
-        for (const cJSON *line = json_first(trace); line; line = line->next) {
-                struct slice text = slice_of(cJSON_IsString(line) ? line->valuestring : "");
-                while (text.length > 0 && text.data[text.length - 1] == '\n')
-                        text.length--;
-                (void)fputs("    ", stderr);
-                print_foreign(stderr, text);
-                (void)fputc('\n', stderr);
+        for (const cJSON *line = json_first(trace); line; line = line->next)
+                print_lines(cJSON_IsString(line) ? line->valuestring : "", "    ");
+}
+
+/* What was wrong, in the node's words. A compiler's keep their lines and columns. */
+static void print_sentence(const struct reply *reply, const char *sentence, const char *function)
+{
+        size_t first = sentence ? strcspn(sentence, "\n") : 0;
+        const char *rest = sentence ? sentence + first + strspn(sentence + first, "\n") : "";
+
+        if (!sentence) {
+                say_error("the node answered with status %d", reply->status);
+        } else if (*rest && reply->status < 500) {
+                say_error("the node does not take %s:", function ? function : "that");
+                print_lines(sentence, "");
+        } else {
+                say_error("%.*s", (int)first, sentence);
+                print_lines(rest, "    ");
         }
 }
 
@@ -82,12 +104,11 @@ int problem_report(const struct reply *reply, const char *function)
         const char *hint = problem_hint(reply->status, reason);
         const char *invocation = json_text(problem, "invocationId");
 
-        if (reply->status == 404 && function)
+        if (reply->status == 404 && function) {
                 say_error("there is no function '%s'", function);
-        else if (sentence)
-                say_error("%s", sentence);
-        else
-                say_error("the node answered with status %d", reply->status);
+                return CLI_NOT_FOUND;
+        }
+        print_sentence(reply, sentence, function);
         print_trace(cJSON_GetObjectItemCaseSensitive(problem, "error"));
         if (hint)
                 say_hint("%s", hint);

@@ -22,4 +22,8 @@ void suggest_function(struct client *client, const char *name)
         nearest = names.count > 0 ? text_nearest(name, (const char *const *)names.items) : NULL;
         if (nearest)
                 say_hint("did you mean '%s'?", nearest);
+        else if (names.count > 0)
+                say_hint("magpie ls shows what there is");
+        else
+                say_hint("you have none yet: magpie new hello makes one");
 }

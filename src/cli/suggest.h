@@ -3,5 +3,5 @@
 
 #include "cli/client.h"
 
-/* After a 404: if one of the caller's functions has nearly this name, says so. */
+/* After a 404: says which of the caller's functions has nearly this name, or how to see them. */
 void suggest_function(struct client *client, const char *name);
