@@ -32,7 +32,7 @@ packages_for() {
                         libcjson-dev libyaml-dev libcurl4-openssl-dev
                 ;;
         run) echo python3 curl ;;
-        test) echo g++ python3-pytest python3-pytest-timeout procps iproute2 ;;
+        test) echo g++ clang libclang-rt-14-dev python3-pytest python3-pytest-timeout procps iproute2 ;;
         lint) echo clang clang-format clang-tidy cppcheck shellcheck pyflakes3 git ;;
         clang) echo clang libclang-rt-14-dev llvm ;;
         coverage) echo gcovr ;;
