@@ -1,0 +1,99 @@
+/* A native function that speaks the worker protocol by hand, to break it. */
+#define _GNU_SOURCE
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { INVOKE = 1, DATA, READY, RESULT, ERROR, LOG };
+enum { END = 1 };
+
+struct header {
+        uint8_t type, flags;
+        uint16_t meta_length;
+        uint32_t id;
+        uint64_t value;
+};
+
+static char frame[65536];
+
+static void say(uint8_t type, uint8_t flags, uint32_t id, uint64_t value, const char *meta,
+                const char *payload)
+{
+        struct header header = {type, flags, (uint16_t)strlen(meta), id, value};
+        char out[1024];
+        size_t length = sizeof(header);
+
+        memcpy(out, &header, length);
+        memcpy(out + length, meta, strlen(meta));
+        length += strlen(meta);
+        memcpy(out + length, payload, strlen(payload));
+        length += strlen(payload);
+        if (send(3, out, length, MSG_NOSIGNAL) < 0)
+                _exit(9);
+}
+
+/* Returns only where a proper answer is still to come. */
+static void misbehave(uint32_t id, const char *command)
+{
+        if (strcmp(command, "short frame") == 0)
+                (void)!send(3, "abc", 3, MSG_NOSIGNAL);
+        else if (strcmp(command, "unknown type") == 0)
+                say(77, END, id, 0, "", "");
+        else if (strcmp(command, "unknown flag") == 0)
+                say(RESULT, 0x80 | END, id, 0, "", "");
+        else if (strcmp(command, "gateway's type") == 0)
+                say(INVOKE, END, id, 0, "", "");
+        else if (strcmp(command, "unknown id") == 0)
+                say(RESULT, END, id + 1000, 0, "", "forged");
+        else if (strcmp(command, "ready again") == 0)
+                say(READY, 0, 0, 0, "", "");
+        else if (strcmp(command, "data first") == 0)
+                say(DATA, END, id, 0, "", "");
+        else if (strcmp(command, "status 99") == 0)
+                say(RESULT, END, id, 99, "", "");
+        else if (strcmp(command, "status 700") == 0)
+                say(RESULT, END, id, 700, "", "");
+        else if (strcmp(command, "split header") == 0)
+                say(RESULT, END, id, 200, "a:b\r\n", "");
+        else if (strcmp(command, "no header") == 0)
+                say(RESULT, END, id, 200, "nothing\n", "");
+        else if (strcmp(command, "log of nobody") == 0)
+                say(LOG, 0, id + 1000, 1, "", "text\n");
+        else if (strcmp(command, "close") == 0)
+                (void)close(3);
+        else if (strcmp(command, "shut") == 0)
+                (void)shutdown(3, SHUT_RDWR);
+        else if (strcmp(command, "silence") != 0)
+                return;
+        for (;;)
+                pause();
+}
+
+static void run(uint32_t id, const char *command)
+{
+        misbehave(id, command);
+        say(RESULT, END, id, 0, "", command);
+        if (strcmp(command, "twice") == 0)
+                say(RESULT, END, id, 0, "", "again");
+        if (strcmp(command, "data after the end") == 0)
+                say(DATA, END, id, 0, "", "again");
+}
+
+int main(void)
+{
+        struct header header;
+
+        say(READY, 0, 0, 0, "", "");
+        for (;;) {
+                ssize_t length = recv(3, frame, sizeof(frame) - 1, 0);
+                if (length < (ssize_t)sizeof(header))
+                        return 0;
+                frame[length] = '\0';
+                memcpy(&header, frame, sizeof(header));
+                if (header.type == INVOKE)
+                        run(header.id, frame + sizeof(header) + header.meta_length);
+        }
+}
