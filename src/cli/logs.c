@@ -7,7 +7,7 @@
 #include "cli/suggest.h"
 
 #define LINES_DEFAULT 100
-#define LINES_MAX 100000
+#define LINES_MAX 10000
 
 static int logs_on_data(void *context, struct slice data)
 {
@@ -46,9 +46,12 @@ static int logs_run(struct cli *cli, int argc, char **argv)
         logview_init(&view, stdout, false);
         if (!options_parse(cli, &verb_logs, options, argc, argv, &arguments, &exit_code))
                 return exit_code;
-        if (count && !number_parse(count, LINES_MAX, &lines))
-                return usage_error(&verb_logs, "-n takes a number up to %d, not '%s'", LINES_MAX,
-                                   count);
+        if (count && (!number_parse(count, LINES_MAX, &lines) || lines == 0))
+                return usage_error(&verb_logs, "-n takes a number from 1 to %d, not '%s'",
+                                   LINES_MAX, count);
+        if (count && follow)
+                return usage_error(&verb_logs, "-n counts lines that are there, -f waits for new "
+                                               "ones: one or the other");
         view.json = cli->json;
         path = logs_path(arguments.items[0], invocation, lines, follow);
         exit_code = client_open(&client, cli);

@@ -52,6 +52,8 @@ def test_an_unknown_verb_that_is_like_nothing_suggests_nothing(cli):
     (["deploy", "--env", "NAME", "."], "'NAME' is not of the form NAME=value"),
     (["invoke"], "magpie invoke NAME"),
     (["logs", "x", "-n", "many"], "-n takes a number"),
+    (["logs", "x", "-n", "0"], "-n takes a number from 1"),
+    (["logs", "x", "-n", "5", "-f"], "one or the other"),
     (["ls", "-o", "xml"], "-o takes json or table"),
     (["user", "creat"], "did you mean 'create'?"),
     (["user", "create"], "--email"),
