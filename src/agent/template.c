@@ -38,9 +38,26 @@ static int attach(int mount_fd, const char *path)
         return move_mount(mount_fd, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0 ? -errno : 0;
 }
 
-/* A tmpfs over the data directory (any folder would do, this one is known to exist) becomes the
- * root; the host's tree goes. pivot_root(2) with "." stacks the old root over the new one. */
-static int make_root(const char *data_dir, struct err *err)
+/* The current directory, a mount of our namespace, becomes its root, and the host's tree goes.
+ *
+ * The host's root may be a chroot. What is the root then for this process alone is none for the
+ * namespace, and a child that enters the namespace would find itself outside; so the way leads over
+ * the namespace's own root, which setns(2) is the door to. pivot_root(2) with "." stacks the old
+ * root over the new one. */
+static int become_root(int proc_fd)
+{
+        AUTO(fd_close) int root_fd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        AUTO(fd_close) int namespace_fd = openat(proc_fd, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
+
+        if (root_fd < 0 || namespace_fd < 0 || setns(namespace_fd, CLONE_NEWNS) < 0 ||
+            fchdir(root_fd) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 ||
+            umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
+                return -errno;
+        return 0;
+}
+
+/* A tmpfs over the data directory: any folder would do, this one is known to exist. */
+static int make_root(const char *data_dir, int proc_fd, struct err *err)
 {
         int r;
 
@@ -51,8 +68,9 @@ static int make_root(const char *data_dir, struct err *err)
         r = rootfs_fill(err);
         if (r < 0)
                 return r;
-        if (syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
-                return err_errno(err, -errno, "leaving the host's root");
+        r = become_root(proc_fd);
+        if (r < 0)
+                return err_errno(err, r, "leaving the host's root");
         if (mount(NULL, "/", NULL, MS_REMOUNT | MS_RDONLY | MS_NOSUID, NULL) < 0)
                 return err_errno(err, -errno, "making the sandboxes' root read-only");
         return 0;
@@ -100,7 +118,7 @@ static int make(struct template *template, const char *data_dir, int proc_fd, st
 
         r = leave_namespace(err);
         if (r == 0)
-                r = make_root(data_dir, err);
+                r = make_root(data_dir, proc_fd, err);
         if (r < 0)
                 return r;
         template->namespace_fd = openat(proc_fd, "self/ns/mnt", O_RDONLY | O_CLOEXEC);

@@ -19,8 +19,8 @@ def pytest_configure():
         pytest.exit("build magpie first: ./dev build")
 
 
-def start_agent(data_dir=None):
-    return agent_client.Agent(build_dir() / "src/agent/magpie-agent", data_dir)
+def start_agent(data_dir=None, wrapper=()):
+    return agent_client.Agent(build_dir() / "src/agent/magpie-agent", data_dir, wrapper)
 
 
 @pytest.fixture(scope="session")

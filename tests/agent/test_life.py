@@ -283,6 +283,19 @@ def test_two_agents_do_not_serve_one_data_directory(agent, capfd):
     second.control.close()
 
 
+def test_the_agent_works_inside_of_a_chroot(tmp_path, compile_probe):
+    """There its root is not the root of its mount namespace, and a sandbox must not end up there."""
+    inside = 'mount --rbind / "$0" && exec chroot "$0" "$@"'
+    with start_agent(wrapper=["unshare", "--mount", "--propagation", "private", "sh", "-c", inside,
+                              str(tmp_path)]) as agent:
+        script = b"#!/bin/sh\nls /\n"
+        code = agent.add_code({"main": (0o755, script)})
+        with agent.connect().spawn(code, "main", runtime=EXEC) as made:
+            made.wait_ready()
+            top = made.invoke().decode().split()
+            assert "code" in top and "root" not in top and "sys" not in top
+
+
 @pytest.mark.parametrize("runtime, files, handler", [
     (PYTHON3, {"main.py": (0o644, b"def handle(event, context):\n    return event\n")},
      "main.handle"),

@@ -78,10 +78,12 @@ def wait_readable(descriptor, deadline_s=None):
 
 
 class Agent:
-    """A magpie-agent of its own with a data directory of its own."""
+    """A magpie-agent of its own with a data directory of its own. A wrapper is the front part of the
+    command line, for a program that executes the rest."""
 
-    def __init__(self, program, data_dir=None):
+    def __init__(self, program, data_dir=None, wrapper=()):
         self.program = str(program)
+        self.wrapper = list(wrapper)
         self.owns_data_dir = data_dir is None
         self.data_dir = pathlib.Path(data_dir or tempfile.mkdtemp(prefix="magpie-agent-"))
         self.data_dir.chmod(0o755)
@@ -96,8 +98,9 @@ class Agent:
         with theirs:
             # Python's own descriptors are close-on-exec; the copy on 3 is not.
             self.process = subprocess.Popen(
-                [self.program, "--data-dir", str(self.data_dir)], stdin=subprocess.DEVNULL,
-                close_fds=False, preexec_fn=lambda: os.dup2(theirs.fileno(), 3))
+                [*self.wrapper, self.program, "--data-dir", str(self.data_dir)],
+                stdin=subprocess.DEVNULL, close_fds=False,
+                preexec_fn=lambda: os.dup2(theirs.fileno(), 3))
         return self
 
     def restart(self):
