@@ -1,0 +1,147 @@
+"""Answers of any size pass in little memory, and each at the speed of its own reader."""
+import threading
+
+import pytest
+from node_host import resident_bytes
+from raw_http import RawConnection, request
+
+MIB = 1 << 20
+STREAM = {
+    "python3": {"main.py": "import time\n\n\ndef handler(event, context):\n"
+                           "    yield 'first\\n'\n    time.sleep(0.5)\n    yield 'second\\n'\n"},
+    "node": {"main.js": "exports.handler = async function* () {\n  yield 'first\\n';\n"
+                        "  await new Promise((done) => setTimeout(done, 500));\n"
+                        "  yield 'second\\n';\n};\n"},
+}
+BREAK = {
+    "python3": {"main.py": "def handler(event, context):\n    yield 'half'\n"
+                           "    raise RuntimeError('in the middle')\n"},
+    "node": {"main.js": "exports.handler = async function* () {\n  yield 'half';\n"
+                        "  throw new Error('in the middle');\n};\n"},
+}
+BIG = {
+    "python3": {"main.py": "def handler(event, context):\n    for _ in range(event):\n"
+                           "        yield b'x' * 1048576\n"},
+    "node": {"main.js": "exports.handler = async function* (count) {\n"
+                        "  const piece = Buffer.alloc(1048576, 'x');\n"
+                        "  for (let number = 0; number < count; number++) yield piece;\n};\n"},
+    "exec": {"main": "#!/bin/sh\nread count\nhead -c $((count * 1048576)) /dev/zero\n"},
+}
+
+
+@pytest.fixture(scope="module")
+def worker(server, compile_native):
+    return server.deploy("worker", "native", {"main": compile_native("worker")})
+
+
+def ask(server, function, payload, receive_buffer=None):
+    client = RawConnection(server.port, receive_buffer)
+    client.send(request("POST", f"/api/v1/functions/execute/{function}", payload, server.token))
+    return client
+
+
+def drain(client, headers):
+    """Counts a body without keeping it."""
+    assert headers["transfer-encoding"] == "chunked"
+    total = 0
+    while chunk := client.read_chunk():
+        total += len(chunk)
+    return total
+
+
+def test_a_hundred_mebibytes_pass_in_little_memory(server, host, worker):
+    server.call(worker, b"download 1000000")
+    before = resident_bytes(host.gateway)
+    with ask(server, worker, b"download %d" % (100 * MIB)) as client:
+        assert drain(client, client.read_head()[1]) == 100 * MIB + 6
+    assert resident_bytes(host.gateway) - before < 16 * MIB
+
+
+@pytest.mark.parametrize("runtime", BIG)
+def test_each_runtime_streams(server, host, runtime):
+    function = server.deploy(f"big-{runtime}", runtime, BIG[runtime])
+    before = resident_bytes(host.gateway)
+    with ask(server, function, b"40") as client:
+        assert drain(client, client.read_head()[1]) == 40 * MIB
+    assert resident_bytes(host.gateway) - before < 16 * MIB
+
+
+def test_a_slow_reader_slows_the_function_and_nobody_else(server, host, worker):
+    before = resident_bytes(host.gateway)
+    with ask(server, worker, b"download %d" % (200 * MIB), receive_buffer=8192) as slow:
+        status, headers = slow.read_head()
+        assert status == 201 and slow.read_chunk().startswith(b"begin")
+        # Meanwhile the function could have sent all of it several times.
+        for _ in range(20):
+            with ask(server, worker, b"download %d" % (10 * MIB)) as quick:
+                assert drain(quick, quick.read_head()[1]) == 10 * MIB + 6
+        assert resident_bytes(host.gateway) - before < 16 * MIB
+        # It goes on where it stood.
+        for _ in range(50):
+            assert slow.read_chunk()
+
+
+def test_many_slow_readers_cost_a_bounded_memory(server, host, worker):
+    before = resident_bytes(host.gateway)
+    clients = [ask(server, worker, b"download %d" % (50 * MIB), receive_buffer=8192)
+               for _ in range(16)]
+    for client in clients:
+        assert client.read_head()[0] == 201
+    assert server.call(worker, b"well?").body == b"well?"
+    assert resident_bytes(host.gateway) - before < 32 * MIB
+    for client in clients:
+        client.socket.close()
+
+
+@pytest.mark.parametrize("runtime", STREAM)
+def test_the_first_piece_arrives_before_the_last_is_made(server, runtime):
+    function = server.deploy(f"stream-{runtime}", runtime, STREAM[runtime])
+    with ask(server, function, b"") as client:
+        client.read_head()
+        assert client.read_chunk() == b"first\n"
+        assert client.is_silent(0.1), "the second piece came with the first"
+        assert client.read_chunk() == b"second\n" and client.read_chunk() == b""
+
+
+@pytest.mark.parametrize("runtime", BREAK)
+def test_an_error_after_the_first_piece_breaks_the_answer_off(server, runtime):
+    """The status is out: the missing last chunk alone tells the client."""
+    function = server.deploy(f"break-{runtime}", runtime, BREAK[runtime])
+    for _ in range(2):
+        with ask(server, function, b"") as client:
+            assert client.read_head()[0] == 201
+            assert client.read_chunk() == b"half" and client.is_closed()
+
+
+def test_an_exit_after_the_first_piece_breaks_the_answer_off(server, worker):
+    with ask(server, worker, b"break 0") as client:
+        assert client.read_head()[0] == 201
+        assert client.read_chunk() == b"half" and client.is_closed()
+    assert server.call(worker, b"well?").body == b"well?"
+
+
+def test_a_function_that_answers_early_need_not_read_the_request(server, worker):
+    function = server.deploy("deaf", "python3", {
+        "main.py": "def handler(event, context):\n    return 'deaf'\n"})
+    for _ in range(5):
+        answer = server.call(function, b"x" * (5 * MIB))
+        assert answer.status == 201 and answer.body == b"deaf"
+
+
+def test_large_bodies_and_small_ones_at_once(server, worker):
+    failures = []
+
+    def run(size, rounds):
+        payload = b"%d" % size + b"x" * size
+        for _ in range(rounds):
+            answer = server.call(worker, payload)
+            if answer.status != 201 or answer.body != payload:
+                failures.append((size, answer.status, len(answer.body)))
+    threads = [threading.Thread(target=run, args=arguments)
+               for arguments in [(0, 200), (0, 200), (4 * MIB, 5), (MIB, 10), (60000, 50),
+                                 (70000, 50)]]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
