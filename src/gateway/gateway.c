@@ -194,6 +194,7 @@ static void thread_accept_by_letter(struct letter *letter)
 
 void gateway_accept(struct gateway *gateway)
 {
+        scheduler_reconcile(&gateway->scheduler);
         for (unsigned i = 0; i < gateway->config.thread_count; i++) {
                 gateway->threads[i].accept_letter.deliver = thread_accept_by_letter;
                 mailbox_post(&gateway->threads[i].mailbox, &gateway->threads[i].accept_letter);

@@ -1,8 +1,8 @@
 /* A version of a function that is in use: its pool of instances, its lock, its figures.
  *
- * Made by the first request for the version, reached through function->live without a lock. When
- * the registry replaces the version it is retired: it serves those who wait, keeps no stock, and is
- * freed by the scheduler when it is empty.
+ * Made by the first request for the version, or by the scheduler where instances are to be kept
+ * ready; reached through function->live without a lock. When the registry replaces the version it is
+ * retired: it serves those who wait, keeps no stock, and is freed by the scheduler when it is empty.
  */
 #pragma once
 

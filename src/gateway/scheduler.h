@@ -49,7 +49,8 @@ void scheduler_deinit(struct scheduler *scheduler);
 void scheduler_wake(struct scheduler *scheduler, struct live *live);
 /* From any thread: end this instance. The pool has it as ENDING already. */
 void scheduler_kill(struct scheduler *scheduler, struct instance *instance);
-/* On the first thread: the catalog has changed; retire what is not in it any more. */
+/* On the first thread: the catalog has changed; retire what is not in it any more, and see to it that
+ * what keeps instances ready has them. */
 void scheduler_reconcile(struct scheduler *scheduler);
 /* On the first thread: end all idle stock, keep none; on_empty() when the last instance is gone. */
 void scheduler_drain(struct scheduler *scheduler, void (*on_empty)(struct scheduler *scheduler));

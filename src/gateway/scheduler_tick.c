@@ -102,12 +102,22 @@ static void live_retire(struct live *live)
         pthread_mutex_unlock(&live->lock);
 }
 
+/* What is to be kept ready is so before its first call. */
+static bool live_expect(struct function *function, void *gateway)
+{
+        if (function->min_instances > 0)
+                (void)live_of(gateway, function);
+        return true;
+}
+
 void scheduler_reconcile(struct scheduler *scheduler)
 {
         struct gateway *gateway = scheduler->gateway;
         const struct catalog *catalog = gateway_catalog(gateway);
         struct live *live;
 
+        if (!atomic_load(&gateway->draining))
+                (void)catalog_each_function(catalog, live_expect, gateway);
         pthread_mutex_lock(&gateway->lives_lock);
         LIST_FOR_EACH (live, &gateway->lives, link)
                 if (!live->retired &&

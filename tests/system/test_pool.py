@@ -47,6 +47,14 @@ def test_minimum_instances_are_made_again_when_one_dies(server, program):
     eventually(lambda: instances(server, "replaced", "idle", "frozen") == 2, "two stand ready again")
 
 
+def test_minimum_instances_are_there_after_a_new_start(program):
+    with Server() as node:
+        node.deploy("kept", "native", program, min=2)
+        node.stop()
+        node.start()
+        eventually(lambda: instances(node, "kept", "idle", "frozen") == 2, "two stand ready")
+
+
 def test_there_are_never_more_than_the_maximum(server, program):
     function = server.deploy("few", "native", program, max=2)
     seen = []
