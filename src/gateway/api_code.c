@@ -188,8 +188,12 @@ static void code_tried(struct trial *trial)
                 code_to_crew(self, code_keep, code_kept);
                 return;
         }
-        api_answer_problem(self->call, 400, "function.refused", "%s",
-                           trial->text[0] ? trial->text : "The function cannot be loaded.");
+        if (trial->losses > TRIAL_LOSSES_MAX)
+                api_answer_problem(self->call, 503, "platform.error",
+                                   "The sandbox was lost while the function was tried; try again.");
+        else
+                api_answer_problem(self->call, 400, "function.refused", "%s",
+                                   trial->text[0] ? trial->text : "The function cannot be loaded.");
         code_end(self);
 }
 

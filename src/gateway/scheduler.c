@@ -371,7 +371,7 @@ void scheduler_boot_failed(struct instance *instance, enum outcome outcome, cons
         }
         pthread_mutex_unlock(&live->lock);
 
-        if (instance->trial) {
+        if (instance->trial && (is_fault || !trial_again(instance))) {
                 if (instance->trial->text_length == 0)
                         trial_append(instance->trial,
                                      slice_of(detail ? detail : outcome_answer(outcome)->title));

@@ -55,6 +55,9 @@ void scheduler_reconcile(struct scheduler *scheduler);
 /* On the first thread: end all idle stock, keep none; on_empty() when the last instance is gone. */
 void scheduler_drain(struct scheduler *scheduler, void (*on_empty)(struct scheduler *scheduler));
 
+/* A trial whose sandbox is lost more often has failed: whoever waits must be told some day. */
+#define TRIAL_LOSSES_MAX 2
+
 /* A trial boot of a bundle that is not kept yet: does the function load? */
 struct trial {
         struct letter letter;
@@ -64,6 +67,7 @@ struct trial {
         struct function *function;        /* the caller's reference */
         char staging[DIGEST_LENGTH + 1];
         bool loaded;                      /* the answer */
+        unsigned losses;                  /* of its sandbox, by no fault of the function's */
         size_t text_length;
         char text[4096];                  /* else why not, in the compiler's words */
         struct scheduler *scheduler;

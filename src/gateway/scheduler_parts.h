@@ -17,3 +17,5 @@ void scheduler_on_tick(struct timer *timer);
 void scheduler_run_trials(struct scheduler *scheduler);
 /* The answer is given at once; the instance and the trial's own `live` go when the sandbox has. */
 void trial_finish(struct instance *instance, bool loaded);
+/* Its sandbox went with its agent: the trial begins anew. False: it has been so often enough. */
+bool trial_again(struct instance *instance);

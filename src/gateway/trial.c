@@ -45,6 +45,20 @@ void trial_finish(struct instance *instance, bool loaded)
         scheduler_kill(scheduler, instance);
 }
 
+bool trial_again(struct instance *instance)
+{
+        struct scheduler *scheduler = &instance_gateway(instance)->scheduler;
+        struct trial *trial = instance->trial;
+
+        if (++trial->losses > TRIAL_LOSSES_MAX)
+                return false;
+        instance->trial = NULL;
+        trial->text_length = 0;
+        trial->text[0] = '\0';
+        list_push_front(&scheduler->trials, &trial->link);
+        return true;
+}
+
 /* Begins one trial, or says why not. False: not now. */
 static bool trial_begin(struct scheduler *scheduler, struct trial *trial)
 {
@@ -97,6 +111,7 @@ static void trial_begin_by_letter(struct letter *letter)
         trial->text_length = 0;
         trial->text[0] = '\0';
         trial->loaded = false;
+        trial->losses = 0;
         list_push_back(&scheduler->trials, &trial->link);
         loop_defer(&scheduler->thread->loop, &scheduler->plan);
 }
