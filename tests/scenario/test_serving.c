@@ -231,10 +231,10 @@ TEST_END
 
 TEST(calls_taken_back_take_what_has_come_to_stock_meanwhile)
 {
-        AUTO(story_free) struct story *s = story_with_stock(50 * US);
+        AUTO(story_free) struct story *s = story_with_stock(20 * US);
         struct story_function *f = &s->functions[0];
         f->min_instances = 2;
-        f->body_ns = 50 * US;
+        f->body_ns = 20 * US;
         story_pass(s, 15 * MS);
         story_call_with(s, f, 0, "slow", 100 * MS, false);
         story_call(s, "a");
@@ -247,16 +247,16 @@ TEST(calls_taken_back_take_what_has_come_to_stock_meanwhile)
                         "[ 35] a > put ahead into #2\n"
                         "[ 35] b > put ahead into #2\n"
                         "[ 35] c > runs on #1 (warm)\n"
-                        "[ 35.050] c > done\n"
-                        "[ 35.050] #1 > idle\n"
+                        "[ 35.020] c > done\n"
+                        "[ 35.020] #1 > idle\n"
                         "[ 41] a > taken back from #2\n"
                         "[ 41] b > taken back from #2\n"
                         "[ 41] a > runs on #1 (stolen)\n"
                         "[ 41] b > put ahead into #1\n"
-                        "[ 41.050] a > done\n"
-                        "[ 41.050] b > runs on #1, sent ahead\n"
-                        "[ 41.100] b > done\n"
-                        "[ 41.100] #1 > idle\n");
+                        "[ 41.020] a > done\n"
+                        "[ 41.020] b > runs on #1, sent ahead\n"
+                        "[ 41.040] b > done\n"
+                        "[ 41.040] #1 > idle\n");
 }
 TEST_END
 

@@ -2,7 +2,8 @@
  * root file system below it, read-only over 9p, runs one command there and switches the machine
  * off. The serial line then ends with "vm: exit status N".
  *
- * The kernel's command line says what to do: vm_command=PATH (of a script on the host). */
+ * The kernel's command line says what to do: vm_command=PATH (of a script on the host), and in which
+ * folder: vm_source=PATH, which stays visible even where it lies in /tmp or the like. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -61,7 +62,41 @@ static void load_module(const char *name)
         close(fd);
 }
 
-static void make_system(void)
+/* The folder that must not be covered, as a mount of its own that is nowhere yet; -1: none. */
+static int detach_source(const char *source)
+{
+        char path[4096];
+        int tree;
+
+        if (!source)
+                return -1;
+        snprintf(path, sizeof(path), "/host%s", source);
+        tree = (int)syscall(SYS_open_tree, AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+        must(tree, path);
+        return tree;
+}
+
+/* Puts it back where it was, making the way to it where a tmpfs lies now. */
+static void attach_source(int tree, const char *source)
+{
+        char path[4096];
+
+        if (tree < 0)
+                return;
+        snprintf(path, sizeof(path), "/host%s", source);
+        for (char *slash = strchr(path + 6, '/');; slash = strchr(slash + 1, '/')) {
+                if (slash)
+                        *slash = '\0';
+                (void)mkdir(path, 0755); /* there already, or the mount below says why not */
+                if (!slash)
+                        break;
+                *slash = '/';
+        }
+        must((int)syscall(SYS_move_mount, tree, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH), path);
+        close(tree);
+}
+
+static void make_system(const char *source)
 {
         static const struct {
                 const char *type, *path, *options;
@@ -78,9 +113,11 @@ static void make_system(void)
         must(mount("host", "/host", "9p", MS_RDONLY,
                    "trans=virtio,version=9p2000.L,cache=loose,access=any,msize=524288"),
              "mounting the host's files");
+        int tree = detach_source(source);
         for (size_t i = 0; i < sizeof(mounts) / sizeof(mounts[0]); i++)
                 must(mount(mounts[i].type, mounts[i].path, mounts[i].type, 0, mounts[i].options),
                      mounts[i].path);
+        attach_source(tree, source);
         /* As switch_root(8) does: the new root covers the initial one. */
         must(chdir("/host"), "entering the host's files");
         must(mount(".", "/", NULL, MS_MOVE, NULL), "covering the initial root");
@@ -115,7 +152,7 @@ int main(int argc, char **argv)
         (void)argc, (void)argv;
         for (size_t i = 0; i < sizeof(modules) / sizeof(modules[0]); i++)
                 load_module(modules[i]);
-        make_system();
+        make_system(getenv("vm_source"));
         raise_loopback();
         if (!command)
                 switch_off(125);
