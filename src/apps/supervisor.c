@@ -325,6 +325,9 @@ static void supervisor_stop(struct supervisor *supervisor)
         }
         supervisor->stopping = true;
         log_info("finishing the requests under way");
+        /* The gateway closes its own: a client that comes now is refused, and does not wait. */
+        for (unsigned i = 0; i < supervisor->options->gateway.thread_count; i++)
+                fd_close(&supervisor->listen_fds[i]);
         if (gateway > 0)
                 (void)kill(gateway, SIGTERM);
 }

@@ -1,0 +1,231 @@
+"""Many clients, slow clients, and the end of the node while they are there."""
+import asyncio
+import signal
+import threading
+import time
+
+import pytest
+from node_host import NodeHost, leftover_groups
+from raw_http import RawConnection, eventually, request
+from server import Server
+
+MANY = 2000
+ANSWER_SECONDS = 60
+
+
+@pytest.fixture(scope="module")
+def call(server, compile_native):
+    """The bytes of a call of a native echo."""
+    function = server.deploy("echo", "native", {"main": compile_native("worker")})
+    server.call(function, b"x")
+    return lambda payload=b"x": request("POST", f"/api/v1/functions/execute/{function}", payload,
+                                        server.token)
+
+
+async def read_answer(reader):
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
+    length = int(head.split("content-length: ")[1].split("\r\n")[0])
+    return int(head.split(" ")[1]), await reader.readexactly(length)
+
+
+async def client(port, call, rounds, together):
+    """Connects, waits until all have, and calls: the payloads that did not come back."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    await together.wait()
+    failed = 0
+    for number in range(rounds):
+        payload = b"%d" % number
+        writer.write(call(payload))
+        failed += await read_answer(reader) != (201, payload)
+    writer.close()
+    return failed
+
+
+async def clients(port, call, count, rounds):
+    together = asyncio.Barrier(count)
+    return sum(await asyncio.wait_for(
+        asyncio.gather(*(client(port, call, rounds, together) for _ in range(count))),
+        ANSWER_SECONDS))
+
+
+def test_two_thousand_connections_are_served_at_once(server, call):
+    assert asyncio.run(clients(server.port, call, MANY, 3)) == 0
+
+
+def test_ten_thousand_requests_do_not_fail(server, call):
+    assert asyncio.run(clients(server.port, call, 50, 200)) == 0
+
+
+def test_idle_connections_cost_nobody_anything(server, call):
+    idle = [RawConnection(server.port) for _ in range(500)]
+    eventually(lambda: server.metrics()["magpie_connections"] >= 501, "all are there")
+    assert asyncio.run(clients(server.port, call, 20, 20)) == 0
+    for connection in idle:
+        assert connection.send(call(b"awake")).read_answer().body == b"awake"
+        connection.socket.close()
+
+
+def test_slow_clients_do_not_hold_up_others(server, call):
+    """Some send their request byte by byte, some do not read their answer."""
+    whole = call(b"download 30000000")
+    slow = [RawConnection(server.port, receive_buffer=4096) for _ in range(20)]
+    for number, connection in enumerate(slow):
+        connection.send(whole[:20 + number] if number % 2 else whole)
+    began = time.monotonic()
+    assert asyncio.run(clients(server.port, call, 10, 50)) == 0
+    assert time.monotonic() - began < 20
+    for number, connection in enumerate(slow):
+        if number % 2:
+            connection.send(whole[20 + number:])
+        assert connection.read_head()[0] == 201
+        connection.socket.close()
+
+
+def test_connections_beyond_the_limit_wait_their_turn(compile_native):
+    with Server("--connections-max", "10") as node:
+        held = [RawConnection(node.port) for _ in range(9)]
+        for connection in held:
+            connection.send("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert connection.read_answer().status == 200
+        late = [RawConnection(node.port) for _ in range(10)]
+        for connection in late:
+            connection.send("GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        for connection in held:
+            connection.socket.close()
+        for connection in late:
+            assert connection.read_answer().status in (200, 503)
+        node.wait_ready()
+
+
+def draining_node(compile_native, *options):
+    node = Server(*options).start()
+    function = node.deploy("echo", "native", {"main": compile_native("worker")})
+    node.call(function, b"x")
+
+    def call(payload):
+        return request("POST", f"/api/v1/functions/execute/{function}", payload, node.token)
+    return node, call
+
+
+def wait_end(node, seconds=30):
+    status = node.process.wait(seconds)
+    node.process = None
+    return status
+
+
+def test_sigterm_lets_requests_finish_and_ends_with_zero(compile_native):
+    node, call = draining_node(compile_native)
+    try:
+        parents = NodeHost(node).parent_groups()
+        busy = [RawConnection(node.port).send(call(b"sleep 700")) for _ in range(5)]
+        stream = RawConnection(node.port, receive_buffer=8192).send(call(b"download 5000000"))
+        idle = RawConnection(node.port)
+        eventually(lambda: node.metrics().get(
+            'magpie_instances{function="admin/echo",state="busy"}') == 6, "all six run")
+        node.process.send_signal(signal.SIGTERM)
+        assert idle.is_closed(), "an idle connection is let go"
+        # Its listener is closed by the time the idle connection is.
+        with pytest.raises(ConnectionRefusedError):
+            RawConnection(node.port)
+        for connection in busy:
+            answer = connection.read_answer()
+            assert answer.status == 201 and answer.body == b"slept"
+            assert connection.is_closed()
+        status, headers = stream.read_head()
+        assert len(stream.read_body(headers)) == 5000006
+        assert wait_end(node) == 0
+        assert leftover_groups(parents) == []
+    finally:
+        node.kill()
+        node.remove()
+
+
+def test_a_pipelined_request_behind_the_last_is_not_half_served(compile_native):
+    """What was taken is answered; what was not is refused, by an answer or by the end."""
+    node, call = draining_node(compile_native)
+    try:
+        connection = RawConnection(node.port).send(call(b"sleep 300") + call(b"second"))
+        eventually(lambda: node.metrics().get(
+            'magpie_instances{function="admin/echo",state="busy"}') == 1, "it runs")
+        node.process.send_signal(signal.SIGTERM)
+        assert connection.read_answer().body == b"slept"
+        try:
+            answer = connection.read_answer()
+            assert answer.status in (201, 503)
+        except (EOFError, ConnectionError):
+            pass
+        assert wait_end(node) == 0
+    finally:
+        node.kill()
+        node.remove()
+
+
+def test_draining_does_not_last_for_ever(compile_native):
+    node, call = draining_node(compile_native, "--drain-max", "300ms")
+    try:
+        connection = RawConnection(node.port).send(call(b"sleep 20000"))
+        eventually(lambda: node.metrics().get(
+            'magpie_instances{function="admin/echo",state="busy"}') == 1, "it runs")
+        began = time.monotonic()
+        node.process.send_signal(signal.SIGTERM)
+        wait_end(node)
+        assert time.monotonic() - began < 10
+        try:
+            assert connection.read_answer().status in (502, 503)
+        except (EOFError, ConnectionError):
+            pass
+    finally:
+        node.kill()
+        node.remove()
+
+
+def test_a_second_sigterm_ends_at_once(compile_native):
+    node, call = draining_node(compile_native)
+    try:
+        RawConnection(node.port).send(call(b"sleep 20000"))
+        eventually(lambda: node.metrics().get(
+            'magpie_instances{function="admin/echo",state="busy"}') == 1, "it runs")
+        began = time.monotonic()
+        node.process.send_signal(signal.SIGTERM)
+        eventually(lambda: "finishing the requests" in node.log(), "it drains")
+        node.process.send_signal(signal.SIGTERM)
+        wait_end(node)
+        assert time.monotonic() - began < 10
+    finally:
+        node.kill()
+        node.remove()
+
+
+def test_a_restart_under_load_loses_no_request_that_was_taken(compile_native):
+    """Every answer that comes is whole and right, until the connection ends."""
+    node, call = draining_node(compile_native)
+    wrong, served = [], []
+
+    def run():
+        connection = RawConnection(node.port)
+        try:
+            for number in range(1000000):
+                payload = b"%d" % number
+                answer = connection.send(call(payload)).read_answer()
+                if answer.status == 201 and answer.body == payload:
+                    served.append(number)
+                elif answer.status != 503:
+                    wrong.append(answer)
+                if answer.headers.get("connection") == "close":
+                    return
+        except (EOFError, ConnectionError) as error:
+            if "HTTP" in str(error):
+                wrong.append(error)  # half an answer
+    try:
+        threads = [threading.Thread(target=run) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        eventually(lambda: len(served) > 200, "they are served")
+        node.process.send_signal(signal.SIGTERM)
+        assert wait_end(node) == 0
+        for thread in threads:
+            thread.join()
+        assert not wrong, wrong[:3]
+    finally:
+        node.kill()
+        node.remove()
