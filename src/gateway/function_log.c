@@ -300,10 +300,13 @@ void function_log_remove(struct function_log *log)
         log->removed = true;
         buffer_clear(&log->pending);
         log->dropped = 0;
-        log_end_followers(log);
         pthread_mutex_unlock(&log->lock);
         log_ring_remove(&log->ring);
         pthread_mutex_unlock(&log->disk);
+
+        pthread_mutex_lock(&log->lock);
+        log_end_followers(log);
+        pthread_mutex_unlock(&log->lock);
 }
 
 static void follower_deliver(struct letter *letter)
