@@ -62,28 +62,28 @@ struct connection {
         struct loop_source source;
         struct loop_task resume_task;
         struct timer timer;
-        uint64_t deadline_ms;  /* loop time; 0: none */
+        uint64_t deadline_ms; /* loop time; 0: none */
         int fd;
         enum connection_state state;
-        bool peer_closed;      /* it sends no more; what it sent is still answered */
-        bool continued;        /* "100 Continue" was sent for the head under way */
-        bool body_ended;       /* the request's body has been taken in full */
+        bool peer_closed;         /* it sends no more; what it sent is still answered */
+        bool continued;           /* "100 Continue" was sent for the head under way */
+        bool body_ended;          /* the request's body has been taken in full */
         bool refused_credentials; /* the suspended head's password was wrong */
-        struct block *input;   /* bytes that are not processed yet */
-        size_t scanned;        /* of an incomplete head */
-        size_t needed;         /* the head and small body that are waited for; 0: unknown */
+        struct block *input;      /* bytes that are not processed yet */
+        size_t scanned;           /* of an incomplete head */
+        size_t needed;            /* the head and small body that are waited for; 0: unknown */
         size_t lingered;
-        char *output;          /* what the socket did not take */
+        char *output; /* what the socket did not take */
         size_t output_start, output_end, output_capacity;
 
         /* The request under way. */
         struct exchange *exchange;
         enum http_method method;
         int minor_version;
-        int status;            /* of the answer */
+        int status; /* of the answer */
         bool keep_alive, head_sent;
         enum http_body body;
-        uint64_t body_left;    /* HTTP_BODY_LENGTH */
+        uint64_t body_left; /* HTTP_BODY_LENGTH */
         struct http_chunked chunked;
         struct http_framing framing;
         char peer[INET6_ADDRSTRLEN];

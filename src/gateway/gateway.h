@@ -43,22 +43,22 @@ struct gateway_config {
         const char *data_dir;
         unsigned thread_count;
         unsigned core_count;
-        uint64_t payload_max_bytes;    /* request bodies of functions: 413 above */
-        uint64_t response_max_bytes;   /* what a function may answer */
-        uint64_t code_max_bytes;       /* uploads of code */
-        uint64_t buffers_max_bytes;    /* bytes in flight, all threads together */
-        unsigned connections_max;      /* all threads together */
-        unsigned waiters_max;          /* calls in line, one function */
-        uint32_t wait_max_ms;          /* how long a call waits for an instance */
-        uint32_t head_timeout_ms;      /* a request's head, from its first byte */
-        uint32_t idle_timeout_ms;      /* between requests */
-        uint32_t stall_timeout_ms;     /* a body or a response that makes no progress */
-        uint32_t freeze_after_ms;      /* idle grace before an instance is frozen */
-        uint32_t boot_timeout_ms;      /* from the order to READY */
-        uint64_t memory_budget_bytes;  /* the sum of the limits of all instances */
-        unsigned boots_max;            /* at once */
-        uint32_t drain_max_ms;         /* how long requests under way may take at shutdown */
-        bool stealing;                 /* off: an experiment (`--no-stealing`) */
+        uint64_t payload_max_bytes;   /* request bodies of functions: 413 above */
+        uint64_t response_max_bytes;  /* what a function may answer */
+        uint64_t code_max_bytes;      /* uploads of code */
+        uint64_t buffers_max_bytes;   /* bytes in flight, all threads together */
+        unsigned connections_max;     /* all threads together */
+        unsigned waiters_max;         /* calls in line, one function */
+        uint32_t wait_max_ms;         /* how long a call waits for an instance */
+        uint32_t head_timeout_ms;     /* a request's head, from its first byte */
+        uint32_t idle_timeout_ms;     /* between requests */
+        uint32_t stall_timeout_ms;    /* a body or a response that makes no progress */
+        uint32_t freeze_after_ms;     /* idle grace before an instance is frozen */
+        uint32_t boot_timeout_ms;     /* from the order to READY */
+        uint64_t memory_budget_bytes; /* the sum of the limits of all instances */
+        unsigned boots_max;           /* at once */
+        uint32_t drain_max_ms;        /* how long requests under way may take at shutdown */
+        bool stealing;                /* off: an experiment (`--no-stealing`) */
 };
 
 /* A frame that waits for the end of the turn; see instance_send(). */
@@ -84,20 +84,20 @@ struct gateway_thread {
         struct blocks blocks;
         struct list connections;
         atomic_uint connection_count;
-        atomic_ullong lag_ns;               /* longest turn lately, for /metrics */
+        atomic_ullong lag_ns; /* longest turn lately, for /metrics */
         struct token_cache *tokens;
-        uint64_t chance[2];                 /* state of the generator for ids */
+        uint64_t chance[2]; /* state of the generator for ids */
 
-        struct loop_task flush;             /* sends the pending frames at the end of the turn */
+        struct loop_task flush; /* sends the pending frames at the end of the turn */
         size_t pending_count, arena_used;
         struct pending_frame pending[PENDING_MAX];
-        char *arena;                        /* ARENA_SIZE */
-        char *scratch;                      /* SCRATCH_SIZE: what was just read from a client */
-        char *head;                         /* HEAD_SIZE: the head of a response being made */
-        struct http_request request;        /* the head that was just parsed */
+        char *arena;                 /* ARENA_SIZE */
+        char *scratch;               /* SCRATCH_SIZE: what was just read from a client */
+        char *head;                  /* HEAD_SIZE: the head of a response being made */
+        struct http_request request; /* the head that was just parsed */
         struct http_date date;
-        struct list spare_invocations;      /* saves a malloc a request */
-        struct frame_inbox *inbox;          /* what was just read from an instance */
+        struct list spare_invocations; /* saves a malloc a request */
+        struct frame_inbox *inbox;     /* what was just read from an instance */
 
         struct timer lag_timer;
         struct letter accept_letter, drain_letter, stop_letter;
@@ -107,17 +107,17 @@ struct gateway {
         struct gateway_config config;
         _Atomic(struct catalog *) catalog;
         struct registry_store *store;
-        struct bundles *bundles;            /* ports/bundles.h */
-        struct credentials *credentials;    /* ports/credentials.h */
-        const struct mac *mac;              /* signs tokens, with DATA-DIR/secret as its key */
+        struct bundles *bundles;         /* ports/bundles.h */
+        struct credentials *credentials; /* ports/credentials.h */
+        const struct mac *mac;           /* signs tokens, with DATA-DIR/secret as its key */
         struct crew *crew;
         struct api api;
         struct function_logs logs;
         struct metrics metrics;
-        struct scheduler scheduler;         /* on threads[0].loop */
+        struct scheduler scheduler; /* on threads[0].loop */
         struct catalog_listener listener;
         pthread_mutex_t lives_lock;
-        struct list lives;                  /* every struct live; guarded by lives_lock */
+        struct list lives; /* every struct live; guarded by lives_lock */
         atomic_bool draining;
         atomic_uint connection_count;
         uint64_t started_ns;

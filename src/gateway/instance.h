@@ -27,24 +27,24 @@ struct trial;
 struct instance {
         struct pool_instance pool;
         struct live *live;
-        struct trial *trial;            /* set: it only shows whether the function loads */
+        struct trial *trial; /* set: it only shows whether the function loads */
         _Atomic(struct gateway_thread *) thread;
         uint64_t id;
         struct sandbox_descriptors fds;
         struct loop_source socket_source, log_source;
-        struct timer timer;             /* booting: the boot's limit; later: looks at a slow head */
-        struct timer log_timer;         /* output came too fast: reading goes on when it fires */
-        struct letter move_letter;      /* to its home: please hand it to `moving_to` */
-        struct letter end_letter;       /* to its home: it is dead */
-        struct letter kill_letter;      /* to the scheduler */
+        struct timer timer;        /* booting: the boot's limit; later: looks at a slow head */
+        struct timer log_timer;    /* output came too fast: reading goes on when it fires */
+        struct letter move_letter; /* to its home: please hand it to `moving_to` */
+        struct letter end_letter;  /* to its home: it is dead */
+        struct letter kill_letter; /* to the scheduler */
         struct invocation *moving_to;
-        bool attached;                  /* its sources are in its home's loop */
-        bool paused;                    /* the client is slow: nothing is read */
-        bool gone;                      /* the scheduler knows that its sandbox is gone */
-        bool ended;                     /* its home knows too; `end` and `end_code` are set */
+        bool attached; /* its sources are in its home's loop */
+        bool paused;   /* the client is slow: nothing is read */
+        bool gone;     /* the scheduler knows that its sandbox is gone */
+        bool ended;    /* its home knows too; `end` and `end_code` are set */
         atomic_bool kill_asked;
         bool spoke_nonsense;
-        bool timed_watch;               /* `timer` looks at the head */
+        bool timed_watch; /* `timer` looks at the head */
         enum sandbox_end end;
         int end_code;
         uint64_t peak_memory_bytes;

@@ -29,31 +29,31 @@ struct invocation {
         struct instance *instance; /* while it has one */
         struct gateway_thread *thread;
         struct live *live;
-        struct timer timer;        /* the wait's limit, then the function's time-out */
-        struct block *frame;       /* its INVOKE frame, or later a piece of body, while kept */
+        struct timer timer;  /* the wait's limit, then the function's time-out */
+        struct block *frame; /* its INVOKE frame, or later a piece of body, while kept */
         uint64_t arrived_ns, running_ns;
         uint64_t answer_bytes, log_bytes;
-        uint32_t wire_id;          /* its number on that instance */
-        int default_status;        /* where the function names none */
-        enum outcome failure;      /* with `failure_detail`, while a letter carries it home */
+        uint32_t wire_id;     /* its number on that instance */
+        int default_status;   /* where the function names none */
+        enum outcome failure; /* with `failure_detail`, while a letter carries it home */
         char *failure_detail;
-        bool held;                 /* counted in live->holds */
-        bool url;                  /* by function URL: the head goes along */
-        bool by_owner;             /* the caller may see the function's tracebacks */
-        bool collecting;           /* the body is not complete and not sent yet */
-        bool submitted;            /* the pool knows of it */
-        bool rest_is_end;          /* `frame` is a last piece of body that found no room */
-        bool streaming;            /* the INVOKE frame was sent without END */
-        bool body_sent;            /* END was sent */
-        bool answering;            /* RESULT has come */
+        bool held;        /* counted in live->holds */
+        bool url;         /* by function URL: the head goes along */
+        bool by_owner;    /* the caller may see the function's tracebacks */
+        bool collecting;  /* the body is not complete and not sent yet */
+        bool submitted;   /* the pool knows of it */
+        bool rest_is_end; /* `frame` is a last piece of body that found no room */
+        bool streaming;   /* the INVOKE frame was sent without END */
+        bool body_sent;   /* END was sent */
+        bool answering;   /* RESULT has come */
         char id[ID_LENGTH + 1];
 };
 
 /* How a request asks for a function. */
 struct invocation_request {
         struct function *function;
-        const struct user *user;    /* NULL: nobody, a public function URL */
-        struct slice path;          /* for a function URL: what follows the name, at least "/" */
+        const struct user *user; /* NULL: nobody, a public function URL */
+        struct slice path;       /* for a function URL: what follows the name, at least "/" */
         int default_status;
         bool url;
 };

@@ -26,9 +26,8 @@ struct live *live_new_for_trial(struct gateway *gateway, struct function *functi
         pthread_mutex_init(&live->lock, NULL);
         pool_init(&live->pool, threads);
         /* What gateway threads need is not the functions'. */
-        live->pool.processors = gateway->config.core_count > threads
-                                        ? gateway->config.core_count - threads
-                                        : 1;
+        live->pool.processors =
+                gateway->config.core_count > threads ? gateway->config.core_count - threads : 1;
         live->pool.stealing = gateway->config.stealing;
         live->pool.single_use = function->keep_alive_ms == 0;
         return live;

@@ -30,23 +30,23 @@ struct live_figures {
 };
 
 struct live {
-        struct list link;             /* gateway->lives */
-        struct function *function;    /* a reference */
-        pthread_mutex_t lock;         /* guards `pool`, and nothing else */
+        struct list link;          /* gateway->lives */
+        struct function *function; /* a reference */
+        pthread_mutex_t lock;      /* guards `pool`, and nothing else */
         struct pool pool;
-        struct boot_record boots;     /* the scheduler's */
-        char last_failure[256];       /* why the last boot failed; guarded by `lock` */
-        atomic_bool has_raw_output;   /* it writes past its shim: calls must not overlap */
+        struct boot_record boots;   /* the scheduler's */
+        char last_failure[256];     /* why the last boot failed; guarded by `lock` */
+        atomic_bool has_raw_output; /* it writes past its shim: calls must not overlap */
         struct scheduler *scheduler;
-        struct list demand_link;      /* scheduler->demand */
-        struct letter wake_letter;    /* to the scheduler: there are waiters */
-        size_t instance_count;        /* struct instance in memory; the scheduler's */
-        atomic_uint holds;            /* invocations that use it and are not in the pool */
-        struct gateway_round round;   /* before it is freed */
-        bool burying, is_trial;       /* the scheduler's */
-        bool retired;                 /* the scheduler's */
-        atomic_bool wake_posted;      /* the scheduler has been told and has not looked yet */
-        struct function_log *log;     /* where its output is kept */
+        struct list demand_link;    /* scheduler->demand */
+        struct letter wake_letter;  /* to the scheduler: there are waiters */
+        size_t instance_count;      /* struct instance in memory; the scheduler's */
+        atomic_uint holds;          /* invocations that use it and are not in the pool */
+        struct gateway_round round; /* before it is freed */
+        bool burying, is_trial;     /* the scheduler's */
+        bool retired;               /* the scheduler's */
+        atomic_bool wake_posted;    /* the scheduler has been told and has not looked yet */
+        struct function_log *log;   /* where its output is kept */
         unsigned thread_count;
         struct live_figures figures[]; /* one a thread */
 };

@@ -8,8 +8,8 @@
 
 #include "base/loop.h"
 #include "base/mailbox.h"
-#include "core/provisioner/provisioner.h"
 #include "core/invoker/outcome.h"
+#include "core/provisioner/provisioner.h"
 #include "core/registry/function.h"
 #include "ports/sandbox_host.h"
 
@@ -30,13 +30,13 @@ struct scheduler {
         struct sandbox_listener listener;
         struct provisioner provisioner;
         struct timer tick;
-        atomic_bool is_ready;           /* host_ready, for other threads */
-        struct list demand;             /* struct live: those who want boots */
-        struct list trials;             /* struct trial: waiting for a boot */
-        struct loop_task plan;          /* look at all demand, once a turn */
-        uint32_t next_free;             /* instance table: a stack of free places */
+        atomic_bool is_ready;  /* host_ready, for other threads */
+        struct list demand;    /* struct live: those who want boots */
+        struct list trials;    /* struct trial: waiting for a boot */
+        struct loop_task plan; /* look at all demand, once a turn */
+        uint32_t next_free;    /* instance table: a stack of free places */
         uint64_t generation;
-        struct instance **table;        /* by the low bits of the instance id */
+        struct instance **table; /* by the low bits of the instance id */
         uint32_t *free_places;
         uint32_t live_instances;
         void (*on_empty)(struct scheduler *scheduler); /* while draining: the last one is gone */
@@ -62,14 +62,14 @@ void scheduler_drain(struct scheduler *scheduler, void (*on_empty)(struct schedu
 struct trial {
         struct letter letter;
         struct list link;
-        struct mailbox *home;             /* done() runs there */
+        struct mailbox *home; /* done() runs there */
         void (*done)(struct trial *trial);
-        struct function *function;        /* the caller's reference */
+        struct function *function; /* the caller's reference */
         char staging[DIGEST_LENGTH + 1];
-        bool loaded;                      /* the answer */
-        unsigned losses;                  /* of its sandbox, by no fault of the function's */
+        bool loaded;     /* the answer */
+        unsigned losses; /* of its sandbox, by no fault of the function's */
         size_t text_length;
-        char text[4096];                  /* else why not, in the compiler's words */
+        char text[4096]; /* else why not, in the compiler's words */
         struct scheduler *scheduler;
 };
 

@@ -30,7 +30,7 @@ struct sandbox_descriptors {
 struct sandbox_order {
         uint64_t instance_id; /* never used twice */
         const struct function *function;
-        const char *code;     /* digest of a kept bundle, or a staging name where verify is set */
+        const char *code; /* digest of a kept bundle, or a staging name where verify is set */
         bool verify;
 };
 
