@@ -54,6 +54,15 @@ def watch(agent):
     return sandbox_host.Watch(agent)
 
 
+@pytest.fixture
+def freeze(watch):
+    """Freezes the only instance there is, and waits until it has come to a stop."""
+    def freeze(instance):
+        instance.set_frozen(True)
+        assert sandbox_host.eventually(lambda: watch.frozen() == [True])
+    return freeze
+
+
 @pytest.fixture(scope="session")
 def probe(compile_probe):
     """The static program of probes/probe.c: one command an invocation, by the exec contract."""

@@ -172,13 +172,13 @@ def test_requests_pushed_ahead_are_answered_one_after_the_other(start):
     assert [instance.finish(number) for number in numbers] == [b"0", b"1", b"2", b"3", b"4"]
 
 
-def test_a_request_not_begun_can_be_taken_back(start):
+def test_a_request_not_begun_can_be_taken_back(start, freeze):
     instance = start("#!/bin/sh\necho started >&2\ncat\n")
     first = instance.begin(b"one", end=False)
     second_number = instance.next_invocation
     instance.send(DATA, flags=END, invocation=first)
     assert instance.finish(first) == b"one"
-    instance.set_frozen(True)
+    freeze(instance)
     instance.begin(b"two")
     assert instance.worker.recv(FRAME_MAX)[4:8] == second_number.to_bytes(4, "little")
     instance.set_frozen(False)

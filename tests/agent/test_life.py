@@ -32,8 +32,8 @@ def test_a_dynamic_native_function_answers(agent, gateway, compile_probe):
         assert made.invoke(b"hello") == b"hello"
 
 
-def test_requests_pushed_ahead_can_be_taken_back(instance):
-    instance.set_frozen(True)
+def test_requests_pushed_ahead_can_be_taken_back(instance, freeze):
+    freeze(instance)
     instance.begin(b"first")
     second = instance.begin(b"second")
     taken = instance.worker.recv(65536)
@@ -42,9 +42,8 @@ def test_requests_pushed_ahead_can_be_taken_back(instance):
     assert instance.finish(second) == b"second"
 
 
-def test_a_frozen_instance_answers_when_it_is_thawed(instance, watch):
-    instance.set_frozen(True)
-    assert eventually(lambda: watch.frozen() == [True])
+def test_a_frozen_instance_answers_when_it_is_thawed(instance, freeze):
+    freeze(instance)
     number = instance.begin(b"while frozen")
     with pytest.raises(TimeoutError):
         instance.receive(deadline_s=0.1)
@@ -56,8 +55,8 @@ def test_an_instance_is_killed_on_request(instance):
     assert instance.kill().cause == KILLED
 
 
-def test_a_frozen_instance_is_killed_as_well(instance):
-    instance.set_frozen(True)
+def test_a_frozen_instance_is_killed_as_well(instance, freeze):
+    freeze(instance)
     assert instance.kill().cause == KILLED
 
 
@@ -302,11 +301,11 @@ def test_the_agent_works_inside_of_a_chroot(tmp_path, compile_probe):
     (NODE, {"main.js": (0o644, b"exports.handle = async (event) => event\n")}, "main.handle"),
     (EXEC, {"main": (0o755, b"#!/bin/sh\ncat\n")}, "main"),
 ])
-def test_every_runtime_survives_freezing(agent, gateway, runtime, files, handler):
+def test_every_runtime_survives_freezing(agent, gateway, freeze, runtime, files, handler):
     with gateway.spawn(agent.add_code(files), handler, runtime=runtime) as made:
         made.wait_ready()
         assert made.invoke(b'{"a":1}') == b'{"a":1}'
-        made.set_frozen(True)
+        freeze(made)
         number = made.begin(b'{"b":2}')
         made.set_frozen(False)
         assert made.finish(number) == b'{"b":2}'

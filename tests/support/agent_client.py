@@ -247,7 +247,7 @@ class Instance:
         self.logs = []
 
     def set_frozen(self, frozen):
-        """Returns when the kernel has done it."""
+        """Asks for it; the processes stop a moment later (sandbox_host.Watch.frozen)."""
         os.pwrite(self.freeze_fd, b"1" if frozen else b"0", 0)
 
     def receive(self, deadline_s=None):
