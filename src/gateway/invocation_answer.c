@@ -95,6 +95,18 @@ void turnover_carry_out(struct turnover *turnover, struct instance *instance)
                                 instance);
 }
 
+/* Its last words come: whatever becomes of the connection while they are written, gone() would be
+ * too late. */
+static void invocation_leave_connection(struct invocation *invocation)
+{
+        struct connection *connection = invocation->exchange.connection;
+
+        if (!connection)
+                return;
+        invocation->exchange.connection = NULL;
+        connection->exchange = NULL;
+}
+
 /* The function has said all: the instance goes on, the invocation is history. */
 static void invocation_finish(struct invocation *invocation, enum outcome outcome)
 {
@@ -175,6 +187,8 @@ void invocation_result(struct invocation *invocation, const struct worker_frame 
                                       "The function's answer has headers that are none.");
                         return;
                 }
+                if (end)
+                        invocation_leave_connection(invocation);
                 (void)response_send(connection, &response, frame->payload, end);
         }
         if (end)
@@ -193,6 +207,8 @@ void invocation_data(struct invocation *invocation, const struct worker_frame *f
                 instance_fail(invocation->instance, OUTCOME_RESPONSE_TOO_LARGE, NULL);
                 return;
         }
+        if (end)
+                invocation_leave_connection(invocation);
         if (connection)
                 (void)response_more(connection, frame->payload, end);
         if (end)
@@ -232,6 +248,7 @@ static void invocation_tell(struct invocation *invocation, enum outcome outcome,
 
         if (!connection)
                 return;
+        invocation_leave_connection(invocation);
         if (invocation->answering)
                 response_break(connection);
         else
