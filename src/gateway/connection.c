@@ -24,6 +24,28 @@ static uint64_t loop_ms(const struct connection *connection)
         return connection->thread->loop.now_ns / NS_PER_MS;
 }
 
+/* Is it the client's turn? Where the function is busy, or does not take the body, its own limit
+ * counts. */
+static bool connection_waits_for_client(struct connection *connection)
+{
+        struct exchange *exchange = connection->exchange;
+
+        if (connection_backlog(connection) > 0)
+                return true;
+        switch (connection->state) {
+        case CONNECTION_SUSPENDED:
+        case CONNECTION_ANSWER:
+                return false;
+        case CONNECTION_BODY:
+                return exchange->ops->room(exchange) > 0;
+        case CONNECTION_HEAD:
+        case CONNECTION_FLUSH:
+        case CONNECTION_LINGER:
+                break;
+        }
+        return true;
+}
+
 static void connection_on_timer(struct timer *timer)
 {
         struct connection *connection = CONTAINER_OF(timer, struct connection, timer);
@@ -35,6 +57,10 @@ static void connection_on_timer(struct timer *timer)
         }
         if (connection->deadline_ms == 0)
                 return; /* connection_touch() sets it again */
+        if (!connection_waits_for_client(connection)) {
+                connection_touch(connection, connection->thread->gateway->config.stall_timeout_ms);
+                return;
+        }
         if (connection->state == CONNECTION_HEAD && block_length(connection->input) > 0)
                 response_refuse(connection, 408, "request.timeout",
                                 "The request head did not arrive in time.");
