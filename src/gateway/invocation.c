@@ -169,7 +169,7 @@ static void invocation_send_parts(struct invocation *invocation, struct instance
 {
         struct slice parts[2] = {slice_make(head, head_length), payload};
 
-        if (invocation->call.start == START_THAWED && !invocation->body_sent)
+        if (invocation->call.start == START_THAWED)
                 instance_thaw(instance);
         if (invocation->instance != instance)
                 return; /* it could not be thawed and has ended */
