@@ -200,11 +200,24 @@ static bool instance_take_log_frame(struct instance *instance, const struct work
                 return false;
         if (frame->id == 0)
                 head = NULL;
-        else if (!head || head->wire_id != frame->id)
+        else if (!head || head->thread != instance_home(instance) || head->wire_id != frame->id)
                 return false;
         instance_log(instance, head, frame->value == 1 ? LOG_STREAM_STDOUT : LOG_STREAM_STDERR,
                      frame->payload);
         return true;
+}
+
+/* It was handed to another thread while its frames were taken: what it said before can only be
+ * output outside of calls. Whether anything else is nonsense is not for this thread to say. */
+static void instance_take_late_log(struct instance *instance, const char *bytes, size_t length)
+{
+        struct worker_frame frame;
+
+        if (worker_frame_decode(bytes, length, &frame) == 0 && frame.type == WORKER_LOG &&
+            frame.id == 0)
+                instance_log(instance, NULL,
+                             frame.value == 1 ? LOG_STREAM_STDOUT : LOG_STREAM_STDERR,
+                             frame.payload);
 }
 
 /* False for a frame that does not belong here: the instance is to be ended. */
@@ -222,7 +235,8 @@ static bool instance_take_frame(struct instance *instance, const struct worker_f
         case WORKER_RESULT:
         case WORKER_ERROR:
         case WORKER_DATA:
-                if (!head || head->wire_id != frame->id)
+                /* A call of another thread's is promised the instance, and has not been sent. */
+                if (!head || head->thread != instance_home(instance) || head->wire_id != frame->id)
                         return false;
                 if (frame->type == WORKER_RESULT && !head->answering)
                         invocation_result(head, frame);
@@ -245,7 +259,7 @@ int instance_receive(struct instance *instance)
         struct gateway_thread *thread = instance_home(instance);
         struct frame_inbox *inbox = thread->inbox;
         /* A stream is taken frame by frame, so that it stops where its client does. */
-        unsigned most = instance->pool.assigned_count > 1 ? INBOX_COUNT : 2;
+        unsigned most = instance->pool.assigned_count > 1 ? INBOX_COUNT - 1 : 2;
         int count = recvmmsg(instance->fds.socket, inbox->headers, most, MSG_DONTWAIT, NULL);
 
         for (int i = 0; i < count; i++) {
@@ -255,6 +269,10 @@ int instance_receive(struct instance *instance)
                         return 0; /* it was ended while its frames were handled */
                 if (length == 0 && instance->ended)
                         return 0;
+                if (instance_home(instance) != thread) {
+                        instance_take_late_log(instance, inbox->bytes[i], length);
+                        continue;
+                }
                 if (worker_frame_decode(inbox->bytes[i], length, &frame) < 0 ||
                     !instance_take_frame(instance, &frame)) {
                         instance->spoke_nonsense = true;
