@@ -354,6 +354,9 @@ static void instance_on_end(struct letter *letter)
         instance->ended = true;
         pthread_mutex_lock(&instance->live->lock);
         moving = instance->moving_to != NULL;
+        /* From here on no other thread may take it. A boot's end is scheduler_boot_failed()'s. */
+        if (!moving && instance->pool.state != INSTANCE_BOOTING)
+                pool_end(&instance->live->pool, &instance->pool);
         pthread_mutex_unlock(&instance->live->lock);
         if (!moving) /* else instance_arrive() sees that it has ended */
                 instance_finish_end(instance);
