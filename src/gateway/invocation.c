@@ -243,11 +243,11 @@ static void invocation_submit(struct invocation *invocation, char *head, size_t 
                 kept->end = (uint32_t)(head_length + payload.length);
                 invocation->frame = kept;
         }
+        loop_set_timer(&thread->loop, &invocation->timer, config->wait_max_ms);
         if (result != TAKE_WAITING) {
                 instance_give(invocation->instance, invocation, thread);
                 return;
         }
-        loop_set_timer(&thread->loop, &invocation->timer, config->wait_max_ms);
         scheduler_wake(&thread->gateway->scheduler, live);
 }
 
@@ -255,20 +255,22 @@ static void invocation_on_timer(struct timer *timer)
 {
         struct invocation *invocation = CONTAINER_OF(timer, struct invocation, timer);
         struct live *live = invocation->live;
+        bool waited, late;
         char detail[128];
 
-        if (invocation->call.state == CALL_RUNNING) {
+        pthread_mutex_lock(&live->lock);
+        waited = pool_cancel(&live->pool, &invocation->call);
+        /* An instance of another thread's may be on its way here: then the call has not begun. */
+        late = invocation->call.state == CALL_RUNNING && !invocation->instance->moving_to;
+        pthread_mutex_unlock(&live->lock);
+        if (waited)
+                invocation_fail(invocation, OUTCOME_OVERLOADED, "No instance became free in time.");
+        if (late) {
                 (void)snprintf(detail, sizeof(detail),
                                "The function did not answer within its %u ms.",
                                live->function->timeout_ms);
                 instance_fail(invocation->instance, OUTCOME_FUNCTION_TIMEOUT, detail);
-                return;
         }
-        pthread_mutex_lock(&live->lock);
-        bool waited = pool_cancel(&live->pool, &invocation->call);
-        pthread_mutex_unlock(&live->lock);
-        if (waited)
-                invocation_fail(invocation, OUTCOME_OVERLOADED, "No instance became free in time.");
 }
 
 /* The request's body ------------------------------------------------------------------------------ */
@@ -395,7 +397,7 @@ static void invocation_gone(struct exchange *exchange)
 {
         struct invocation *invocation = CONTAINER_OF(exchange, struct invocation, exchange);
         struct live *live = invocation->live;
-        bool waited;
+        bool waited, here;
 
         if (!invocation->submitted) {
                 invocation_fail(invocation, OUTCOME_ABANDONED, NULL);
@@ -403,12 +405,13 @@ static void invocation_gone(struct exchange *exchange)
         }
         pthread_mutex_lock(&live->lock);
         waited = pool_cancel(&live->pool, &invocation->call);
+        here = invocation->instance && !invocation->instance->moving_to;
         pthread_mutex_unlock(&live->lock);
         if (waited)
                 invocation_fail(invocation, OUTCOME_ABANDONED, NULL);
         else if (invocation->streaming && !invocation->body_sent)
                 instance_fail(invocation->instance, OUTCOME_ABANDONED, NULL); /* half a body */
-        else if (invocation->instance && !invocation->instance->moving_to)
+        else if (here)
                 instance_pause(invocation->instance, false); /* its answer is dropped */
 }
 
