@@ -51,6 +51,9 @@ static void instance_take_back_frame(struct instance *instance, const char *byte
                 return;
         pool_take_back(pool, &invocation->call);
         invocation->instance = NULL;
+        invocation->wire_id = 0; /* no frame of any instance is meant for it now */
+        loop_set_timer(&invocation->thread->loop, &invocation->timer,
+                       invocation->thread->gateway->config.wait_max_ms);
         if (!instance_restore(invocation, bytes, length)) {
                 (void)pool_cancel(pool, &invocation->call);
                 invocation_fail(invocation, OUTCOME_OVERLOADED, NULL);
@@ -118,6 +121,7 @@ static void instance_on_timer(struct timer *timer)
         struct gateway_thread *thread = instance_home(instance);
         struct live *live = instance->live;
         uint64_t now_ns = thread->loop.now_ns;
+        struct invocation *head;
 
         if (instance->pool.state == INSTANCE_BOOTING) {
                 scheduler_boot_late(instance);
@@ -130,9 +134,13 @@ static void instance_on_timer(struct timer *timer)
                 instance_watch_head(instance);
                 return;
         }
+        head = instance_head(instance);
         pthread_mutex_lock(&live->lock);
         instance_take_back(instance);
         pthread_mutex_unlock(&live->lock);
+        /* The head itself came back, and the worker received the next call just then. */
+        if (instance->pool.state == INSTANCE_BUSY && instance_head(instance) != head)
+                invocation_runs(instance_head(instance));
         live_rematch(thread, live);
 }
 
