@@ -305,7 +305,8 @@ void invocation_begin(struct connection *connection, const struct http_request *
         invocation->exchange.connection = connection;
         connection->exchange = &invocation->exchange;
         connection->state = complete ? CONNECTION_ANSWER : CONNECTION_BODY;
-        if (complete && length + body.length <= WORKER_FRAME_MAX) {
+        if (complete) {
+                assert(length + body.length <= WORKER_FRAME_MAX);
                 invocation_submit(invocation, thread->head, length, body);
                 return;
         }

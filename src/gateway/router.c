@@ -15,6 +15,9 @@
 
 /* A body up to this comes whole before the function is asked for; a larger one streams. */
 #define WHOLE_BODY_MAX 49152
+/* What the function is told of a head up to this fits the frame beside such a body: a host is told
+ * twice. */
+#define WHOLE_HEAD_MAX 8000
 
 /* Splits "a/b/c" into "a" and "/b/c"; the rest is empty where there is no slash. */
 static struct slice take_segment(struct slice *path)
@@ -62,7 +65,8 @@ static enum route_result route_invoke(struct connection *connection,
         }
         if (request->body == HTTP_BODY_CHUNKED) {
                 http_chunked_init(&connection->chunked, gateway->config.payload_max_bytes);
-        } else if (request->content_length <= WHOLE_BODY_MAX) {
+        } else if (request->content_length == 0 || (request->content_length <= WHOLE_BODY_MAX &&
+                                                    request->head_length <= WHOLE_HEAD_MAX)) {
                 if (here < request->content_length) {
                         connection->needed = request->head_length + (size_t)request->content_length;
                         connection_touch(connection, gateway->config.stall_timeout_ms);
