@@ -153,7 +153,7 @@ void instance_pause(struct instance *instance, bool paused)
         if (instance->paused == paused)
                 return;
         instance->paused = paused;
-        instance_watch(instance, paused ? 0 : EPOLLIN);
+        instance_watch_room(instance, instance->socket_source.events & EPOLLOUT);
 }
 
 void instance_thaw(struct instance *instance)
@@ -289,7 +289,8 @@ void instance_on_socket(struct loop_source *source, uint32_t events)
         struct instance *instance = CONTAINER_OF(source, struct instance, socket_source);
         struct invocation *head = instance_head(instance);
 
-        if (events & EPOLLIN)
+        /* A worker that has shut its socket would wake a paused loop for ever. */
+        if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
                 (void)instance_receive(instance);
         if ((events & EPOLLOUT) && instance->attached && head && head == instance_head(instance) &&
             head->exchange.connection) {

@@ -8,6 +8,7 @@
 #include "gateway/response.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -327,12 +328,18 @@ void invocation_begin(struct connection *connection, const struct http_request *
 static bool invocation_send_rest(struct invocation *invocation)
 {
         struct block *rest = invocation->frame;
+        int r;
 
         if (!rest)
                 return true;
-        if (instance_send_data(invocation->instance, invocation->wire_id,
-                               slice_make(rest->data, rest->end), invocation->rest_is_end) < 0) {
-                instance_watch_room(invocation->instance, true);
+        r = instance_send_data(invocation->instance, invocation->wire_id,
+                               slice_make(rest->data, rest->end), invocation->rest_is_end);
+        if (r < 0) {
+                if (r == -EAGAIN)
+                        instance_watch_room(invocation->instance, true);
+                else
+                        instance_fail(invocation->instance, OUTCOME_FUNCTION_PROTOCOL,
+                                      "its process does not take requests any more");
                 return false;
         }
         invocation->body_sent = invocation->rest_is_end;
