@@ -76,8 +76,12 @@ static bool agent_client_handle(struct agent_client *client, const struct agent_
                         .freeze = fds[AGENT_FD_FREEZE],
                         .log = fds[AGENT_FD_LOG],
                 };
-                if (fd_count != AGENT_FD_COUNT)
-                        return false;
+                if (fd_count != AGENT_FD_COUNT) { /* no room for more: this one sandbox is lost */
+                        client->host.ops->kill(&client->host, message->instance_id);
+                        listener->ops->refused(listener, message->instance_id,
+                                               "The server has no descriptors left.");
+                        return true;
+                }
                 listener->ops->made(listener, message->instance_id, &descriptors);
                 for (size_t i = 0; i < AGENT_FD_COUNT; i++)
                         fds[i] = -1;
@@ -194,7 +198,7 @@ static int agent_client_make(struct sandbox_host *host, const struct sandbox_ord
         if (length < 0)
                 return length;
         if (send(client->channel_fd, client->message, (size_t)length, MSG_NOSIGNAL) < 0)
-                return -errno;
+                return errno == EPIPE || errno == ECONNRESET ? -ENOTCONN : -errno;
         return 0;
 }
 
