@@ -39,6 +39,8 @@ static struct invocation *invocation_new(struct gateway_thread *thread, struct l
 
 void invocation_hold_live(struct invocation *invocation)
 {
+        if (invocation->held)
+                return;
         invocation->held = true;
         atomic_fetch_add(&invocation->live->holds, 1);
 }
