@@ -186,8 +186,10 @@ static void thread_on_listener(struct loop_source *source, uint32_t events)
 static void thread_accept_by_letter(struct letter *letter)
 {
         struct gateway_thread *thread = CONTAINER_OF(letter, struct gateway_thread, accept_letter);
-        int r = loop_add(&thread->loop, &thread->listener, thread->listen_fd, EPOLLIN);
+        int r = 0;
 
+        if (thread->listen_fd >= 0) /* else it is draining already */
+                r = loop_add(&thread->loop, &thread->listener, thread->listen_fd, EPOLLIN);
         if (r < 0)
                 log_error("accepting connections: %s", strerror(-r));
 }
