@@ -515,6 +515,7 @@ void connection_answered(struct connection *connection)
                 return;
         }
         connection->state = CONNECTION_HEAD;
+        connection->head_sent = false; /* what is wrong with the next head can be said */
         connection_touch(connection, gateway->config.idle_timeout_ms);
         if (block_length(connection->input) > 0)
                 connection_resume(connection);
