@@ -329,8 +329,8 @@ static bool connection_take_body(struct connection *connection, struct slice *in
                 enum http_chunked_result result =
                         http_chunked_next(&connection->chunked, &piece, &payload, &refusal);
                 *input = slice_skip(*input, before - piece.length);
-                if (result == HTTP_CHUNKED_MORE)
-                        return false;
+                if (result == HTTP_CHUNKED_MORE) /* perhaps only where little room cut it short */
+                        return before > 0 && input->length > 0;
                 if (result == HTTP_CHUNKED_REFUSED) {
                         response_refuse(connection, refusal.status,
                                         refusal.status == 413 ? "payload.too_large"
