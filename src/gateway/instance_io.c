@@ -230,7 +230,9 @@ static bool instance_take_frame(struct instance *instance, const struct worker_f
                 return instance_take_log_frame(instance, frame);
         case WORKER_READY:
         case WORKER_REFUSED:
-                return instance->pool.state == INSTANCE_BOOTING && !instance->ended &&
+                if (instance->ended && frame->type == WORKER_READY)
+                        return true; /* too late; why it has ended is what counts */
+                return instance->pool.state == INSTANCE_BOOTING &&
                        scheduler_boot_answer(instance, frame);
         case WORKER_RESULT:
         case WORKER_ERROR:
