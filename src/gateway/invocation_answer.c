@@ -90,9 +90,12 @@ void turnover_carry_out(struct turnover *turnover, struct instance *instance)
                 scheduler_kill(&thread->gateway->scheduler, instance);
                 return;
         }
-        for (size_t i = 0; i < turnover->ahead_count; i++)
-                invocation_send(CONTAINER_OF(turnover->ahead[i], struct invocation, call),
-                                instance);
+        for (size_t i = 0; i < turnover->ahead_count; i++) {
+                struct invocation *ahead =
+                        CONTAINER_OF(turnover->ahead[i], struct invocation, call);
+                if (ahead->instance == instance) /* else it failed while others were sent */
+                        invocation_send(ahead, instance);
+        }
 }
 
 /* Its last words come: whatever becomes of the connection while they are written, gone() would be
