@@ -195,9 +195,12 @@ void invocation_send(struct invocation *invocation, struct instance *instance)
         invocation->frame = NULL;
         invocation_send_parts(invocation, instance, frame->data, frame->end, slice_make("", 0));
         block_give(&invocation->thread->blocks, frame);
-        /* More of the body may come now. */
-        if (connection && connection->exchange == &invocation->exchange && invocation->streaming)
+        if (invocation->instance != instance || !invocation->streaming)
+                return;
+        if (connection) /* more of the body may come now */
                 connection_resume(connection);
+        else /* its client went away meanwhile: more will never come */
+                instance_fail(instance, OUTCOME_ABANDONED, NULL);
 }
 
 /* Takes a place in the pool. The frame lies at `head` and `payload`, or in invocation->frame where
