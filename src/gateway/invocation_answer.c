@@ -176,8 +176,12 @@ void invocation_result(struct invocation *invocation, const struct worker_frame 
                               "The function answered with a status that is none (200 to 599).");
                 return;
         }
-        invocation->answering = true;
         invocation->answer_bytes = frame->payload.length;
+        if (invocation->answer_bytes > invocation->thread->gateway->config.response_max_bytes) {
+                instance_fail(invocation->instance, OUTCOME_RESPONSE_TOO_LARGE, NULL);
+                return;
+        }
+        invocation->answering = true;
         if (connection) {
                 response_begin(connection, &response, status);
                 invocation_headers(invocation, &response);
