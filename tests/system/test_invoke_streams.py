@@ -128,6 +128,21 @@ def test_a_function_that_answers_early_need_not_read_the_request(server, worker)
         assert answer.status == 201 and answer.body == b"deaf"
 
 
+def test_an_exit_between_half_a_body_and_half_an_answer_ends_that_call_only(server, worker, host):
+    gateway = host.gateway
+    with RawConnection(server.port) as client:
+        client.send(request("POST", f"/api/v1/functions/execute/{worker}", token=server.token,
+                            headers=["Content-Length: 200000"]) + b"break 0".ljust(150000))
+        assert client.read_head()[0] == 201
+        assert client.read_chunk() == b"half" and client.is_closed()
+    assert server.call(worker, b"well?").body == b"well?" and host.gateway == gateway
+
+
+def test_a_small_body_behind_a_long_head_comes_whole(server, worker):
+    answer = server.request("POST", f"/f/{worker}", b"x" * 48000, {"X-Long": "y" * 20000})
+    assert answer.status == 200 and answer.body == b"x" * 48000
+
+
 def test_large_bodies_and_small_ones_at_once(server, worker):
     failures = []
 
