@@ -44,7 +44,7 @@ static int leave_descriptor_table(const struct child_plan *plan)
         return 0;
 }
 
-/* The agent's dispositions and mask are for itself. */
+/* The agent's mask, and what it ignores, are for itself. */
 static int reset_signals(const struct child_plan *plan)
 {
         struct sigaction standard = {.sa_handler = SIG_DFL};

@@ -145,11 +145,15 @@ static void on_signal(struct loop_source *source, uint32_t events)
                 agent_end(agent);
 }
 
-/* SIGINT is the supervisor's to interpret: the terminal sends it to the whole process group. */
+/* What was ignored by whoever started us would be ignored by every function too, so all signals get
+ * their default first. SIGINT is the supervisor's to interpret: the terminal sends it to the whole
+ * process group. */
 static int open_signals(struct agent *agent)
 {
         sigset_t terminating;
 
+        for (int number = 1; number < NSIG; number++)
+                (void)signal(number, SIG_DFL); /* not all can be set */
         sigemptyset(&terminating);
         sigaddset(&terminating, SIGTERM);
         if (signal(SIGPIPE, SIG_IGN) == SIG_ERR || signal(SIGINT, SIG_IGN) == SIG_ERR ||

@@ -61,6 +61,16 @@ def test_it_has_no_capability_no_new_privileges_and_a_filter(run_script):
     assert status["Groups"].strip() == ""
 
 
+def test_no_signal_is_ignored_or_blocked_whatever_the_agent_inherited():
+    """Started under nohup(1), say."""
+    with start_agent(wrapper=["sh", "-c", "trap '' HUP USR1; exec \"$0\" \"$@\""]) as agent:
+        code = agent.add_code({"main": (0o755, b"#!/bin/sh\ngrep ^Sig[BI] /proc/self/status\n")})
+        with agent.connect().spawn(code, "main", runtime=EXEC) as instance:
+            instance.wait_ready()
+            assert [line.split()[1] for line in instance.invoke().decode().splitlines()] == [
+                "0" * 16, "0" * 16]
+
+
 def test_the_environment_is_the_requests_and_nothing_of_the_hosts(run_script):
     text = run_script("#!/usr/bin/env -S /usr/bin/python3 -ISB\nimport os, json\n"
                       "print(json.dumps(dict(os.environ)))\n",
