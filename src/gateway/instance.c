@@ -80,7 +80,7 @@ static void instance_take_back(struct instance *instance)
         }
 }
 
-void instance_bind(struct pool_call *call)
+void instance_bind(struct pool_call *call, const struct gateway_thread *here)
 {
         struct invocation *invocation;
 
@@ -88,7 +88,9 @@ void instance_bind(struct pool_call *call)
                 return;
         invocation = CONTAINER_OF(call, struct invocation, call);
         invocation->instance = CONTAINER_OF(call->instance, struct instance, pool);
-        if (instance_home(invocation->instance) != invocation->thread) {
+        /* A third thread must leave it to its home, which meanwhile may see it die. */
+        if (instance_home(invocation->instance) != invocation->thread ||
+            invocation->thread != here) {
                 invocation->instance->moving_to = invocation;
                 invocation->instance->pool.exclusive = true; /* nothing ahead until it is there */
         }
@@ -102,7 +104,7 @@ static void live_rematch(struct gateway_thread *thread, struct live *live)
                 bool waiting;
                 pthread_mutex_lock(&live->lock);
                 call = pool_match(&live->pool, thread->loop.now_ns);
-                instance_bind(call);
+                instance_bind(call, thread);
                 waiting = live->pool.waiting_count > 0;
                 pthread_mutex_unlock(&live->lock);
                 if (!call) {

@@ -62,8 +62,8 @@ int instance_attach(struct instance *instance, struct gateway_thread *thread);
 void instance_detach(struct instance *instance);
 
 /* The pool made this call (NULL is fine) the running one: notes who belongs to whom. With the
- * pool's lock held, right after the pool said so. */
-void instance_bind(struct pool_call *call);
+ * pool's lock held, right after the pool said so, on thread `here`. */
+void instance_bind(struct pool_call *call, const struct gateway_thread *here);
 /* Brings a bound pair together, from thread `here`, wherever each of them is; then it is sent. */
 void instance_give(struct instance *instance, struct invocation *invocation,
                    struct gateway_thread *here);

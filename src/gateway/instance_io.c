@@ -297,7 +297,9 @@ void instance_on_socket(struct loop_source *source, uint32_t events)
         if ((events & EPOLLOUT) && instance->attached && head && head == instance_head(instance) &&
             head->exchange.connection) {
                 instance_watch_room(instance, false);
-                connection_resume(head->exchange.connection);
+                /* The last piece is nobody else's to send: its connection waits for the answer. */
+                if (head->exchange.ops->room(&head->exchange) > 0)
+                        connection_resume(head->exchange.connection);
         }
 }
 

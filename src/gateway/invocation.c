@@ -228,7 +228,7 @@ static void invocation_submit(struct invocation *invocation, char *head, size_t 
         if (result == TAKE_WAITING && full)
                 (void)pool_cancel(&live->pool, &invocation->call);
         else if (result != TAKE_WAITING)
-                instance_bind(&invocation->call);
+                instance_bind(&invocation->call, thread);
         pthread_mutex_unlock(&live->lock);
 
         if (result == TAKE_WAITING && full) {

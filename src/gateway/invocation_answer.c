@@ -55,10 +55,12 @@ static void invocation_headers(const struct invocation *invocation, struct http_
 void turnover_fill(struct turnover *turnover, struct instance *instance)
 {
         struct pool *pool = &instance->live->pool;
+        const struct gateway_thread *home =
+                atomic_load_explicit(&instance->thread, memory_order_acquire);
 
         turnover->ahead_count = 0;
         if (turnover->result == RELEASE_HANDED)
-                instance_bind(turnover->next);
+                instance_bind(turnover->next, home);
         if (turnover->result != RELEASE_HANDED && turnover->result != RELEASE_NEXT)
                 return;
         /* The line moves up behind the call that runs now. */
@@ -66,7 +68,7 @@ void turnover_fill(struct turnover *turnover, struct instance *instance)
                 struct pool_call *call = pool_put_ahead(pool, &instance->pool);
                 if (!call)
                         return;
-                instance_bind(call);
+                instance_bind(call, home);
                 turnover->ahead[turnover->ahead_count++] = call;
         }
 }
