@@ -32,7 +32,10 @@ packages_for() {
                         libcjson-dev libyaml-dev libcurl4-openssl-dev
                 ;;
         run) echo python3 curl ;;
-        test) echo g++ clang libclang-rt-14-dev python3-pytest python3-pytest-timeout procps iproute2 ;;
+        test)
+                echo g++ clang libclang-rt-14-dev python3-pytest python3-pytest-timeout procps \
+                        iproute2 qemu-system-x86 cpio
+                ;;
         lint) echo clang clang-format clang-tidy cppcheck shellcheck pyflakes3 git ;;
         clang) echo clang libclang-rt-14-dev llvm ;;
         coverage) echo gcovr ;;
