@@ -392,7 +392,8 @@ static void invocation_body(struct exchange *exchange, struct slice bytes, bool 
                 instance_fail(invocation->instance, OUTCOME_OVERLOADED, NULL);
                 return;
         }
-        memcpy(invocation->frame->data, bytes.data, bytes.length);
+        if (bytes.length > 0) /* the end alone of a chunked body has none */
+                memcpy(invocation->frame->data, bytes.data, bytes.length);
         invocation->frame->end = (uint32_t)bytes.length;
         invocation->rest_is_end = end;
         instance_watch_room(invocation->instance, true);
