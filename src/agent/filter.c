@@ -201,6 +201,8 @@ int filter_install(struct err *err)
         /* A binary tree instead of a chain: calls with arguments to check pass through it. */
         r = seccomp_attr_set(context, SCMP_FLTATR_CTL_OPTIMIZE, 2);
         if (r == 0)
+                r = seccomp_attr_set(context, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+        if (r == 0)
                 r = add_lines(context, SCMP_ACT_ALLOW, allowed, COUNT(allowed));
         if (r == 0)
                 r = add_lines(context, SCMP_ACT_ERRNO(EPERM), forbidden, COUNT(forbidden));

@@ -231,20 +231,26 @@ static int send_outbox(struct exec *exec)
 
 enum { POLL_CHILD, POLL_WORKER, POLL_INPUT, POLL_OUTPUT, POLL_LOG, POLL_COUNT };
 
+static bool wants_body(const struct exec *exec)
+{
+        return !exec->body_ended && exec->unsent.length == 0 && !exec->exited;
+}
+
 /* Asks only for what there is room for. */
 static void choose(const struct exec *exec, struct pollfd polls[POLL_COUNT])
 {
         const struct exec_process *process = &exec->process;
-        bool wants_body = !exec->body_ended && exec->unsent.length == 0 && !exec->exited;
         bool has_room = !exec->outbox_full;
 
         polls[POLL_CHILD] =
                 (struct pollfd){.fd = exec->exited ? -1 : exec->child_fd, .events = POLLIN};
-        polls[POLL_WORKER] = (struct pollfd){.fd = has_room && !wants_body ? -1 : WORKER_FD};
+        polls[POLL_WORKER] = (struct pollfd){.fd = WORKER_FD};
         if (!has_room)
                 polls[POLL_WORKER].events |= POLLOUT;
-        if (wants_body)
+        if (wants_body(exec))
                 polls[POLL_WORKER].events |= POLLIN;
+        if (polls[POLL_WORKER].events == 0)
+                polls[POLL_WORKER].fd = -1;
         polls[POLL_INPUT] = (struct pollfd){.fd = exec->unsent.length > 0 ? process->input : -1,
                                             .events = POLLOUT};
         polls[POLL_OUTPUT] =
@@ -256,7 +262,7 @@ static void choose(const struct exec *exec, struct pollfd polls[POLL_COUNT])
 static int turn(struct exec *exec)
 {
         struct pollfd polls[POLL_COUNT];
-        int r = 1;
+        int worker, r = 1;
 
         /* Nobody reads it any more: the rest of the body is taken and thrown away. */
         if (exec->process.input < 0)
@@ -267,9 +273,11 @@ static int turn(struct exec *exec)
         if (poll(polls, POLL_COUNT, -1) < 0)
                 return errno == EINTR ? 1 : -errno;
 
-        if (polls[POLL_WORKER].revents && exec->outbox_full)
+        /* An error or hang-up comes unasked, and either call then tells. */
+        worker = polls[POLL_WORKER].revents;
+        if (exec->outbox_full && (worker & ~POLLIN))
                 r = send_outbox(exec) < 0 ? 0 : 1;
-        else if (polls[POLL_WORKER].revents)
+        if (r > 0 && wants_body(exec) && (worker & ~POLLOUT))
                 r = receive_body(exec);
         if (polls[POLL_INPUT].revents)
                 write_input(exec);

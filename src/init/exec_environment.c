@@ -51,29 +51,31 @@ static bool header_variable(struct slice name, char *ret_variable, size_t capaci
         return true;
 }
 
-/* A header that comes twice becomes one list (RFC 3875, section 4.1.18): appended to the variable
- * if that was the one set last, which is where the gateway puts it. */
-static bool append_to_last(struct exec_environment *environment, const char *variable,
-                           struct slice value)
+/* A header that comes twice becomes one list (RFC 3875, section 4.1.18). True where the variable is
+ * there already: it now ends with ", value", as far as there is room for the longer copy. */
+static bool extend(struct exec_environment *environment, size_t first, const char *variable,
+                   struct slice value)
 {
-        const char *last =
-                environment->count > 0 ? environment->variables[environment->count - 1] : "";
         size_t length = strlen(variable), start = environment->used;
 
-        if (strncmp(last, variable, length) != 0 || last[length] != '=')
-                return false;
-        environment->used--;
-        if (put(environment, ", ", 2) && put(environment, value.data, value.length) &&
-            put(environment, "", 1))
+        for (size_t i = first; i < environment->count; i++) {
+                const char *old = environment->variables[i];
+                if (strncmp(old, variable, length) != 0 || old[length] != '=')
+                        continue;
+                if (put(environment, old, strlen(old)) && put(environment, ", ", 2) &&
+                    put(environment, value.data, value.length) && put(environment, "", 1))
+                        environment->variables[i] = environment->text + start;
+                else
+                        environment->used = start;
                 return true;
-        environment->used = start;
-        environment->text[start - 1] = '\0';
-        return true;
+        }
+        return false;
 }
 
 static int set_headers(struct exec_environment *environment, struct slice meta)
 {
         struct slice name, value;
+        size_t first = environment->count;
         int error;
 
         while (worker_meta_next_header(&meta, &name, &value, &error)) {
@@ -82,7 +84,7 @@ static int set_headers(struct exec_environment *environment, struct slice meta)
                 if (slice_equal_fold(name, SLICE("proxy")) ||
                     !header_variable(name, variable, sizeof(variable)))
                         continue;
-                if (!append_to_last(environment, variable, value))
+                if (!extend(environment, first, variable, value))
                         (void)set(environment, variable, value);
         }
         return error;

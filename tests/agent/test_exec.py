@@ -1,11 +1,13 @@
 """The exec contract: any program, one process an invocation."""
 import os
 import select
+import socket
 import time
 
 import pytest
 from agent_client import (DATA, END, ERROR, EXEC, FRAME, FRAME_MAX, MIB, OUT_OF_MEMORY, RESULT,
                           WORKER_REFUSED, FunctionFailed)
+from sandbox_host import eventually
 
 
 @pytest.fixture
@@ -58,7 +60,7 @@ def test_each_invocation_has_its_own_number_user_and_deadline(start):
 def test_a_function_url_request_comes_in_the_manner_of_cgi(start):
     instance = start("#!/bin/sh\nenv | grep -E '^(HTTP_|MAGPIE_)' | grep -v DEADLINE | sort\n")
     head = (b"POST\n/a%20b\nx=1&y=2\n192.0.2.7\nexample.org\n"
-            b"content-type:text/plain\nx-odd.name:v\nproxy:evil\naccept:a\naccept:b\n")
+            b"accept:a\ncontent-type:text/plain\nx-odd.name:v\nproxy:evil\naccept:b\n")
     assert instance.invoke(b"", user="me", http=head).decode().splitlines() == [
         "HTTP_ACCEPT=a, b", "HTTP_CONTENT_TYPE=text/plain", "HTTP_X_ODD_NAME=v",
         "MAGPIE_CLIENT=192.0.2.7", "MAGPIE_DOMAIN=example.org", "MAGPIE_HANDLER=main",
@@ -146,6 +148,26 @@ def test_large_bodies_both_ways_at_once_do_not_deadlock(start):
             received += frame.payload
             ended = frame.flags & END
     assert received == block * 61
+
+
+def test_a_body_goes_on_coming_while_the_gateway_does_not_read(start, watch):
+    """The result waits for room. Meanwhile magpie-init takes what is sent, and then sleeps."""
+    instance = start("#!/bin/sh\nhead -c 30000 >/dev/null; head -c 10000000 /dev/zero; cat\n")
+    number = instance.begin(bytes(60000), end=False)
+    instance.send(DATA, invocation=number, payload=bytes(10000))
+    init = min(watch.pids())
+    assert open(f"/proc/{init}/comm", encoding="ascii").read() == "init\n"
+
+    def sleeps():
+        return {open(f"/proc/{init}/stat", encoding="ascii").read().split()[2]
+                for _ in range(500)} == {"S"}
+
+    assert eventually(sleeps)
+    for _ in range(10):
+        instance.send(DATA, invocation=number, payload=b"more")
+    assert eventually(sleeps)
+    with pytest.raises(BlockingIOError):
+        instance.worker.recv(FRAME_MAX, socket.MSG_DONTWAIT | socket.MSG_PEEK)
 
 
 def test_a_program_that_does_not_read_its_input_answers_all_the_same(start):
