@@ -27,8 +27,13 @@ def groups(parent_names):
 
 
 def host_uid(pid):
-    """An undumpable process's folder belongs to root, so its status has to tell."""
-    for line in pathlib.Path(f"/proc/{pid}/status").read_text(errors="replace").splitlines():
+    """An undumpable process's folder belongs to root, so its status has to tell. None where it has
+    just ended: ESRCH while it is read, ENOENT before."""
+    try:
+        status = pathlib.Path(f"/proc/{pid}/status").read_text(errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    for line in status.splitlines():
         if line.startswith("Uid:"):
             return int(line.split()[1])
     return None
