@@ -485,6 +485,13 @@ void connection_resume(struct connection *connection)
         loop_defer(&connection->thread->loop, &connection->resume_task);
 }
 
+void connection_guard_end(struct connection *connection, bool guarded)
+{
+        const struct linger at_once = {.l_onoff = guarded};
+
+        (void)setsockopt(connection->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+}
+
 void connection_finish(struct connection *connection)
 {
         if (connection->fd < 0)
@@ -494,6 +501,8 @@ void connection_finish(struct connection *connection)
                 connection_watch(connection);
                 return;
         }
+        if (connection->framing.kind == HTTP_FRAMING_CLOSE)
+                connection_guard_end(connection, false);
         (void)shutdown(connection->fd, SHUT_WR);
         connection->state = CONNECTION_LINGER;
         connection_touch(connection, LINGER_MS);

@@ -106,6 +106,9 @@ int connection_write(struct connection *connection, const struct slice *parts, s
 size_t connection_backlog(const struct connection *connection);
 /* The answer is complete: on to the next request, or close. The exchange is forgotten. */
 void connection_answered(struct connection *connection);
+/* For a body that ends where the connection does: until connection_finish() has sent all of it,
+ * whatever ends the connection (this process's death too) resets it. socket(7), SO_LINGER. */
+void connection_guard_end(struct connection *connection, bool guarded);
 /* Sends what is left, then closes in a way that lets the client read it. */
 void connection_finish(struct connection *connection);
 /* Moves the time-out: the request makes progress. */

@@ -32,6 +32,8 @@ static void response_choose_framing(struct connection *connection, int status, b
         if (!connection->body_ended ||
             atomic_load_explicit(&gateway->draining, memory_order_relaxed))
                 connection->framing.keep_alive = false;
+        if (connection->framing.kind == HTTP_FRAMING_CLOSE)
+                connection_guard_end(connection, true);
         connection->head_sent = true;
 }
 

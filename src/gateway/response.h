@@ -33,5 +33,6 @@ int response_send(struct connection *connection, struct http_response *response,
                   bool complete);
 /* More of a body whose head was sent as incomplete. `complete` with its last bytes. */
 int response_more(struct connection *connection, struct slice body, bool complete);
-/* A body that breaks off: the client must be able to tell, so the connection is cut. */
+/* A body that breaks off. The client can tell: by the last chunk that is missing, or the bytes, or by
+ * the reset where only the connection's end would end the body. */
 void response_break(struct connection *connection);

@@ -1,9 +1,12 @@
 """Answers of any size pass in little memory, and each at the speed of its own reader."""
+import os
+import signal
 import threading
 
 import pytest
-from node_host import resident_bytes
-from raw_http import RawConnection, request
+from node_host import NodeHost, resident_bytes
+from raw_http import RawConnection, eventually, request
+from server import Server
 
 MIB = 1 << 20
 STREAM = {
@@ -118,6 +121,47 @@ def test_an_exit_after_the_first_piece_breaks_the_answer_off(server, worker):
         assert client.read_head()[0] == 201
         assert client.read_chunk() == b"half" and client.is_closed()
     assert server.call(worker, b"well?").body == b"well?"
+
+
+def ask_old(server, function, payload):
+    """By HTTP/1.0, where the end of the connection is the end of the body."""
+    client = RawConnection(server.port)
+    client.send(request("POST", f"/api/v1/functions/execute/{function}", payload,
+                        server.token).replace(b"HTTP/1.1", b"HTTP/1.0", 1))
+    status, headers = client.read_head()
+    assert status == 201 and not {"transfer-encoding", "content-length"} & set(headers)
+    return client
+
+
+def test_a_whole_answer_to_an_old_client_ends_in_order(server, worker):
+    with ask_old(server, worker, b"download 300000") as client:
+        assert len(client.read_rest()) == 300006
+
+
+def test_half_an_answer_to_an_old_client_ends_in_a_reset(server, worker):
+    """An orderly end would make it whole."""
+    with ask_old(server, worker, b"break 0") as client, pytest.raises(ConnectionResetError):
+        client.read_rest()
+    assert server.call(worker, b"well?").body == b"well?"
+
+
+def test_an_answer_that_its_old_client_does_not_take_ends_in_a_reset(compile_native):
+    with Server("--stall-timeout", "200ms") as node:
+        function = node.deploy("worker", "native", {"main": compile_native("worker")})
+        with ask_old(node, function, b"download %d" % (50 * MIB)) as client:
+            eventually(lambda: node.metrics()["magpie_connections"] == 1, "it was given up")
+            with pytest.raises(ConnectionResetError):
+                client.read_rest()
+
+
+def test_a_gateway_that_dies_in_the_middle_resets_its_old_client(compile_native):
+    with Server() as node:
+        function = node.deploy("worker", "native", {"main": compile_native("worker")})
+        with ask_old(node, function, b"download %d" % (50 * MIB)) as client:
+            os.kill(NodeHost(node).gateway, signal.SIGKILL)
+            with pytest.raises(ConnectionResetError):
+                client.read_rest()
+        node.wait_ready()
 
 
 def test_a_function_that_answers_early_need_not_read_the_request(server, worker):
