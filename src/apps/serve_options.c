@@ -44,7 +44,7 @@ static const struct option_row rows[] = {
         {"code-max", OPTION_SIZE, FIELD(gateway.code_max_bytes), "SIZE",
          "largest upload of code [50MiB]"},
         {"buffers-max", OPTION_SIZE, FIELD(gateway.buffers_max_bytes), "SIZE",
-         "memory for requests in flight [256MiB]"},
+         "memory for requests and answers in flight [256MiB]"},
         {"connections-max", OPTION_COUNT, FIELD(gateway.connections_max), "N",
          "connections at once [what the descriptor limit allows]"},
         {"waiters-max", OPTION_COUNT, FIELD(gateway.waiters_max), "N",

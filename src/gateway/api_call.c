@@ -63,6 +63,12 @@ static void answer(struct api_call *call, int status, struct slice content_type,
         struct connection *connection = call->exchange.connection;
         struct http_response response;
 
+        /* What is small the socket takes. Of what is not it leaves much even to a quick client, and
+         * an answer that breaks off would say less than this. */
+        if (body.length > BLOCK_LARGE && !blocks_have_room(&call->thread->blocks, body.length)) {
+                api_answer_no_memory(call);
+                return;
+        }
         if (connection) {
                 response_begin(connection, &response, status);
                 (void)http_response_header(&response, SLICE("Content-Type"), content_type);

@@ -78,3 +78,29 @@ void block_give(struct blocks *blocks, struct block *block)
         *(is_small ? &blocks->small : &blocks->large) = block;
         *(is_small ? &blocks->small_count : &blocks->large_count) += 1;
 }
+
+bool blocks_have_room(const struct blocks *blocks, size_t bytes)
+{
+        size_t most = blocks->limit_bytes - blocks->limit_bytes / 4;
+
+        return blocks->used_bytes < most && bytes <= most - blocks->used_bytes;
+}
+
+bool blocks_charge(struct blocks *blocks, size_t bytes)
+{
+        if (!blocks_have_room(blocks, bytes))
+                return false;
+        blocks->used_bytes += bytes;
+        return true;
+}
+
+void blocks_release(struct blocks *blocks, size_t bytes)
+{
+        assert(bytes <= blocks->used_bytes);
+        blocks->used_bytes -= bytes;
+}
+
+bool blocks_are_scarce(const struct blocks *blocks)
+{
+        return blocks->used_bytes > blocks->limit_bytes / 2;
+}

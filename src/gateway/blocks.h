@@ -21,7 +21,7 @@ struct block {
 struct blocks {
         struct block *small, *large;
         size_t small_count, large_count; /* in the stock */
-        size_t used_bytes, limit_bytes;  /* lent out */
+        size_t used_bytes, limit_bytes;  /* lent out, and charged */
 };
 
 void blocks_init(struct blocks *blocks, size_t limit_bytes);
@@ -31,6 +31,15 @@ struct block *block_take(struct blocks *blocks, size_t size);
 /* The same, beyond the bound too: for what is bounded otherwise. */
 struct block *block_take_anyway(struct blocks *blocks, size_t size);
 void block_give(struct blocks *blocks, struct block *block); /* NULL is fine */
+
+/* Bytes of answers that lie elsewhere until their clients take them count too. They leave a quarter
+ * of the memory to requests: who does not read shall not keep out those who do. */
+bool blocks_have_room(const struct blocks *blocks, size_t bytes);
+/* False beyond that; then nothing is charged. */
+bool blocks_charge(struct blocks *blocks, size_t bytes);
+void blocks_release(struct blocks *blocks, size_t bytes);
+/* Who can do with less should: half of the memory is in use. */
+bool blocks_are_scarce(const struct blocks *blocks);
 
 static inline size_t block_length(const struct block *block)
 {

@@ -123,16 +123,42 @@ void connection_close(struct connection *connection)
         loop_defer(&thread->loop, &connection->resume_task);
 }
 
+static void connection_drop_output(struct connection *connection)
+{
+        blocks_release(&connection->thread->blocks, connection->output_capacity);
+        free(connection->output);
+        connection->output = NULL;
+        connection->output_start = connection->output_end = connection->output_capacity = 0;
+}
+
 static void connection_free(struct connection *connection)
 {
         struct gateway_thread *thread = connection->thread;
 
         list_remove(&connection->link);
         block_give(&thread->blocks, connection->input);
-        free(connection->output);
+        connection_drop_output(connection);
         free(connection);
         atomic_fetch_sub_explicit(&thread->connection_count, 1, memory_order_relaxed);
         atomic_fetch_sub_explicit(&thread->gateway->connection_count, 1, memory_order_relaxed);
+}
+
+static int connection_grow_output(struct connection *connection, size_t capacity)
+{
+        struct blocks *blocks = &connection->thread->blocks;
+        size_t more = capacity - connection->output_capacity;
+        char *grown;
+
+        if (!blocks_charge(blocks, more))
+                return -ENOMEM;
+        grown = realloc(connection->output, capacity);
+        if (!grown) {
+                blocks_release(blocks, more);
+                return -ENOMEM;
+        }
+        connection->output = grown;
+        connection->output_capacity = capacity;
+        return 0;
 }
 
 /* Keeps what the socket did not take. */
@@ -149,13 +175,9 @@ static int connection_keep_output(struct connection *connection, const struct sl
                 connection->output_start = 0;
                 connection->output_end = waiting;
         }
-        if (waiting + length > connection->output_capacity) {
-                char *grown = realloc(connection->output, waiting + length);
-                if (!grown)
-                        return -ENOMEM;
-                connection->output = grown;
-                connection->output_capacity = waiting + length;
-        }
+        if (waiting + length > connection->output_capacity &&
+            connection_grow_output(connection, waiting + length) < 0)
+                return -ENOMEM;
         for (size_t i = 0; i < count; i++) {
                 size_t from = skip < parts[i].length ? skip : parts[i].length;
                 skip -= from;
@@ -213,9 +235,7 @@ static void connection_send_output(struct connection *connection)
         if (connection_backlog(connection) > 0)
                 return;
 
-        free(connection->output);
-        connection->output = NULL;
-        connection->output_start = connection->output_end = connection->output_capacity = 0;
+        connection_drop_output(connection);
         if (connection->state == CONNECTION_FLUSH) {
                 connection_finish(connection);
                 return;

@@ -73,7 +73,7 @@ struct connection {
         size_t scanned;           /* of an incomplete head */
         size_t needed;            /* the head and small body that are waited for; 0: unknown */
         size_t lingered;
-        char *output; /* what the socket did not take */
+        char *output; /* what the socket did not take; its capacity is charged to the blocks */
         size_t output_start, output_end, output_capacity;
 
         /* The request under way. */
@@ -100,7 +100,8 @@ void connection_drain(struct connection *connection);
 void connection_resume(struct connection *connection);
 
 /* Writes as much as the socket takes and keeps the rest. 0, or -EPIPE when the connection is (now)
- * closed: the exchange has then been told by gone(). */
+ * closed, perhaps because there is no memory to keep the rest: the exchange has then been told by
+ * gone(). */
 int connection_write(struct connection *connection, const struct slice *parts, size_t count);
 /* Bytes that wait for the client. */
 size_t connection_backlog(const struct connection *connection);

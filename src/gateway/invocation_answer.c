@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define CLIENT_BACKLOG_MAX 262144 /* then nothing more is read from the function */
+#define CLIENT_BACKLOG_MAX 262144 /* then nothing more is read from the function; 0 in need */
 
 /* Milliseconds with three decimals: printf's floats would cost more than the rest of the head. */
 static char *write_ms(char *at, const char *label, uint64_t ns)
@@ -146,8 +146,9 @@ static void invocation_finish(struct invocation *invocation, enum outcome outcom
 static void invocation_hold(struct invocation *invocation)
 {
         struct connection *connection = invocation->exchange.connection;
+        size_t most = blocks_are_scarce(&invocation->thread->blocks) ? 0 : CLIENT_BACKLOG_MAX;
 
-        if (connection && connection_backlog(connection) > CLIENT_BACKLOG_MAX)
+        if (connection && connection_backlog(connection) > most)
                 instance_pause(invocation->instance, true);
 }
 

@@ -1,4 +1,5 @@
 """Answers of any size pass in little memory, and each at the speed of its own reader."""
+import contextlib
 import os
 import signal
 import threading
@@ -94,6 +95,42 @@ def test_many_slow_readers_cost_a_bounded_memory(server, host, worker):
     assert resident_bytes(host.gateway) - before < 32 * MIB
     for client in clients:
         client.socket.close()
+
+
+@pytest.fixture(scope="module")
+def narrow(compile_native):
+    """A node with little memory for bytes in flight, and a worker on it."""
+    with Server("--buffers-max", "4MiB", "--threads", "1") as node:
+        function = node.deploy("worker", "native", {"main": compile_native("worker")},
+                               memory="16MiB")
+        node.call(function, b"download 1000000")
+        yield node, function
+
+
+def test_what_slow_readers_leave_is_within_the_bound_for_bytes_in_flight(narrow):
+    node, function = narrow
+    gateway = NodeHost(node).gateway
+    before = resident_bytes(gateway)
+    with contextlib.ExitStack() as clients:
+        for _ in range(32):
+            client = ask(node, function, b"download %d" % (50 * MIB), receive_buffer=8192)
+            assert clients.enter_context(client).read_head()[0] == 201
+        assert node.call(function, b"well?").body == b"well?"
+        assert resident_bytes(gateway) - before < 6 * MIB
+
+
+def test_a_document_that_could_not_be_kept_is_refused_as_overload(narrow):
+    node, _ = narrow
+    function = node.deploy("talker", "exec", {
+        "main": "#!/bin/sh\nhead -c 1000000 /dev/zero | tr '\\0' x | fold -w 1000 >&2\n"})
+    for _ in range(5):
+        assert node.call(function).status == 201
+    path = f"/api/v1/functions/{function}/logs"
+    answer = node.request("GET", f"{path}?limit=10000")
+    assert answer.status == 503 and answer.json()["reason"] == "overloaded", answer
+    assert int(answer.headers["Retry-After"]) >= 1
+    answer = node.request("GET", f"{path}?limit=100")
+    assert answer.status == 200 and answer.body.count(b"\n") == 100
 
 
 @pytest.mark.parametrize("runtime", STREAM)
