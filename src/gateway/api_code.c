@@ -184,13 +184,14 @@ static void code_tried(struct trial *trial)
 {
         struct code_call *self = CONTAINER_OF(trial, struct code_call, trial);
 
-        if (trial->loaded) {
+        if (trial->outcome == OUTCOME_SUCCEEDED) {
                 code_to_crew(self, code_keep, code_kept);
                 return;
         }
-        if (trial->losses > TRIAL_LOSSES_MAX)
-                api_answer_problem(self->call, 503, "platform.error",
-                                   "The sandbox was lost while the function was tried; try again.");
+        /* The code may be good: whoever sent it is asked to send it again, not to change it. */
+        if (trial->outcome == OUTCOME_PLATFORM || trial->outcome == OUTCOME_OVERLOADED)
+                api_answer_problem(self->call, 503, outcome_answer(trial->outcome)->reason, "%s",
+                                   trial->text);
         else
                 api_answer_problem(self->call, 400, "function.refused", "%s",
                                    trial->text[0] ? trial->text : "The function cannot be loaded.");

@@ -146,7 +146,7 @@ bool scheduler_boot(struct scheduler *scheduler, struct live *live, struct trial
         if (r < 0 && r != -ENOTCONN) {
                 atomic_store(&instance->kill_asked, true); /* there is nothing to kill */
                 scheduler_boot_failed(instance, OUTCOME_PLATFORM,
-                                      "The function's settings are too long for a sandbox.");
+                                      "The sandbox could not be ordered.");
         }
         if (r < 0)
                 scheduler_end_instance(scheduler, instance, SANDBOX_LOST, 0, 0);
@@ -325,7 +325,7 @@ bool scheduler_boot_answer(struct instance *instance, const struct worker_frame 
         char detail[ERR_TEXT_MAX];
 
         if (frame->type == WORKER_READY && instance->trial) {
-                trial_finish(instance, true);
+                trial_succeed(instance);
         } else if (frame->type == WORKER_READY) {
                 scheduler_boot_ready(scheduler, instance);
         } else {
@@ -340,13 +340,15 @@ bool scheduler_boot_answer(struct instance *instance, const struct worker_frame 
 
 void scheduler_boot_late(struct instance *instance)
 {
+        bool is_made = instance->made_ns > 0; /* else nothing of the function's has run */
         char detail[96];
 
-        (void)snprintf(detail, sizeof(detail), "The function was not loaded within %u ms.",
+        (void)snprintf(detail, sizeof(detail), "The %s within %u ms.",
+                       is_made ? "function was not loaded" : "sandbox was not made",
                        instance_gateway(instance)->config.boot_timeout_ms);
         if (instance->trial)
                 trial_append(instance->trial, slice_of(detail));
-        scheduler_boot_failed(instance, OUTCOME_FUNCTION_INIT, detail);
+        scheduler_boot_failed(instance, is_made ? OUTCOME_FUNCTION_INIT : OUTCOME_PLATFORM, detail);
 }
 
 void scheduler_boot_failed(struct instance *instance, enum outcome outcome, const char *detail)
@@ -372,10 +374,7 @@ void scheduler_boot_failed(struct instance *instance, enum outcome outcome, cons
         pthread_mutex_unlock(&live->lock);
 
         if (instance->trial && (is_fault || !trial_again(instance))) {
-                if (instance->trial->text_length == 0)
-                        trial_append(instance->trial,
-                                     slice_of(detail ? detail : outcome_answer(outcome)->title));
-                trial_finish(instance, false);
+                trial_fail(instance, outcome, detail ? detail : outcome_answer(outcome)->title);
         } else if (is_fault && live->log) {
                 function_log_append(live->log, "", LOG_STREAM_PLATFORM,
                                     slice_of(live->last_failure), clock_unix_ms());

@@ -66,10 +66,10 @@ struct trial {
         void (*done)(struct trial *trial);
         struct function *function; /* the caller's reference */
         char staging[DIGEST_LENGTH + 1];
-        bool loaded;     /* the answer */
-        unsigned losses; /* of its sandbox, by no fault of the function's */
+        enum outcome outcome; /* SUCCEEDED: it loads. PLATFORM, OVERLOADED: nobody knows */
+        unsigned losses;      /* of its sandbox, by no fault of the function's */
         size_t text_length;
-        char text[4096]; /* else why not, in the compiler's words */
+        char text[4096]; /* why it does not, in the compiler's words; or why nobody knows */
         struct scheduler *scheduler;
 };
 

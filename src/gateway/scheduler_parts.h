@@ -16,6 +16,8 @@ void scheduler_on_tick(struct timer *timer);
 /* Begins the trials that wait, in the order in which they came. */
 void scheduler_run_trials(struct scheduler *scheduler);
 /* The answer is given at once; the instance and the trial's own `live` go when the sandbox has. */
-void trial_finish(struct instance *instance, bool loaded);
+void trial_succeed(struct instance *instance);
+/* What the function printed says more than `detail`, unless it was not the function that failed. */
+void trial_fail(struct instance *instance, enum outcome outcome, const char *detail);
 /* Its sandbox went with its agent: the trial begins anew. False: it has been so often enough. */
 bool trial_again(struct instance *instance);

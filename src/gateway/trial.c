@@ -21,22 +21,37 @@ static void trial_done_by_letter(struct letter *letter)
         trial->done(trial);
 }
 
-static void trial_post_done(struct trial *trial)
+static void trial_clear_text(struct trial *trial)
 {
+        trial->text_length = 0;
+        trial->text[0] = '\0';
+}
+
+static void trial_post_done(struct trial *trial, enum outcome outcome)
+{
+        trial->outcome = outcome;
         trial->letter.deliver = trial_done_by_letter;
         mailbox_post(trial->home, &trial->letter);
 }
 
-void trial_finish(struct instance *instance, bool loaded)
+void trial_fail(struct instance *instance, enum outcome outcome, const char *detail)
 {
-        struct scheduler *scheduler = &instance_gateway(instance)->scheduler;
         struct trial *trial = instance->trial;
 
         instance->trial = NULL;
-        trial->loaded = loaded;
-        trial_post_done(trial);
-        if (!loaded)
-                return;
+        if (outcome == OUTCOME_PLATFORM)
+                trial_clear_text(trial);
+        if (trial->text_length == 0)
+                trial_append(trial, slice_of(detail));
+        trial_post_done(trial, outcome);
+}
+
+void trial_succeed(struct instance *instance)
+{
+        struct scheduler *scheduler = &instance_gateway(instance)->scheduler;
+
+        trial_post_done(instance->trial, OUTCOME_SUCCEEDED);
+        instance->trial = NULL;
         loop_remove_timer(&scheduler->thread->loop, &instance->timer);
         provisioner_boot_ready(&scheduler->provisioner, &instance->live->boots);
         pthread_mutex_lock(&instance->live->lock);
@@ -53,8 +68,7 @@ bool trial_again(struct instance *instance)
         if (++trial->losses > TRIAL_LOSSES_MAX)
                 return false;
         instance->trial = NULL;
-        trial->text_length = 0;
-        trial->text[0] = '\0';
+        trial_clear_text(trial);
         list_push_front(&scheduler->trials, &trial->link);
         return true;
 }
@@ -73,7 +87,9 @@ static bool trial_begin(struct scheduler *scheduler, struct trial *trial)
                         return true;
                 if (live)
                         live_free(live);
-                break;
+                trial_append(trial, SLICE("The server cannot hold one more instance."));
+                trial_post_done(trial, OUTCOME_OVERLOADED);
+                return true;
         case BOOT_NO_MEMORY:
                 (void)scheduler_evict(scheduler);
                 return false;
@@ -84,7 +100,7 @@ static bool trial_begin(struct scheduler *scheduler, struct trial *trial)
                 break;
         }
         trial_append(trial, SLICE("This server cannot make a sandbox of that size."));
-        trial_post_done(trial);
+        trial_post_done(trial, OUTCOME_FUNCTION_INIT);
         return true;
 }
 
@@ -108,9 +124,7 @@ static void trial_begin_by_letter(struct letter *letter)
         struct trial *trial = CONTAINER_OF(letter, struct trial, letter);
         struct scheduler *scheduler = trial->scheduler;
 
-        trial->text_length = 0;
-        trial->text[0] = '\0';
-        trial->loaded = false;
+        trial_clear_text(trial);
         trial->losses = 0;
         list_push_back(&scheduler->trials, &trial->link);
         loop_defer(&scheduler->thread->loop, &scheduler->plan);

@@ -1,0 +1,44 @@
+"""New code that could not be tried, by no fault of its own: its owner is not told that it is bad."""
+import contextlib
+import os
+import resource
+import signal
+
+import pytest
+from node_host import NodeHost
+from people import Person, create, deployment, expect_problem
+from server import Server
+
+
+@contextlib.contextmanager
+def without_descriptors(pid):
+    limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (4, limits[1]))
+    yield
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+
+
+@contextlib.contextmanager
+def stopped(pid):
+    os.kill(pid, signal.SIGSTOP)
+    yield
+    os.kill(pid, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("disturbed", [without_descriptors, stopped])
+def test_a_sandbox_that_cannot_be_made_is_the_platforms_failure(disturbed):
+    with Server("--boot-timeout", "1s") as node:
+        person = Person(node)
+        create(person, "old")
+        agent = NodeHost(node).agent
+        for method, path, body in (
+                ("POST", "/api/v1/functions", deployment("new")),
+                ("POST", "/api/v1/functions/old/versions", {"code": deployment("old")["code"]})):
+            with disturbed(agent):
+                answer = person.request(method, path, body)
+            expect_problem(answer, 503, "platform.error")
+            assert int(answer.headers["Retry-After"]) >= 1
+        assert person.request("GET", "/api/v1/functions/new").status == 404
+        assert person.request("GET", "/api/v1/functions/old").json()["version"] == 1
+        create(person, "new")
+        assert NodeHost(node).agent == agent
