@@ -68,6 +68,7 @@ struct trial {
         char staging[DIGEST_LENGTH + 1];
         enum outcome outcome; /* SUCCEEDED: it loads. PLATFORM, OVERLOADED: nobody knows */
         unsigned losses;      /* of its sandbox, by no fault of the function's */
+        uint64_t asked_ns;    /* it waits for wait_max_ms at most */
         size_t text_length;
         char text[4096]; /* why it does not, in the compiler's words; or why nobody knows */
         struct scheduler *scheduler;

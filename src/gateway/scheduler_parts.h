@@ -15,6 +15,8 @@ void scheduler_on_tick(struct timer *timer);
 
 /* Begins the trials that wait, in the order in which they came. */
 void scheduler_run_trials(struct scheduler *scheduler);
+/* Those who have waited for too long are told. */
+void scheduler_expire_trials(struct scheduler *scheduler, uint64_t now_ns);
 /* The answer is given at once; the instance and the trial's own `live` go when the sandbox has. */
 void trial_succeed(struct instance *instance);
 /* What the function printed says more than `detail`, unless it was not the function that failed. */

@@ -87,7 +87,8 @@ void scheduler_on_tick(struct timer *timer)
                 }
         }
         pthread_mutex_unlock(&gateway->lives_lock);
-        if (!list_is_empty(&scheduler->demand)) {
+        scheduler_expire_trials(scheduler, now_ns);
+        if (!list_is_empty(&scheduler->demand) || !list_is_empty(&scheduler->trials)) {
                 active = true;
                 loop_defer(&scheduler->thread->loop, &scheduler->plan);
         }

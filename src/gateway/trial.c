@@ -1,4 +1,5 @@
 /* Trial boots: does a function load? See scheduler.h. */
+#include "base/clock.h"
 #include "gateway/gateway.h"
 #include "gateway/instance.h"
 #include "gateway/scheduler_parts.h"
@@ -119,6 +120,26 @@ void scheduler_run_trials(struct scheduler *scheduler)
         }
 }
 
+void scheduler_expire_trials(struct scheduler *scheduler, uint64_t now_ns)
+{
+        uint64_t wait_max_ns = scheduler->gateway->config.wait_max_ms * NS_PER_MS;
+
+        /* The front has waited longest, one that is tried again included. */
+        while (!list_is_empty(&scheduler->trials)) {
+                struct trial *trial =
+                        CONTAINER_OF(list_peek_front(&scheduler->trials), struct trial, link);
+
+                if (now_ns < trial->asked_ns + wait_max_ns)
+                        return;
+                list_remove(&trial->link);
+                trial_append(trial, scheduler->host_ready
+                                            ? SLICE("There was no room for a sandbox in time.")
+                                            : SLICE("No sandbox can be made at the moment."));
+                trial_post_done(trial,
+                                scheduler->host_ready ? OUTCOME_OVERLOADED : OUTCOME_PLATFORM);
+        }
+}
+
 static void trial_begin_by_letter(struct letter *letter)
 {
         struct trial *trial = CONTAINER_OF(letter, struct trial, letter);
@@ -126,6 +147,7 @@ static void trial_begin_by_letter(struct letter *letter)
 
         trial_clear_text(trial);
         trial->losses = 0;
+        trial->asked_ns = scheduler->thread->loop.now_ns;
         list_push_back(&scheduler->trials, &trial->link);
         loop_defer(&scheduler->thread->loop, &scheduler->plan);
 }

@@ -3,10 +3,12 @@ import contextlib
 import os
 import resource
 import signal
+import threading
 
 import pytest
 from node_host import NodeHost
 from people import Person, create, deployment, expect_problem
+from raw_http import eventually
 from server import Server
 
 
@@ -42,3 +44,30 @@ def test_a_sandbox_that_cannot_be_made_is_the_platforms_failure(disturbed):
         assert person.request("GET", "/api/v1/functions/old").json()["version"] == 1
         create(person, "new")
         assert NodeHost(node).agent == agent
+
+
+def test_no_room_for_a_sandbox_is_overload(compile_native):
+    with Server("--memory", "64MiB", "--wait-max", "500ms") as node:
+        busy = node.deploy("busy", "native", {"main": compile_native("worker")}, memory="48MiB")
+        call = threading.Thread(target=node.call, args=(busy, b"sleep 1500"))
+        call.start()
+        eventually(lambda: node.metrics().get(
+            'magpie_instances{function="admin/busy",state="busy"}') == 1, "it runs")
+        person = Person(node)
+        answer = person.request("POST", "/api/v1/functions", deployment("new", memory="48MiB"))
+        call.join()
+        expect_problem(answer, 503, "overloaded", "no room")
+        assert int(answer.headers["Retry-After"]) >= 1
+        create(person, "new", memory="48MiB")
+
+
+def test_a_trial_gets_the_room_that_becomes_free(compile_native):
+    """An instance that has just answered is stock, and stock makes room."""
+    with Server("--memory", "64MiB") as node:
+        busy = node.deploy("busy", "native", {"main": compile_native("worker")}, memory="48MiB")
+        call = threading.Thread(target=node.call, args=(busy, b"sleep 500"))
+        call.start()
+        eventually(lambda: node.metrics().get(
+            'magpie_instances{function="admin/busy",state="busy"}') == 1, "it runs")
+        create(Person(node), "new", memory="48MiB")
+        call.join()
