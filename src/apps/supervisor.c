@@ -7,6 +7,10 @@
  * so they meet. The end of a control socket tells each of them to end, whatever happens to the
  * supervisor.
  *
+ * Where one of them ends that connection and lives on (the other said what it should not), nobody
+ * would bring them together again. So the supervisor keeps a duplicate of the gateway's end, on
+ * which it reads nothing; when it hangs up, the agent is started again, with a fresh pair.
+ *
  * A lock on DATA-DIR/lock is held by whichever of the three is alive: a second node on the same
  * folder, or a new one while the old one is still dying, waits and then gives up.
  */
@@ -55,6 +59,7 @@ struct supervisor {
         uid_t uid;
         gid_t gid;
         int lock_fd, signal_fd;
+        int channel_fd; /* the gateway's end of the latest pair; -1 while one of the two is away */
         int listen_fds[ROUND_THREADS_MAX];
         struct child children[CHILD_COUNT];
         bool stopping;
@@ -228,6 +233,7 @@ static void become_gateway(struct supervisor *supervisor, int control_fd)
         for (size_t i = 0; i < CHILD_COUNT; i++)
                 fd_close(&supervisor->children[i].control_fd);
         fd_close(&supervisor->signal_fd);
+        fd_close(&supervisor->channel_fd);
         if (setgroups(0, NULL) < 0 ||
             setresgid(supervisor->gid, supervisor->gid, supervisor->gid) < 0 ||
             setresuid(supervisor->uid, supervisor->uid, supervisor->uid) < 0 ||
@@ -269,8 +275,10 @@ static void supervisor_join(struct supervisor *supervisor)
                 memcpy(CMSG_DATA(control), &pair[i], sizeof(int));
                 /* Where it fails that child is dead, and SIGCHLD on its way. */
                 (void)sendmsg(supervisor->children[i].control_fd, &message, MSG_NOSIGNAL);
-                (void)close(pair[i]);
         }
+        (void)close(pair[CHILD_AGENT]);
+        fd_close(&supervisor->channel_fd);
+        supervisor->channel_fd = pair[CHILD_GATEWAY];
 }
 
 static void supervisor_start(struct supervisor *supervisor, enum child_kind kind)
@@ -339,6 +347,7 @@ static void supervisor_child_died(struct supervisor *supervisor, enum child_kind
 
         child->pid = 0;
         fd_close(&child->control_fd);
+        fd_close(&supervisor->channel_fd); /* so the agent sees that its gateway is gone */
         if (supervisor->stopping) {
                 if (kind == CHILD_GATEWAY && supervisor->exit_code == 0)
                         supervisor->exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 1;
@@ -388,6 +397,17 @@ static void supervisor_on_signals(struct supervisor *supervisor)
         }
 }
 
+/* Where the agent is dead SIGCHLD is on its way, and killing it once more changes nothing. */
+static void supervisor_on_parting(struct supervisor *supervisor)
+{
+        pid_t agent = supervisor->children[CHILD_AGENT].pid;
+
+        log_warn("the connection between gateway and agent has ended");
+        fd_close(&supervisor->channel_fd);
+        if (agent > 0)
+                (void)kill(agent, SIGKILL);
+}
+
 static int supervisor_timeout_ms(const struct supervisor *supervisor)
 {
         uint64_t now = now_ms(), nearest = UINT64_MAX;
@@ -403,7 +423,7 @@ static int supervisor_timeout_ms(const struct supervisor *supervisor)
 
 static void supervisor_watch(struct supervisor *supervisor)
 {
-        struct pollfd signals = {.fd = supervisor->signal_fd, .events = POLLIN};
+        struct pollfd polls[] = {{.fd = supervisor->signal_fd, .events = POLLIN}, {.fd = -1}};
 
         for (;;) {
                 struct child *agent = &supervisor->children[CHILD_AGENT];
@@ -414,9 +434,12 @@ static void supervisor_watch(struct supervisor *supervisor)
                         if (agent->pid == 0)
                                 return;
                 }
-                (void)poll(&signals, 1,
-                           supervisor->stopping ? -1 : supervisor_timeout_ms(supervisor));
+                polls[1] =
+                        (struct pollfd){.fd = supervisor->stopping ? -1 : supervisor->channel_fd};
+                (void)poll(polls, 2, supervisor->stopping ? -1 : supervisor_timeout_ms(supervisor));
                 supervisor_on_signals(supervisor);
+                if (polls[1].revents && supervisor->channel_fd >= 0 && !supervisor->stopping)
+                        supervisor_on_parting(supervisor);
                 for (enum child_kind kind = 0; kind < CHILD_COUNT && !supervisor->stopping; kind++)
                         if (supervisor->children[kind].restart_at_ms > 0 &&
                             supervisor->children[kind].restart_at_ms <= now_ms())
@@ -428,6 +451,7 @@ int supervisor_run(const struct serve_options *options)
 {
         struct supervisor supervisor = {.options = options,
                                         .lock_fd = -1,
+                                        .channel_fd = -1,
                                         .children = {{.control_fd = -1}, {.control_fd = -1}}};
         struct err err = {0};
         sigset_t signals;

@@ -15,6 +15,8 @@ static void agent_client_disconnect(struct agent_client *client)
         if (client->channel_fd < 0)
                 return;
         loop_remove(client->loop, &client->source);
+        /* Agent and supervisor shall see the end, though the supervisor keeps a duplicate. */
+        (void)shutdown(client->channel_fd, SHUT_RDWR);
         fd_close(&client->channel_fd);
         client->listener->ops->lost(client->listener);
 }
