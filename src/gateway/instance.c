@@ -209,6 +209,7 @@ void instance_detach(struct instance *instance)
         loop_remove_timer(loop, &instance->timer);
         loop_remove_timer(loop, &instance->log_timer);
         instance->timed_watch = false;
+        instance->loud = false; /* its next home begins to count anew */
         instance->attached = false;
 }
 

@@ -32,14 +32,15 @@ struct instance {
         uint64_t id;
         struct sandbox_descriptors fds;
         struct loop_source socket_source, log_source;
-        struct timer timer;        /* booting: the boot's limit; later: looks at a slow head */
-        struct timer log_timer;    /* output came too fast: reading goes on when it fires */
+        struct timer timer;     /* booting: the boot's limit; later: looks at a slow head */
+        struct timer log_timer; /* output or LOG frames came too fast: it fires, reading goes on */
         struct letter move_letter; /* to its home: please hand it to `moving_to` */
         struct letter end_letter;  /* to its home: it is dead */
         struct letter kill_letter; /* to the scheduler */
         struct invocation *moving_to;
         bool attached; /* its sources are in its home's loop */
         bool paused;   /* the client is slow: nothing is read */
+        bool loud;     /* it sends too much log: nothing is read until log_timer */
         bool gone;     /* the scheduler knows that its sandbox is gone */
         bool ended;    /* its home knows too; `end` and `end_code` are set */
         atomic_bool kill_asked;
@@ -49,6 +50,8 @@ struct instance {
         int end_code;
         uint64_t peak_memory_bytes;
         uint32_t last_wire_id;
+        uint64_t log_since_ns;                  /* LOG frames are counted from then on ... */
+        size_t log_bytes;                       /* ... and were so many bytes */
         uint64_t ordered_ns, made_ns, ready_ns; /* phases of its boot */
 };
 

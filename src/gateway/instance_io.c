@@ -14,7 +14,8 @@
 
 #define ARENA_FRAME_MAX 8192 /* larger ones are sent at once, uncopied */
 #define LOG_READ_MAX 65536
-#define LOG_PAUSE_MS 20 /* so one instance logs 3 MiB/s at most, then its write(2) waits */
+#define LOG_PAUSE_MS 20   /* so one instance logs 3 MiB/s at most, then its write(2) waits */
+#define LOG_FRAME_COST 64 /* bytes that a LOG frame counts for at least: an empty one costs, too */
 #define LOG_INVOCATION_MAX (1u << 20)
 
 struct frame_inbox *frame_inbox_new(void)
@@ -145,7 +146,9 @@ static void instance_watch(struct instance *instance, uint32_t events)
 
 void instance_watch_room(struct instance *instance, bool wanted)
 {
-        instance_watch(instance, (instance->paused ? 0 : EPOLLIN) | (wanted ? EPOLLOUT : 0));
+        bool reading = !instance->paused && !instance->loud;
+
+        instance_watch(instance, (reading ? EPOLLIN : 0) | (wanted ? EPOLLOUT : 0));
 }
 
 void instance_pause(struct instance *instance, bool paused)
@@ -153,6 +156,12 @@ void instance_pause(struct instance *instance, bool paused)
         if (instance->paused == paused)
                 return;
         instance->paused = paused;
+        instance_watch_room(instance, instance->socket_source.events & EPOLLOUT);
+}
+
+static void instance_be_loud(struct instance *instance, bool loud)
+{
+        instance->loud = loud;
         instance_watch_room(instance, instance->socket_source.events & EPOLLOUT);
 }
 
@@ -192,10 +201,37 @@ static void instance_log(struct instance *instance, struct invocation *invocatio
                             clock_unix_ms());
 }
 
+static void instance_rest_log(struct instance *instance, uint64_t pause_ms)
+{
+        struct loop *loop = &instance_home(instance)->loop;
+        uint64_t due_ms = loop->now_ns / NS_PER_MS + pause_ms;
+
+        if (!timer_is_set(&instance->log_timer) || instance->log_timer.due_ms < due_ms)
+                loop_set_timer(loop, &instance->log_timer, pause_ms);
+}
+
+/* LOG frames may come at the rate of the raw output. What is too much waits in the socket, and then
+ * its sender does. One receive may bring several times what is allowed: the pause is as long. */
+static void instance_count_log(struct instance *instance, size_t length)
+{
+        uint64_t now_ns = instance_home(instance)->loop.now_ns;
+
+        if (now_ns - instance->log_since_ns >= LOG_PAUSE_MS * NS_PER_MS) {
+                instance->log_since_ns = now_ns;
+                instance->log_bytes = 0;
+        }
+        instance->log_bytes += length > LOG_FRAME_COST ? length : LOG_FRAME_COST;
+        if (instance->log_bytes < LOG_READ_MAX || instance->ended)
+                return;
+        instance_be_loud(instance, true);
+        instance_rest_log(instance, LOG_PAUSE_MS * instance->log_bytes / LOG_READ_MAX);
+}
+
 static bool instance_take_log_frame(struct instance *instance, const struct worker_frame *frame)
 {
         struct invocation *head = instance_head(instance);
 
+        instance_count_log(instance, WORKER_HEADER_SIZE + frame->payload.length);
         if (frame->value != 1 && frame->value != 2)
                 return false;
         if (frame->id == 0)
@@ -322,7 +358,7 @@ void instance_read_log(struct instance *instance, unsigned most)
                              slice_make(bytes, (size_t)length));
                 if (length == LOG_READ_MAX && !instance->ended) {
                         (void)loop_modify(&thread->loop, &instance->log_source, 0);
-                        loop_set_timer(&thread->loop, &instance->log_timer, LOG_PAUSE_MS);
+                        instance_rest_log(instance, LOG_PAUSE_MS);
                         return;
                 }
         }
@@ -343,7 +379,11 @@ void instance_on_log_timer(struct timer *timer)
 {
         struct instance *instance = CONTAINER_OF(timer, struct instance, log_timer);
 
-        if (instance->attached && instance->log_source.fd >= 0)
+        if (!instance->attached)
+                return;
+        if (instance->loud)
+                instance_be_loud(instance, false);
+        if (instance->log_source.fd >= 0)
                 (void)loop_modify(&instance_home(instance)->loop, &instance->log_source, EPOLLIN);
 }
 

@@ -241,6 +241,21 @@ def test_a_flood_of_output_costs_the_function_alone(server, bystander):
     assert logs < 64 << 20, "the log is not bounded"
 
 
+@pytest.mark.parametrize("size", [0, 100, 65000])
+def test_a_flood_of_log_frames_waits_like_one_of_output(server, compile_native, bystander, size):
+    function = server.deploy(f"log-flood-{size}", "native", {"main": compile_native("protocol")})
+    answers = []
+    thread = threading.Thread(
+        target=lambda: answers.append(server.call(function, b"flood %d" % size)))
+    thread.start()
+    while thread.is_alive():
+        assert server.call(bystander, b"well?").body == b"well?"
+    assert answers[0].status == 201, answers
+    # Half a second at 3 MiB/s, and what the socket held; a frame without a text counts too.
+    assert int(answers[0].body) * max(size, 64) < 3 << 20
+    assert server.call(function, b"well?").body == b"well?"
+
+
 CRASHES_WHEN_LOADED = ("import os\n\nif os.environ.get('MAGPIE_VERIFY') != '1':\n    {}\n\n\n"
                        "def handler(event, context):\n    return 'first'\n")
 RECOVERED = b"def handler(event, context):\n    return 'recovered'\n"

@@ -63,6 +63,17 @@ def test_every_size_of_payload_comes_back_over_many_connections(server, program,
     run_together(16, work)
 
 
+def test_an_instance_that_logs_too_much_goes_on_on_another_thread(server, compile_native):
+    function = server.deploy("spills", "native", {"main": compile_native("protocol")}, max=1)
+    connections = connections_of(server, 8)
+
+    def work(number):
+        for _ in range(10):
+            answer = connections[number].send(execute(server, function, b"spill")).read_answer()
+            assert answer.status == 201 and answer.body == b"spill", answer
+    run_together(8, work)
+
+
 def test_one_instance_serves_all_threads_in_turn(server, program):
     """max 1: whoever calls, on whichever thread, gets that one."""
     function = server.deploy("single", "native", program, max=1)

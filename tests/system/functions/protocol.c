@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { INVOKE = 1, DATA, READY, RESULT, ERROR, LOG };
@@ -72,9 +73,47 @@ static void misbehave(uint32_t id, const char *command)
                 pause();
 }
 
+static double seconds(void)
+{
+        struct timespec now;
+
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static void log_text(size_t size)
+{
+        static char out[65536];
+        const struct header header = {.type = LOG, .value = 1};
+
+        memcpy(out, &header, sizeof(header));
+        memset(out + sizeof(header), 'x', size);
+        if (send(3, out, sizeof(header) + size, MSG_NOSIGNAL) < 0)
+                _exit(9);
+}
+
+/* "flood SIZE": LOG frames of SIZE bytes for half a second; the answer says how many. */
+static void flood(uint32_t id, size_t size)
+{
+        double end = seconds() + 0.5;
+        unsigned long sent = 0;
+        char text[32];
+
+        for (; seconds() < end; sent++)
+                log_text(size);
+        (void)snprintf(text, sizeof(text), "%lu", sent);
+        say(RESULT, END, id, 0, "", text);
+}
+
 static void run(uint32_t id, const char *command)
 {
+        if (strncmp(command, "flood ", 6) == 0) {
+                flood(id, strtoul(command + 6, NULL, 10));
+                return;
+        }
         misbehave(id, command);
+        if (strcmp(command, "spill") == 0)
+                log_text(65520);
         say(RESULT, END, id, 0, "", command);
         if (strcmp(command, "twice") == 0)
                 say(RESULT, END, id, 0, "", "again");
