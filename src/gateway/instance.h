@@ -50,7 +50,7 @@ struct instance {
         int end_code;
         uint64_t peak_memory_bytes;
         uint32_t last_wire_id;
-        uint64_t log_since_ns;                  /* LOG frames are counted from then on ... */
+        uint64_t log_since_ns;                  /* LOG frames and the like count from then on ... */
         size_t log_bytes;                       /* ... and were so many bytes */
         uint64_t ordered_ns, made_ns, ready_ns; /* phases of its boot */
 };

@@ -14,8 +14,8 @@
 
 #define ARENA_FRAME_MAX 8192 /* larger ones are sent at once, uncopied */
 #define LOG_READ_MAX 65536
-#define LOG_PAUSE_MS 20   /* so one instance logs 3 MiB/s at most, then its write(2) waits */
-#define LOG_FRAME_COST 64 /* bytes that a LOG frame counts for at least: an empty one costs, too */
+#define LOG_PAUSE_MS 20 /* so one instance logs 3 MiB/s at most, then its write(2) waits */
+#define CHATTER_MIN 64  /* bytes that a frame of log counts for at least: an empty one costs, too */
 #define LOG_INVOCATION_MAX (1u << 20)
 
 struct frame_inbox *frame_inbox_new(void)
@@ -210,9 +210,10 @@ static void instance_rest_log(struct instance *instance, uint64_t pause_ms)
                 loop_set_timer(loop, &instance->log_timer, pause_ms);
 }
 
-/* LOG frames may come at the rate of the raw output. What is too much waits in the socket, and then
- * its sender does. One receive may bring several times what is allowed: the pause is as long. */
-static void instance_count_log(struct instance *instance, size_t length)
+/* Frames that bring no answer further (LOG, pieces of nothing) may come at the rate of the raw
+ * output. What is too much waits in the socket, and then its sender does. One receive may bring
+ * several times what is allowed: the pause is as long. */
+static void instance_count_chatter(struct instance *instance, size_t length)
 {
         uint64_t now_ns = instance_home(instance)->loop.now_ns;
 
@@ -220,7 +221,7 @@ static void instance_count_log(struct instance *instance, size_t length)
                 instance->log_since_ns = now_ns;
                 instance->log_bytes = 0;
         }
-        instance->log_bytes += length > LOG_FRAME_COST ? length : LOG_FRAME_COST;
+        instance->log_bytes += length > CHATTER_MIN ? length : CHATTER_MIN;
         if (instance->log_bytes < LOG_READ_MAX || instance->ended)
                 return;
         instance_be_loud(instance, true);
@@ -231,7 +232,7 @@ static bool instance_take_log_frame(struct instance *instance, const struct work
 {
         struct invocation *head = instance_head(instance);
 
-        instance_count_log(instance, WORKER_HEADER_SIZE + frame->payload.length);
+        instance_count_chatter(instance, WORKER_HEADER_SIZE + frame->payload.length);
         if (frame->value != 1 && frame->value != 2)
                 return false;
         if (frame->id == 0)
@@ -276,6 +277,8 @@ static bool instance_take_frame(struct instance *instance, const struct worker_f
                 /* A call of another thread's is promised the instance, and has not been sent. */
                 if (!head || head->thread != instance_home(instance) || head->wire_id != frame->id)
                         return false;
+                if (frame->type == WORKER_DATA && frame->payload.length == 0)
+                        instance_count_chatter(instance, WORKER_HEADER_SIZE);
                 if (frame->type == WORKER_RESULT && !head->answering)
                         invocation_result(head, frame);
                 else if (frame->type == WORKER_DATA && head->answering)

@@ -256,6 +256,13 @@ def test_a_flood_of_log_frames_waits_like_one_of_output(server, compile_native, 
     assert server.call(function, b"well?").body == b"well?"
 
 
+def test_pieces_of_nothing_wait_like_log_frames(server, compile_native):
+    function = server.deploy("dribble", "native", {"main": compile_native("protocol")})
+    answer = server.call(function, b"dribble")
+    assert answer.status == 201 and int(answer.body) * 64 < 3 << 20, answer
+    assert server.call(function, b"well?").body == b"well?"
+
+
 CRASHES_WHEN_LOADED = ("import os\n\nif os.environ.get('MAGPIE_VERIFY') != '1':\n    {}\n\n\n"
                        "def handler(event, context):\n    return 'first'\n")
 RECOVERED = b"def handler(event, context):\n    return 'recovered'\n"

@@ -105,8 +105,26 @@ static void flood(uint32_t id, size_t size)
         say(RESULT, END, id, 0, "", text);
 }
 
+/* "dribble": an answer in pieces of nothing for half a second, then how many there were. */
+static void dribble(uint32_t id)
+{
+        double end = seconds() + 0.5;
+        unsigned long sent = 0;
+        char text[32];
+
+        say(RESULT, 0, id, 0, "", "");
+        for (; seconds() < end; sent++)
+                say(DATA, 0, id, 0, "", "");
+        (void)snprintf(text, sizeof(text), "%lu", sent);
+        say(DATA, END, id, 0, "", text);
+}
+
 static void run(uint32_t id, const char *command)
 {
+        if (strcmp(command, "dribble") == 0) {
+                dribble(id);
+                return;
+        }
         if (strncmp(command, "flood ", 6) == 0) {
                 flood(id, strtoul(command + 6, NULL, 10));
                 return;
