@@ -203,6 +203,31 @@ void invocation_send(struct invocation *invocation, struct instance *instance)
                 instance_fail(instance, OUTCOME_ABANDONED, NULL);
 }
 
+/* Whose limit is it that no instance is to be had: the function's own, or the machine's? With the
+ * pool's lock held. */
+static enum outcome invocation_whose_limit(const struct live *live)
+{
+        const struct pool *pool = &live->pool;
+        size_t all = pool_live_count(pool) + pool->booting_count + pool->ending_count;
+
+        return all >= live->function->max_instances ? OUTCOME_THROTTLED : OUTCOME_OVERLOADED;
+}
+
+/* `what` is half a sentence. */
+static void invocation_turn_away(struct invocation *invocation, enum outcome limit,
+                                 const char *what)
+{
+        char detail[160];
+
+        if (limit == OUTCOME_THROTTLED)
+                (void)snprintf(detail, sizeof(detail),
+                               "%s, and the function has all the instances it may have (max: %u).",
+                               what, invocation->live->function->max_instances);
+        else
+                (void)snprintf(detail, sizeof(detail), "%s.", what);
+        invocation_fail(invocation, limit, detail);
+}
+
 /* Takes a place in the pool. The frame lies at `head` and `payload`, or in invocation->frame where
  * `head` is NULL. */
 static void invocation_submit(struct invocation *invocation, char *head, size_t head_length,
@@ -213,6 +238,7 @@ static void invocation_submit(struct invocation *invocation, char *head, size_t 
         struct live *live = invocation->live;
         struct block *kept = head ? block_take(&thread->blocks, head_length + payload.length)
                                   : invocation->frame;
+        enum outcome limit = OUTCOME_OVERLOADED;
         enum take_result result;
         bool full;
 
@@ -225,17 +251,18 @@ static void invocation_submit(struct invocation *invocation, char *head, size_t 
         pthread_mutex_lock(&live->lock);
         full = live->pool.waiting_count >= config->waiters_max;
         result = pool_take(&live->pool, &invocation->call, thread->loop.now_ns);
-        if (result == TAKE_WAITING && full)
+        if (result == TAKE_WAITING && full) {
+                limit = invocation_whose_limit(live);
                 (void)pool_cancel(&live->pool, &invocation->call);
-        else if (result != TAKE_WAITING)
+        } else if (result != TAKE_WAITING) {
                 instance_bind(&invocation->call, thread);
+        }
         pthread_mutex_unlock(&live->lock);
 
         if (result == TAKE_WAITING && full) {
                 if (head)
                         block_give(&thread->blocks, kept);
-                invocation_fail(invocation, OUTCOME_OVERLOADED,
-                                "Too many requests wait for this function.");
+                invocation_turn_away(invocation, limit, "Too many requests wait for this function");
                 return;
         }
         if (head && result != TAKE_WAITING && !invocation->instance->moving_to) {
@@ -261,16 +288,18 @@ static void invocation_on_timer(struct timer *timer)
 {
         struct invocation *invocation = CONTAINER_OF(timer, struct invocation, timer);
         struct live *live = invocation->live;
+        enum outcome limit;
         bool waited, late;
         char detail[128];
 
         pthread_mutex_lock(&live->lock);
+        limit = invocation_whose_limit(live);
         waited = pool_cancel(&live->pool, &invocation->call);
         /* An instance of another thread's may be on its way here: then the call has not begun. */
         late = invocation->call.state == CALL_RUNNING && !invocation->instance->moving_to;
         pthread_mutex_unlock(&live->lock);
         if (waited)
-                invocation_fail(invocation, OUTCOME_OVERLOADED, "No instance became free in time.");
+                invocation_turn_away(invocation, limit, "No instance became free in time");
         if (late) {
                 (void)snprintf(detail, sizeof(detail),
                                "The function did not answer within its %u ms.",

@@ -5,6 +5,7 @@ import threading
 import time
 
 import pytest
+from people import expect_problem
 from raw_http import RawConnection, eventually, request
 from server import Server, pack
 
@@ -258,11 +259,36 @@ def test_without_stealing_every_call_has_an_instance_of_its_own(program):
         assert node.call(function, b"x").status == 201
 
 
-def test_a_line_that_is_too_long_is_refused(program):
+def refusals(answers, reason, status):
+    """How many were refused, each for that reason and with the time to come again."""
+    refused = [answer for answer in answers if answer.status != 201]
+    for answer in refused:
+        expect_problem(answer, status, reason)
+        assert int(answer.headers["Retry-After"]) >= 1
+    return len(refused)
+
+
+def test_a_line_that_is_too_long_for_a_function_at_its_maximum_is_throttled(program):
     with Server("--waiters-max", "5") as node:
         function = node.deploy("crowd", "native", program, max=1)
         node.call(function, b"sleep 300")  # known to be slow: nothing is put ahead
         answers = together(20, lambda: node.call(function, b"sleep 300"))
-        statuses = [answer.status for answer in answers]
-        assert statuses.count(201) >= 6 and statuses.count(503) >= 10
-        assert set(statuses) == {201, 503}
+        assert 10 <= refusals(answers, "throttled", 429) <= 14
+
+
+def test_who_waits_too_long_for_a_function_at_its_maximum_is_throttled(program):
+    with Server("--wait-max", "100ms") as node:
+        function = node.deploy("single", "native", program, max=1)
+        node.call(function, b"sleep 400")
+        answers = together(3, lambda: node.call(function, b"sleep 400"))
+        assert refusals(answers, "throttled", 429) == 2
+        assert "max: 1" in next(answer.json()["detail"] for answer in answers
+                                if answer.status == 429)
+
+
+def test_a_line_that_is_too_long_for_the_machine_is_overload(program):
+    with Server("--memory", "64MiB", "--waiters-max", "5") as node:
+        function = node.deploy("crowd", "native", program, memory="64MiB")
+        node.call(function, b"sleep 300")
+        answers = together(20, lambda: node.call(function, b"sleep 300"))
+        assert 10 <= refusals(answers, "overloaded", 503) <= 14
