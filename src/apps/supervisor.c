@@ -38,6 +38,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #define CONTROL_FD 3 /* the agent's, by its contract */
 #define BACKLOG 4096
@@ -225,6 +226,33 @@ static void raise_descriptor_limit(void)
         }
 }
 
+/* The gateway's user must come as far as the data: the outermost folder that lets it not pass. */
+static bool find_closed_folder(const char *path, char *ret_folder, size_t size)
+{
+        for (const char *slash = path + 1;; slash++) {
+                if (*slash != '/' && *slash != '\0')
+                        continue;
+                (void)snprintf(ret_folder, size, "%.*s", (int)(slash - path), path);
+                if (access(ret_folder, X_OK) < 0 && errno == EACCES)
+                        return true;
+                if (*slash == '\0')
+                        return false;
+        }
+}
+
+static void check_way_to_data(const struct supervisor *supervisor)
+{
+        const struct passwd *entry = getpwuid(supervisor->uid);
+        char folder[4096];
+
+        if (!find_closed_folder(supervisor->options->data_dir, folder, sizeof(folder)))
+                return;
+        log_error("the gateway runs as user %s, which may not enter '%s'; let it pass (chmod o+x "
+                  "%s), or choose another --data-dir or --user",
+                  entry ? entry->pw_name : "nobody", folder, folder);
+        _exit(1);
+}
+
 static void become_gateway(struct supervisor *supervisor, int control_fd)
 {
         sigset_t term;
@@ -241,6 +269,7 @@ static void become_gateway(struct supervisor *supervisor, int control_fd)
                 log_error("dropping privileges: %s", strerror(errno));
                 _exit(1);
         }
+        check_way_to_data(supervisor);
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* setresuid has cleared it */
         /* Blocked before any thread exists, and read from a descriptor. */
         sigemptyset(&term);
@@ -332,7 +361,6 @@ static void supervisor_stop(struct supervisor *supervisor)
                 return;
         }
         supervisor->stopping = true;
-        log_info("finishing the requests under way");
         /* The gateway closes its own: a client that comes now is refused, and does not wait. */
         for (unsigned i = 0; i < supervisor->options->gateway.thread_count; i++)
                 fd_close(&supervisor->listen_fds[i]);
@@ -390,10 +418,13 @@ static void supervisor_on_signals(struct supervisor *supervisor)
         struct signalfd_siginfo info;
 
         while (read(supervisor->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-                if (info.ssi_signo == SIGCHLD)
+                if (info.ssi_signo == SIGCHLD) {
                         supervisor_reap(supervisor);
-                else
-                        supervisor_stop(supervisor);
+                        continue;
+                }
+                if (!supervisor->stopping)
+                        log_info("finishing the requests under way");
+                supervisor_stop(supervisor);
         }
 }
 
