@@ -4,11 +4,10 @@
 #include "apps/serve_options.h"
 #include "apps/supervisor.h"
 #include "base/log.h"
+#include "cli/cli.h"
+#include "cli/output.h"
 
-#include <stdio.h>
 #include <unistd.h>
-
-#define EXIT_USAGE 2
 
 int serve_main(int argc, char **argv)
 {
@@ -21,15 +20,16 @@ int serve_main(int argc, char **argv)
                 serve_options_help();
                 return 0;
         case OPTIONS_WRONG:
-                (void)fprintf(stderr, "magpie serve: %s\nSee `magpie serve --help`.\n", err.text);
-                return EXIT_USAGE;
+                say_error("%s", err.text);
+                say_hint("magpie serve --help shows how it is used");
+                return CLI_USAGE;
         case OPTIONS_RUN:
                 break;
         }
         if (geteuid() != 0) {
-                (void)fprintf(stderr, "magpie serve: root is needed to make sandboxes (the gateway "
-                                      "itself drops it). Try: sudo magpie serve\n");
-                return 1;
+                say_error("root is needed to make sandboxes (the gateway itself drops it)");
+                say_hint("sudo magpie serve");
+                return CLI_FAILED;
         }
         return supervisor_run(&options);
 }

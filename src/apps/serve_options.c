@@ -3,6 +3,7 @@
 #include "apps/serve_options.h"
 
 #include "base/auto.h"
+#include "cli/text.h"
 #include "core/registry/function.h"
 
 #include <ctype.h>
@@ -73,10 +74,10 @@ static const struct option_row rows[] = {
 
 void serve_options_help(void)
 {
-        puts("Usage: magpie serve [OPTIONS]\n\n"
+        puts("usage: magpie serve [OPTIONS]\n\n"
              "Starts a node on this machine: the HTTP API, and the sandboxes behind it. Needs "
              "root;\n"
-             "what talks to the network drops it.\n\nOptions:");
+             "what talks to the network drops it.\n\noptions");
         for (size_t i = 0; i < ROW_COUNT; i++) {
                 char left[64];
                 (void)snprintf(left, sizeof(left), "--%s %s", rows[i].name,
@@ -84,8 +85,11 @@ void serve_options_help(void)
                 printf("  %-26s %s\n", left, rows[i].help);
         }
         printf("  %-26s %s\n", "--config FILE", "lines of `name: value`, named like the options");
-        puts("\nEach option can also be given by environment: --data-dir is MAGPIE_DATA_DIR.\n\n"
-             "Examples:\n"
+        printf("  %-26s %s\n", "--help", "show this");
+        puts("\nEach option can also be given by environment: --data-dir is MAGPIE_DATA_DIR. What "
+             "a "
+             "flag\nsays counts before the environment, and that before the file.\n\n"
+             "examples\n"
              "  sudo magpie serve\n"
              "  sudo magpie serve --listen 0.0.0.0:8080 --data-dir /srv/magpie");
 }
@@ -100,8 +104,7 @@ static int option_set(struct serve_options *options, const struct option_row *ro
         switch (row->kind) {
         case OPTION_TEXT:
                 if (strlen(value) >= row->size || !*value)
-                        return err_set(err, -EINVAL, "%s: '%s' is empty or too long", row->name,
-                                       value);
+                        return err_set(err, -EINVAL, "'%s' is empty or too long", value);
                 (void)strcpy(field, value);
                 return 0;
         case OPTION_OFF:
@@ -110,26 +113,24 @@ static int option_set(struct serve_options *options, const struct option_row *ro
         case OPTION_COUNT:
                 errno = 0;
                 number = strtoull(value, &end, 10);
-                if (errno || end == value || *end || !isdigit((unsigned char)*value))
-                        return err_set(err, -EINVAL, "%s: '%s' is not a number", row->name, value);
-                break;
+                if (errno || *end || !isdigit((unsigned char)*value) || number == 0 ||
+                    number > INT_MAX)
+                        return err_set(err, -EINVAL, "'%s' is not a number from 1 on", value);
+                *(uint32_t *)field = (uint32_t)number;
+                return 0;
         case OPTION_SIZE:
-                if (size_parse(slice_of(value), &number, err) < 0) {
-                        err_prefix(err, "%s", row->name);
+                if (size_parse(slice_of(value), &number, err) < 0)
                         return -EINVAL;
-                }
                 *(uint64_t *)field = number;
                 return 0;
         case OPTION_DURATION:
-                if (duration_parse(slice_of(value), &number, err) < 0) {
-                        err_prefix(err, "%s", row->name);
+                if (duration_parse(slice_of(value), &number, err) < 0)
                         return -EINVAL;
-                }
-                break;
+                if (number == 0 || number > INT_MAX)
+                        return err_set(err, -EINVAL, "'%s' is out of range", value);
+                *(uint32_t *)field = (uint32_t)number;
+                return 0;
         }
-        if (number == 0 || number > INT_MAX)
-                return err_set(err, -EINVAL, "%s: '%s' is out of range", row->name, value);
-        *(uint32_t *)field = (uint32_t)number;
         return 0;
 }
 
@@ -139,6 +140,24 @@ static const struct option_row *option_find(const char *name, size_t length)
                 if (strlen(rows[i].name) == length && strncmp(rows[i].name, name, length) == 0)
                         return &rows[i];
         return NULL;
+}
+
+/* "; did you mean --threads?", or nothing. */
+static const char *option_suggest(const char *name, size_t length, const char *dashes,
+                                  char *ret_text, size_t size)
+{
+        const char *names[ROW_COUNT + 2] = {0}, *nearest;
+        char given[64];
+
+        for (size_t i = 0; i < ROW_COUNT; i++)
+                names[i] = rows[i].name;
+        names[ROW_COUNT] = "config";
+        (void)snprintf(given, sizeof(given), "%.*s", (int)length, name);
+        nearest = text_nearest(given, names);
+        *ret_text = '\0';
+        if (nearest)
+                (void)snprintf(ret_text, size, "; did you mean %s%s?", dashes, nearest);
+        return ret_text;
 }
 
 static int options_from_environment(struct serve_options *options, struct err *err)
@@ -160,7 +179,7 @@ static int options_from_environment(struct serve_options *options, struct err *e
 
 static int options_from_line(struct serve_options *options, char *line, struct err *err)
 {
-        char *value, *end;
+        char *value, *end, hint[64];
         const struct option_row *row;
         size_t length;
 
@@ -177,8 +196,13 @@ static int options_from_line(struct serve_options *options, char *line, struct e
                 *--end = '\0';
         row = option_find(line, length);
         if (!row)
-                return err_set(err, -EINVAL, "there is no option '%.*s'", (int)length, line);
-        return option_set(options, row, value, err);
+                return err_set(err, -EINVAL, "there is no '%.*s'%s", (int)length, line,
+                               option_suggest(line, length, "", hint, sizeof(hint)));
+        if (option_set(options, row, value, err) < 0) {
+                err_prefix(err, "%s", row->name);
+                return -EINVAL;
+        }
+        return 0;
 }
 
 static int options_from_file(struct serve_options *options, const char *path, struct err *err)
@@ -205,13 +229,14 @@ static enum options_result options_from_flags(struct serve_options *options, int
         for (int i = 1; i < argc; i++) {
                 const char *name = argv[i], *value = NULL, *equals = strchr(name, '=');
                 const struct option_row *row;
+                char hint[64];
                 size_t length;
                 bool is_config;
 
                 if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
                         return OPTIONS_HELP;
                 if (strncmp(name, "--", 2) != 0) {
-                        err_set(err, -EINVAL, "'%s' is not an option of serve", name);
+                        err_set(err, -EINVAL, "'%s' is one too many: magpie serve [OPTIONS]", name);
                         return OPTIONS_WRONG;
                 }
                 name += 2;
@@ -219,7 +244,8 @@ static enum options_result options_from_flags(struct serve_options *options, int
                 is_config = length == 6 && strncmp(name, "config", 6) == 0;
                 row = option_find(name, length);
                 if (!row && !is_config) {
-                        err_set(err, -EINVAL, "there is no option --%.*s", (int)length, name);
+                        err_set(err, -EINVAL, "magpie serve has no option --%.*s%s", (int)length,
+                                name, option_suggest(name, length, "--", hint, sizeof(hint)));
                         return OPTIONS_WRONG;
                 }
                 if (row && row->kind == OPTION_OFF)
@@ -227,7 +253,8 @@ static enum options_result options_from_flags(struct serve_options *options, int
                 else
                         value = equals ? equals + 1 : i + 1 < argc ? argv[++i] : NULL;
                 if (!value) {
-                        err_set(err, -EINVAL, "--%.*s wants a value", (int)length, name);
+                        err_set(err, -EINVAL, "--%.*s needs a value: --%.*s %s", (int)length, name,
+                                (int)length, name, row ? row->argument : "FILE");
                         return OPTIONS_WRONG;
                 }
                 if (is_config && config)

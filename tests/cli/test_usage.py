@@ -5,14 +5,14 @@ import subprocess
 
 import pytest
 
-VERBS = ["new", "deploy", "invoke", "logs", "ls", "inspect", "rm", "login", "user", "doctor",
-         "version", "help"]
+VERBS = ["new", "deploy", "invoke", "logs", "ls", "inspect", "rm", "login", "user", "serve",
+         "doctor", "version", "help"]
 
 
 def test_no_arguments_show_every_verb_and_succeed(cli):
     shown = cli.run()
     assert shown.returncode == 0 and shown.stderr == ""
-    for verb in [*VERBS, "serve"]:
+    for verb in VERBS:
         assert f"\n  {verb} " in shown.stdout
     assert all(len(line) <= 100 for line in shown.stdout.splitlines())
 
@@ -63,11 +63,37 @@ def test_an_unknown_verb_that_is_like_nothing_suggests_nothing(cli):
     (["--server"], "--server needs a value"),
     (["ls", "--server", "ftp://example.org"], "is not the address of a node"),
     (["ls", "--server", "http://user@example.org"], "no user"),
+    (["serve", "--thread", "1"], "has no option --thread; did you mean --threads?"),
+    (["serve", "now"], "'now' is one too many"),
+    (["serve", "--listen"], "--listen needs a value: --listen HOST:PORT"),
+    (["serve", "--listen", "8080"], "listen: '8080' is not of the form HOST:PORT"),
+    (["serve", "--threads", "0"], "--threads: '0' is not a number from 1 on"),
+    (["serve", "--threads", "all"], "--threads: 'all' is not a number from 1 on"),
+    (["serve", "--threads", "65"], "threads: at most 64"),
+    (["serve", "--wait-max", "30"], "--wait-max: '30' is not a duration"),
+    (["serve", "--config", "/nowhere"], "opening '/nowhere': No such file or directory"),
 ])
 def test_a_wrong_command_line_is_2_and_says_what_is_wrong(cli, arguments, sentence):
     refused = cli.run(*arguments)
     assert refused.returncode == 2, refused
     assert sentence in refused.stderr and refused.stdout == ""
+
+
+@pytest.mark.parametrize("text, sentence", [
+    ("# a node\nlisten: 127.0.0.1:1\nthread: 2\n", "line 3: there is no 'thread'"),
+    ("listen 127.0.0.1:1\n", "line 1: 'listen 127.0.0.1:1' is not of the form `name: value`"),
+    ("threads: many\n", "line 1: threads: 'many' is not a number"),
+])
+def test_a_wrong_line_in_a_nodes_file_is_named(cli, text, sentence):
+    refused = cli.run("serve", "--config", cli.write("node.conf", text))
+    assert refused.returncode == 2
+    assert f"node.conf, {sentence}" in refused.stderr and "magpie serve --help" in refused.stderr
+
+
+def test_a_wrong_variable_of_a_node_is_named(cli):
+    refused = cli.run("serve", MAGPIE_THREADS="0")
+    assert refused.returncode == 2
+    assert "the environment's MAGPIE_THREADS: '0' is not a number from 1 on" in refused.stderr
 
 
 def test_version_is_one_line_or_json(cli):
