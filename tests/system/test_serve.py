@@ -1,7 +1,13 @@
-"""Starting a node: what it says when it cannot."""
+"""Starting a node: where its settings come from, what it makes, what it says when it cannot."""
+import os
+import pwd
+import stat
 import subprocess
 
-from server import build_dir, free_port
+import pytest
+from node_host import NodeHost
+from people import expect_problem
+from server import ROOT, Server, build_dir, free_port
 
 
 def serve(*arguments, **options):
@@ -20,3 +26,85 @@ def test_a_data_folder_behind_a_closed_one_is_said_with_what_mends_it(tmp_path):
     assert ended.returncode == 1
     assert f"chmod o+x {outermost}" in ended.stderr and "--data-dir" in ended.stderr
     assert "finishing the requests" not in ended.stderr
+
+
+def threads_of(node):
+    return sum(name.startswith("magpie_loop_lag_seconds{") for name in node.metrics())
+
+
+def test_a_flag_counts_before_the_environment_and_that_before_the_file(tmp_path):
+    """Three settings, of which the file says all, the environment two, a flag one."""
+    settings = tmp_path / "node.conf"
+    settings.write_text("# of a node\nthreads: 1\npayload-max: 1KiB\ncode-max: 2KiB\n")
+    with Server("--config", settings, "--threads", "3",
+                environment={"MAGPIE_THREADS": "2", "MAGPIE_PAYLOAD_MAX": "4KiB"}) as node:
+        function = node.deploy("echo", "exec", {"main": "#!/bin/sh\ncat\n"})
+        assert threads_of(node) == 3
+        assert node.call(function, b"x" * 4096).status == 201
+        expect_problem(node.call(function, b"x" * 4097), 413, "payload.too_large")
+        code = f"/api/v1/functions/{function}/code"
+        expect_problem(node.request("PUT", code, b"x" * 2049), 413, "payload.too_large")
+
+
+def test_the_file_may_be_named_by_the_environment_too(tmp_path):
+    settings = tmp_path / "node.conf"
+    settings.write_text("threads: 3\n")
+    with Server(environment={"MAGPIE_CONFIG": str(settings)}) as node:
+        assert threads_of(node) == 3
+
+
+def test_the_first_start_writes_the_administrators_token_and_later_ones_keep_it():
+    with Server() as node:
+        path = node.data_dir / "admin.token"
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        token = node.token
+        node.stop()
+        node.start()
+        assert node.token == token
+        assert node.request("GET", "/api/v1/users/me", token=token).status == 200
+
+
+def test_the_gateway_alone_is_the_user_that_is_named():
+    with Server("--user", "games") as node:
+        host = NodeHost(node)
+        owner = pwd.getpwnam("games").pw_uid
+        assert os.stat(f"/proc/{host.gateway}").st_uid == owner
+        assert os.stat(f"/proc/{host.agent}").st_uid == 0
+        assert node.data_dir.stat().st_uid == owner
+
+
+DEFAULTS = """
+set -eu
+ip link set lo up
+mount -t tmpfs tmpfs /var/lib
+"$MAGPIE" serve &
+node=$!
+trap 'kill -9 $node 2>/dev/null' EXIT
+until "$MAGPIE" ls >/dev/null 2>&1; do kill -0 $node; done
+"$MAGPIE" user me
+ls /var/lib/magpie
+"$MAGPIE" deploy examples/exec -q
+"$MAGPIE" invoke exec -d you
+trap - EXIT
+kill -TERM $node
+wait $node
+"""
+
+
+def test_without_options_a_node_and_the_command_line_find_each_other(tmp_path):
+    """In a network and a mount namespace of its own, where 127.0.0.1:8080 and /var/lib are free.
+    Its control groups are called after /var/lib/magpie all the same: one at a time."""
+    if os.path.exists("/var/lib/magpie/lock"):
+        pytest.skip("this machine has a node of its own")
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path),
+                   "MAGPIE": str(build_dir() / "magpie"),
+                   **{name: value for name, value in os.environ.items()
+                      if name.endswith("SAN_OPTIONS")}}
+    apart = ["flock", "/run/lock/magpie-tests",
+             "unshare", "--net", "--mount", "--pid", "--fork", "--mount-proc"]
+    ended = subprocess.run([*apart, "bash", "-c", DEFAULTS], cwd=ROOT, env=environment, timeout=120,
+                           capture_output=True, text=True)
+    assert ended.returncode == 0, ended
+    lines = ended.stdout.splitlines()
+    assert lines[0] == "admin@localhost" and "admin.token" in lines
+    assert lines[-2:] == ["exec", "Hello, you!"]
