@@ -20,6 +20,7 @@
 #include "base/auto.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "cli/target.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -181,6 +182,33 @@ static int supervisor_listen(struct supervisor *supervisor, struct err *err)
                                "%s is in use by another program; choose another with --listen",
                                options->listen);
         return r < 0 ? err_errno(err, r, "listening on %s", options->listen) : 0;
+}
+
+/* NODES_DIR/PORT leads to the data folder: so the command line of an administrator on this machine
+ * finds the token. A convenience: where it cannot be made the node serves all the same. */
+static void supervisor_show_folder(const struct supervisor *supervisor)
+{
+        const struct serve_options *options = supervisor->options;
+        char path[64], fresh[96];
+
+        (void)snprintf(path, sizeof(path), "%s/%s", NODES_DIR, options->port);
+        (void)snprintf(fresh, sizeof(fresh), "%s.%ld", path, (long)getpid());
+        (void)mkdir(NODES_DIR, 0755);
+        if (symlink(options->data_dir, fresh) == 0 && rename(fresh, path) < 0)
+                (void)unlink(fresh);
+}
+
+static void supervisor_hide_folder(const struct supervisor *supervisor)
+{
+        const struct serve_options *options = supervisor->options;
+        char path[64], folder[4096];
+        ssize_t length;
+
+        (void)snprintf(path, sizeof(path), "%s/%s", NODES_DIR, options->port);
+        length = readlink(path, folder, sizeof(folder));
+        if (length > 0 && (size_t)length == strlen(options->data_dir) &&
+            memcmp(folder, options->data_dir, (size_t)length) == 0)
+                (void)unlink(path);
 }
 
 /* Starting ----------------------------------------------------------------------------------------- */
@@ -504,8 +532,10 @@ int supervisor_run(const struct serve_options *options)
                 log_error("watching for signals: %s", strerror(errno));
                 return 1;
         }
+        supervisor_show_folder(&supervisor);
         supervisor_start(&supervisor, CHILD_AGENT);
         supervisor_start(&supervisor, CHILD_GATEWAY);
         supervisor_watch(&supervisor);
+        supervisor_hide_folder(&supervisor);
         return supervisor.exit_code;
 }

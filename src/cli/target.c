@@ -80,27 +80,53 @@ bool target_is_local(const char *text)
         return text_starts_with(host, "127.") && strspn(host, "0123456789.") == strlen(host);
 }
 
-static int administrator_token(char **ret_token, struct err *err)
+/* The administrator's token in that folder. *ret_token is NULL where there is no node, or one that
+ * is not ours to read. */
+static int folder_token(const char *folder, char **ret_token, struct err *err)
 {
-        const char *data_dir = getenv("MAGPIE_DATA_DIR");
-        AUTO(memory_free)
-        char *path =
-                text_format("%s/admin.token", data_dir && *data_dir ? data_dir : DATA_DIR_DEFAULT);
+        AUTO(memory_free) char *path = text_format("%s/admin.token", folder);
         AUTO(buffer_deinit) struct buffer text;
         int r;
 
+        *ret_token = NULL;
         buffer_init(&text, TOKEN_MAX);
         r = file_read(path, &text, err);
-        if (r == -ENOENT || r == -ENOTDIR || r == -EACCES) {
-                *ret_token = NULL; /* no node here, or not ours: ask without a token */
+        if (r == -ENOENT || r == -ENOTDIR || r == -EACCES)
                 return 0;
-        }
         if (r < 0)
                 return r;
         while (text.length > 0 && isspace((unsigned char)text.data[text.length - 1]))
                 text.length--;
-        *ret_token = text.length > 0 ? text_copy_span(text.data, text.length) : NULL;
+        if (text.length > 0)
+                *ret_token = text_copy_span(text.data, text.length);
         return 0;
+}
+
+/* The port that a URL means. The caller frees; NULL where it is none. */
+static char *url_port(const char *text)
+{
+        AUTO(url_free) CURLU *url = curl_url();
+        AUTO(curl_text_free) char *port = NULL;
+
+        if (!url || curl_url_set(url, CURLUPART_URL, text, 0) != CURLUE_OK ||
+            curl_url_get(url, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) != CURLUE_OK)
+                return NULL;
+        return text_copy(port);
+}
+
+static int administrator_token(const char *url, char **ret_token, struct err *err)
+{
+        const char *data_dir = getenv("MAGPIE_DATA_DIR");
+        AUTO(memory_free) char *port = url_port(url);
+        AUTO(memory_free) char *shown = text_format("%s/%s", NODES_DIR, port ? port : "none");
+        int r;
+
+        if (data_dir && *data_dir)
+                return folder_token(data_dir, ret_token, err);
+        r = folder_token(shown, ret_token, err);
+        if (r == 0 && !*ret_token)
+                r = folder_token(DATA_DIR_DEFAULT, ret_token, err);
+        return r;
 }
 
 int target_token(const char *url, char **ret_token, struct err *err)
@@ -116,7 +142,7 @@ int target_token(const char *url, char **ret_token, struct err *err)
         r = config_load_token(url, &token, err);
         /* The administrator's token must not travel to another machine. */
         if (r == 0 && !token && target_is_local(url))
-                r = administrator_token(&token, err);
+                r = administrator_token(url, &token, err);
         if (r == 0)
                 *ret_token = token;
         return r;

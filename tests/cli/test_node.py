@@ -304,6 +304,13 @@ def test_the_login_beats_the_administrators_token_and_the_environment_beats_both
     assert node.good("user", "me").stdout == administrator
 
 
+def test_a_node_on_this_machine_is_administered_wherever_its_data_lies(node):
+    del node.environment["MAGPIE_DATA_DIR"]
+    assert node.good("user", "me").stdout == "admin@localhost\n"
+    elsewhere = node.run("user", "me", MAGPIE_DATA_DIR=str(node.folder / "no-data"))
+    assert elsewhere.returncode == 4
+
+
 def test_another_users_function_is_not_there(node):
     node.deploy("secret")
     create_user(node, "eve@example.org")

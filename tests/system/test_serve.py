@@ -1,5 +1,6 @@
 """Starting a node: where its settings come from, what it makes, what it says when it cannot."""
 import os
+import pathlib
 import pwd
 import stat
 import subprocess
@@ -71,6 +72,19 @@ def test_the_gateway_alone_is_the_user_that_is_named():
         assert os.stat(f"/proc/{host.gateway}").st_uid == owner
         assert os.stat(f"/proc/{host.agent}").st_uid == 0
         assert node.data_dir.stat().st_uid == owner
+
+
+def test_a_node_shows_its_data_folder_to_the_machine_while_it_runs():
+    with Server() as node:
+        shown = pathlib.Path("/run/magpie", str(node.port))
+        assert shown.readlink() == node.data_dir
+        node.stop()
+        assert not shown.is_symlink()
+        node.start()
+        node.kill()  # what it leaves behind leads nowhere else when the next takes its place
+        node.data_dir = node.own_dir / "other"
+        node.start()
+        assert shown.readlink() == node.data_dir
 
 
 DEFAULTS = """
