@@ -8,6 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#define TAKEN "if it is yours: magpie login --email YOU"
+#define UNKNOWN "no account yet: magpie user create --email YOU"
+
 static int ask_password(bool twice, char **ret_password)
 {
         AUTO(password_free) char *password = NULL, *again = NULL;
@@ -54,6 +57,7 @@ int account_send(struct client *client, const char *path, const char *email, boo
                                &(struct request){.method = "POST",
                                                  .path = path,
                                                  .content_type = "application/json",
-                                                 .body = slice_of(body)},
+                                                 .body = slice_of(body),
+                                                 .remedy = twice ? TAKEN : UNKNOWN},
                                NULL, ret_answer);
 }

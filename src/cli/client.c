@@ -28,9 +28,10 @@ struct transfer {
 
 int client_open(struct client *client, const struct cli *cli)
 {
+        const char *given = getenv("MAGPIE_TOKEN");
         struct err err;
 
-        *client = (struct client){0};
+        *client = (struct client){.token_is_given = given && *given};
         /* libcurl writes to sockets that may be gone; a reader of ours that goes away
          * (`magpie logs | head`) is a write error as well. */
         (void)signal(SIGPIPE, SIG_IGN);
@@ -237,6 +238,17 @@ static int transfer_error(const struct client *client, const struct transfer *tr
                        *text ? text : curl_easy_strerror(code));
 }
 
+static const char *client_remedy(const struct client *client)
+{
+        if (!client->token)
+                return "log in: magpie login --email YOU; no account yet: magpie user create "
+                       "--email YOU";
+        if (client->token_is_given)
+                return "the token is MAGPIE_TOKEN's: give another one, or unset it and magpie "
+                       "login";
+        return "log in again: magpie login --email YOU";
+}
+
 int client_send(struct client *client, const struct request *request, struct reply *ret_reply,
                 struct err *err)
 {
@@ -257,6 +269,8 @@ int client_send(struct client *client, const struct request *request, struct rep
         curl_easy_setopt(client->curl, CURLOPT_HTTPHEADER, headers);
 
         code = curl_easy_perform(client->curl);
+        ret_reply->is_strangers = ret_reply->status == 401 && !client->token && !request->remedy;
+        ret_reply->remedy = request->remedy ? request->remedy : client_remedy(client);
         ret_reply->elapsed_ms = (double)(clock_now_ns() - begun_ns) / (double)NS_PER_MS;
         /* A node that refuses a large body early may close while it is still being sent. */
         if (code == CURLE_SEND_ERROR && ret_reply->status >= 400)

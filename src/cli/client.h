@@ -15,8 +15,9 @@
 
 struct client {
         CURL *curl;
-        char *url;   /* of the node, without a slash at the end */
-        char *token; /* NULL: nobody */
+        char *url;           /* of the node, without a slash at the end */
+        char *token;         /* NULL: nobody */
+        bool token_is_given; /* by MAGPIE_TOKEN */
 };
 
 struct request {
@@ -29,6 +30,7 @@ struct request {
         /* The answer's body, piece by piece, unless it is a problem of the node's. A negative errno ends the
          * transfer. NULL: it is gathered in the reply. */
         int (*on_data)(void *context, struct slice data);
+        const char *remedy; /* what to do about a 401 or 409; NULL: to log in is */
         /* Now and then while bytes move; `sent` of `total` bytes of the body are on their way. */
         void (*on_progress)(void *context, uint64_t sent, uint64_t total);
         void *context;
@@ -41,6 +43,8 @@ struct reply {
         char invocation_id[32]; /* Magpie-Invocation-Id, "" where there was none */
         char start[16];         /* Magpie-Start */
         double elapsed_ms;
+        bool is_strangers;  /* a 401 to a request without a token */
+        const char *remedy; /* the request's, or how to log in */
 };
 
 /* Finds out the node and the token. On failure it has said why; returns a cli_exit. */

@@ -19,7 +19,6 @@ static const struct {
         {"throttled", 429, "too many calls at once; wait a little and try again"},
         {"overloaded", 503, "the node is busy or stopping; wait a little and try again"},
         {"payload.too_large", 413, "send less, or let the function fetch what it needs"},
-        {NULL, 401, "log in: magpie login --email YOU; no account yet: magpie user create"},
         {NULL, 403, "this needs another account: magpie login --email YOU"},
 };
 
@@ -101,14 +100,19 @@ int problem_report(const struct reply *reply, const char *function)
         cJSON *problem =
                 cJSON_ParseWithLength(reply->body.data ? reply->body.data : "", reply->body.length);
         const char *sentence = problem_sentence(problem), *reason = json_text(problem, "reason");
-        const char *hint = problem_hint(reply->status, reason);
+        const char *hint = reply->status == 401 || (reply->status == 409 && !function)
+                                   ? reply->remedy
+                                   : problem_hint(reply->status, reason);
         const char *invocation = json_text(problem, "invocationId");
 
         if (reply->status == 404 && function) {
                 say_error("there is no function '%s'", function);
                 return CLI_NOT_FOUND;
         }
-        print_sentence(reply, sentence, function);
+        if (reply->is_strangers)
+                say_error("you are not logged in");
+        else
+                print_sentence(reply, sentence, function);
         print_trace(cJSON_GetObjectItemCaseSensitive(problem, "error"));
         if (hint)
                 say_hint("%s", hint);

@@ -273,13 +273,15 @@ def test_an_account_is_made_logged_in_to_used_and_deleted(node):
     email = "ada@example.org"
     node.environment["MAGPIE_DATA_DIR"] = str(node.folder / "no-data")
     nobody = node.run("ls")
-    assert nobody.returncode == 4 and "magpie login" in nobody.stderr
+    assert nobody.returncode == 4 and "you are not logged in" in nobody.stderr
+    assert "magpie login" in nobody.stderr and "magpie user create" in nobody.stderr
 
     create_user(node, email)
     taken = node.run("user", "create", "--email", email, input=PASSWORD + "\n")
-    assert taken.returncode == 1
+    assert taken.returncode == 1 and "magpie login --email" in taken.stderr
     wrong = node.run("login", "--email", email, input="not the password\n")
-    assert wrong.returncode == 4
+    assert wrong.returncode == 4 and "password is wrong" in wrong.stderr
+    assert "magpie user create" in wrong.stderr and "log in" not in wrong.stderr
 
     node.good("login", "--email", email, input=PASSWORD + "\n")
     kept = node.home / ".config/magpie/tokens.json"
@@ -313,6 +315,16 @@ def test_a_node_on_this_machine_is_administered_wherever_its_data_lies(node):
     assert node.good("user", "me").stdout == "admin@localhost\n"
     elsewhere = node.run("user", "me", MAGPIE_DATA_DIR=str(node.folder / "no-data"))
     assert elsewhere.returncode == 4
+
+
+def test_a_token_that_is_not_good_is_said_with_where_it_comes_from(node):
+    given = node.run("ls", MAGPIE_TOKEN="nonsense")
+    assert given.returncode == 4 and "MAGPIE_TOKEN" in given.stderr
+    tokens = {node.server.url: {"email": "old@example.org", "token": "nonsense"}}
+    node.write("home/.config/magpie/tokens.json", json.dumps(tokens))
+    kept = node.run("ls")
+    assert kept.returncode == 4 and "magpie login" in kept.stderr
+    assert "MAGPIE_TOKEN" not in kept.stderr and "user create" not in kept.stderr
 
 
 def test_another_users_function_is_not_there(node):
