@@ -103,6 +103,9 @@ static int deploy_apply_flags(struct manifest *manifest, const struct deploy_fla
                         r = manifest_set(manifest, settings[i].key, settings[i].value, err);
         for (size_t i = 0; i < flags->env.count && r == 0; i++)
                 r = manifest_set_env(manifest, flags->env.items[i], err);
+        if (r == 0 && manifest->max >= 0 && manifest->min > manifest->max)
+                r = err_set(err, -EINVAL, "min %ld is more than max %ld", manifest->min,
+                            manifest->max);
         return r;
 }
 

@@ -23,24 +23,32 @@ enum key_kind {
         KEY_MAP
 };
 
-/* Every key: what it takes and where it goes. */
+/* Every key: what it takes and where it goes; a number's place in struct function, whose rules say
+ * what it may be. */
 static const struct key {
         const char *name;
         enum key_kind kind;
-        size_t offset; /* in struct manifest */
+        size_t offset;  /* in struct manifest */
+        size_t bounded; /* in struct function */
 } keys[] = {
-        {"name", KEY_NAME, offsetof(struct manifest, name)},
-        {"runtime", KEY_RUNTIME, offsetof(struct manifest, runtime)},
-        {"handler", KEY_PLAIN, offsetof(struct manifest, handler)},
-        {"memory", KEY_SIZE, offsetof(struct manifest, memory)},
-        {"timeout", KEY_DURATION, offsetof(struct manifest, timeout)},
-        {"keepAlive", KEY_DURATION, offsetof(struct manifest, keep_alive)},
-        {"concurrency", KEY_COUNT, offsetof(struct manifest, concurrency)},
-        {"min", KEY_COUNT, offsetof(struct manifest, min)},
-        {"max", KEY_COUNT, offsetof(struct manifest, max)},
-        {"public", KEY_BOOL, offsetof(struct manifest, is_public)},
-        {"build", KEY_PLAIN, offsetof(struct manifest, build)},
-        {"env", KEY_MAP, 0},
+        {"name", KEY_NAME, offsetof(struct manifest, name), 0},
+        {"runtime", KEY_RUNTIME, offsetof(struct manifest, runtime), 0},
+        {"handler", KEY_PLAIN, offsetof(struct manifest, handler), 0},
+        {"memory", KEY_SIZE, offsetof(struct manifest, memory),
+         offsetof(struct function, memory_bytes)},
+        {"timeout", KEY_DURATION, offsetof(struct manifest, timeout),
+         offsetof(struct function, timeout_ms)},
+        {"keepAlive", KEY_DURATION, offsetof(struct manifest, keep_alive),
+         offsetof(struct function, keep_alive_ms)},
+        {"concurrency", KEY_COUNT, offsetof(struct manifest, concurrency),
+         offsetof(struct function, concurrency)},
+        {"min", KEY_COUNT, offsetof(struct manifest, min),
+         offsetof(struct function, min_instances)},
+        {"max", KEY_COUNT, offsetof(struct manifest, max),
+         offsetof(struct function, max_instances)},
+        {"public", KEY_BOOL, offsetof(struct manifest, is_public), 0},
+        {"build", KEY_PLAIN, offsetof(struct manifest, build), 0},
+        {"env", KEY_MAP, 0, 0},
 };
 
 #define KEY_COUNT_ALL (sizeof(keys) / sizeof(keys[0]))
@@ -61,6 +69,11 @@ void manifest_deinit(struct manifest *manifest)
         free(manifest->build);
         text_list_deinit(&manifest->env);
         manifest_init(manifest);
+}
+
+static void function_release(struct function **function)
+{
+        function_unref(*function);
 }
 
 static const struct key *key_find(const char *name)
@@ -88,11 +101,28 @@ static int key_unknown(const char *name, struct err *err)
                        name);
 }
 
+/* Is the number within the bounds that functions have? Which of two numbers is wrong, min or max,
+ * is seen when both are known. */
+static int key_check_bounds(const struct key *key, uint64_t amount, struct err *err)
+{
+        AUTO(function_release) struct function *probe = function_new();
+        uint32_t count = amount < UINT32_MAX ? (uint32_t)amount : UINT32_MAX;
+
+        if (!probe)
+                return err_set(err, -ENOMEM, "out of memory");
+        probe->name[0] = 'x';
+        probe->max_instances = INSTANCES_MAX;
+        if (key->kind == KEY_SIZE)
+                memcpy((char *)probe + key->bounded, &amount, sizeof(amount));
+        else
+                memcpy((char *)probe + key->bounded, &count, sizeof(count));
+        return function_validate(probe, err);
+}
+
 /* Is the value what the key takes? */
 static int key_check_plainly(const struct key *key, const char *value, struct err *err)
 {
         enum runtime runtime;
-        uint64_t amount;
 
         switch (key->kind) {
         case KEY_NAME:
@@ -107,9 +137,7 @@ static int key_check_plainly(const struct key *key, const char *value, struct er
                         return 0;
                 return err_set(err, -EINVAL, "%s is empty", key->name);
         case KEY_SIZE:
-                return size_parse(slice_of(value), &amount, err);
         case KEY_DURATION:
-                return duration_parse(slice_of(value), &amount, err);
         case KEY_COUNT:
         case KEY_BOOL:
         case KEY_MAP:
@@ -118,12 +146,36 @@ static int key_check_plainly(const struct key *key, const char *value, struct er
         return 0;
 }
 
+static int key_check_amount(const struct key *key, const char *value, struct err *err)
+{
+        uint64_t amount;
+        int r = key->kind == KEY_SIZE ? size_parse(slice_of(value), &amount, err)
+                                      : duration_parse(slice_of(value), &amount, err);
+
+        if (r == 0)
+                return key_check_bounds(key, amount, err);
+        (void)err_prefix(err, "%s", key->name);
+        return r;
+}
+
 static int key_check(const struct key *key, const char *value, struct err *err)
 {
-        int r = key_check_plainly(key, value, err);
+        if (key->kind == KEY_SIZE || key->kind == KEY_DURATION)
+                return key_check_amount(key, value, err);
+        return key_check_plainly(key, value, err);
+}
 
-        if (r < 0 && (key->kind == KEY_SIZE || key->kind == KEY_DURATION))
-                (void)err_prefix(err, "%s", key->name);
+static int key_store_count(const struct key *key, const char *value, long *ret_count,
+                           struct err *err)
+{
+        long count;
+        int r;
+
+        if (!number_parse(value, INT_MAX, &count))
+                return err_set(err, -EINVAL, "%s is a whole number, not '%s'", key->name, value);
+        r = key_check_bounds(key, (uint64_t)count, err);
+        if (r == 0)
+                *ret_count = count;
         return r;
 }
 
@@ -160,9 +212,7 @@ int manifest_set(struct manifest *manifest, const char *name, const char *value,
                 *(char **)target = text_copy(value);
                 return 0;
         case KEY_COUNT:
-                if (number_parse(value, INT_MAX, target))
-                        return 0;
-                return err_set(err, -EINVAL, "%s is a whole number, not '%s'", name, value);
+                return key_store_count(key, value, target, err);
         case KEY_BOOL:
                 return key_store_bool(key, value, target, err);
         case KEY_MAP:

@@ -77,6 +77,11 @@ def test_a_build_that_fails_ends_the_deployment(folder):
     ("timeout: soon\n", 1, "timeout: 'soon' is not a duration"),
     ("concurrency: two\n", 1, "concurrency is a whole number, not 'two'"),
     ("max: 99999999999999999999\n", 1, "max is a whole number"),
+    ("memory: 1KiB\n", 1, "memory 1KiB is not allowed: it may be 8MiB to 64GiB"),
+    ("name: a\ntimeout: 2h\n", 2, "timeout 2h is not allowed: it may be 1ms to 1h"),
+    ("keepAlive: 9000h\n", 1, "is not allowed: it may be 0s to 24h"),
+    ("concurrency: 0\n", 1, "concurrency 0 is not allowed"),
+    ("min: 20000\n", 1, "min 20000 is not allowed"),
     ("public: yes\n", 1, "public is true or false, not 'yes'"),
     ("handler: ''\n", 1, "handler is empty"),
     ("env: NAME=value\n", 1, "env is a mapping"),
@@ -101,6 +106,13 @@ def test_a_refusal_names_the_line_and_what_is_wrong(folder, text, line, sentence
     assert refused.returncode == 2 and refused.stdout == ""
     assert f"function.yaml: line {line}: " in refused.stderr, refused.stderr
     assert sentence in refused.stderr
+
+
+def test_more_instances_at_least_than_at_most_are_refused(folder):
+    folder.write("function.yaml", "min: 2\nmax: 9\n")
+    assert plan(folder, "--min", "10", "--max", "20")["min"] == 10
+    refused = folder.run("deploy", ".", "--dry-run", "--max", "1")
+    assert refused.returncode == 2 and "min 2 is more than max 1" in refused.stderr
 
 
 def test_an_empty_file_says_nothing(folder):
