@@ -77,7 +77,9 @@ static int inspect_run(struct cli *cli, int argc, char **argv)
                 suggest_function(&client, arguments.items[0]);
         if (exit_code != CLI_OK)
                 return exit_code;
-        if (cli->json)
+        if (cli->quiet)
+                (void)puts(json_text(function, "name"));
+        else if (cli->json)
                 print_json(function);
         else
                 inspect_print(function, client.url);
@@ -92,7 +94,7 @@ const struct verb verb_inspect = {
         .examples = "  magpie inspect hello\n"
                     "  magpie inspect hello -o json\n",
         .group = VERB_FUNCTIONS,
-        .shared = VERB_SERVER | VERB_SHOWS,
+        .shared = VERB_SERVER | VERB_SHOWS | VERB_QUIET,
         .arguments_min = 1,
         .arguments_max = 1,
         .run = inspect_run,

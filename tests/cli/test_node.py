@@ -129,6 +129,7 @@ def test_deploy_prints_a_name_or_an_object_where_that_is_asked_for(node):
     assert node.good("deploy", "quiet", "-q").stdout == "quiet\n"
     function = json.loads(node.good("deploy", "quiet", "--public", "-o", "json").stdout)
     assert function["name"] == "quiet" and function["public"] is True
+    assert node.good("inspect", function["functionId"], "-q").stdout == "quiet\n"
 
 
 def test_a_zip_deploys_as_it_is(node):
