@@ -175,6 +175,8 @@ static int deploy_prepare(struct deploy *deploy, const struct deploy_flags *flag
                 r = deploy_pack(deploy, &err);
         if (r < 0)
                 say_error("%s", err.text);
+        if (r == -ENOENT)
+                say_hint("magpie new NAME makes a folder with a function that works");
         return r < 0 ? CLI_FAILED : CLI_OK;
 }
 

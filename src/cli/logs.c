@@ -64,6 +64,9 @@ static int logs_run(struct cli *cli, int argc, char **argv)
                 arguments.items[0], &reply);
         if (exit_code == CLI_NOT_FOUND)
                 suggest_function(&client, arguments.items[0]);
+        if (exit_code == CLI_OK && !view.shown && !view.json)
+                say_note("%s has written nothing%s", arguments.items[0],
+                         invocation ? " in that invocation" : "");
         return exit_code;
 }
 

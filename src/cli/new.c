@@ -131,6 +131,9 @@ static int new_run(struct cli *cli, int argc, char **argv)
                 return usage_error(&verb_new, "%s", err.text);
         if (write_all(folder, name, runtime, &err) < 0) {
                 say_error("%s", err.text);
+                if (err.code == -ENOTEMPTY)
+                        say_hint("magpie deploy %s ships what is there; or choose another name",
+                                 folder);
                 return CLI_FAILED;
         }
         say_done("made %s, runtime %s", name, runtime);

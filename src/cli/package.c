@@ -152,7 +152,7 @@ int package_collect(const char *path, struct package *ret_package, struct err *e
         if (r < 0)
                 return r;
         if (package->count == 0)
-                return err_set(err, -EINVAL, "there is no code in '%s'", path);
+                return err_set(err, -ENOENT, "there is no code in '%s'", path);
         qsort(package->files, package->count, sizeof(*package->files), package_compare);
         return 0;
 }

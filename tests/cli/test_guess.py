@@ -116,3 +116,9 @@ def test_a_damaged_zip_and_a_missing_path_are_told_apart(cli):
     (cli.folder / "broken.zip").write_bytes(b"PK\x03\x04 and then nothing of the kind")
     assert "cannot be read as a zip" in refusal(cli, "broken.zip")
     assert "cannot open 'nowhere'" in refusal(cli, "nowhere")
+
+
+@pytest.mark.parametrize("path", ["nowhere", "nowhere.py", "empty"])
+def test_where_there_is_no_code_one_is_told_how_to_begin(cli, path):
+    (cli.folder / "empty").mkdir()
+    assert "magpie new NAME" in refusal(cli, path)

@@ -45,5 +45,5 @@ def test_nothing_is_overwritten(cli):
     kept = cli.write("hello/main.py", "precious")
     refused = cli.run("new", "hello")
     assert refused.returncode == 1
-    assert "exists and is not empty" in refused.stderr
+    assert "exists and is not empty" in refused.stderr and "magpie deploy hello" in refused.stderr
     assert kept.read_text() == "precious" and os.listdir(cli.folder / "hello") == ["main.py"]

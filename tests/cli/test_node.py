@@ -234,6 +234,14 @@ def test_logs_are_newest_first_and_can_be_counted_and_filtered(node):
     assert of_one and {entry["invocationId"] for entry in of_one} == {chosen}
 
 
+def test_a_function_that_has_written_nothing_has_no_logs_and_one_is_told_so(node):
+    node.deploy("silent")
+    for arguments in (["silent"], ["silent", "-i", "01ARZ3NDEKTSV4RRFFQ69G5FAV"]):
+        shown = node.good("logs", *arguments)
+        assert shown.stdout == "" and "has written nothing" in shown.stderr
+        assert node.good("logs", *arguments, "-o", "json").stderr == ""
+
+
 def test_invoke_shows_the_logs_of_the_call_on_stderr(node):
     node.deploy("shown", "def handler(event, context):\n    print('a word')\n    return 'result'\n")
     called = node.good("invoke", "shown", "--logs")
