@@ -43,6 +43,17 @@ env:
         "env": {"GREETING": "Hi there", "EMPTY": "", "NUMBER": "42"}, "files": ["main.py"]}
 
 
+def test_every_flag_says_what_its_key_says(folder):
+    settings = plan(folder, "--name", "n", "--runtime", "python3", "--handler", "main.handler",
+                    "--memory", "256MiB", "--timeout", "5s", "--env", "A=1", "--concurrency", "4",
+                    "--min", "1", "--max", "9", "--keep-alive", "0s", "--public")
+    del settings["packedBytes"]
+    assert settings == {
+        "name": "n", "runtime": "python3", "handler": "main.handler", "memory": "256MiB",
+        "timeout": "5s", "keepAlive": "0s", "concurrency": 4, "min": 1, "max": 9, "public": True,
+        "env": {"A": "1"}, "files": ["main.py"]}
+
+
 def test_flags_override_the_file_and_add_to_its_env(folder):
     folder.write("function.yaml", "name: hello\nmemory: 64MiB\npublic: true\nenv: {A: 1, B: 2}\n")
     settings = plan(folder, "--memory=1GiB", "--private", "--env", "B=3", "--env", "C=x=y",

@@ -4,12 +4,14 @@ import os
 import pty
 import re
 import select
+import shutil
 import stat
 import subprocess
 import time
 import zipfile
 
 import pytest
+from server import ROOT
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: a node makes sandboxes")
 
@@ -130,6 +132,25 @@ def test_deploy_prints_a_name_or_an_object_where_that_is_asked_for(node):
     function = json.loads(node.good("deploy", "quiet", "--public", "-o", "json").stdout)
     assert function["name"] == "quiet" and function["public"] is True
     assert node.good("inspect", function["functionId"], "-q").stdout == "quiet\n"
+
+
+@pytest.mark.parametrize("runtime, answer", [
+    ("python3", '{"message":"Hello, magpie!"}'), ("node", '{"message":"Hello, magpie!"}'),
+    ("native", '{"name": "magpie"}'), ("exec", 'Hello, {"name": "magpie"}!\n')])
+def test_the_examples_deploy_as_they_are(node, runtime, answer):
+    for folder in (f"examples/{runtime}", "runtimes/c"):  # native is made with the header
+        shutil.copytree(ROOT / folder, node.folder / folder)
+    node.good("deploy", f"examples/{runtime}")
+    assert node.good("invoke", runtime, "-d", '{"name": "magpie"}').stdout == answer
+
+
+@pytest.mark.parametrize("name, content", [
+    ("lone.py", ECHO), ("lone.mjs", "export const handler = (event) => event;\n"),
+    ("lone.sh", "#!/bin/sh\ncat\n")])
+def test_a_file_deploys_as_it_is(node, name, content):
+    node.write(name, content, 0o755)
+    node.good("deploy", name, "--name", name.replace(".", "-"))
+    assert node.good("invoke", name.replace(".", "-"), "-d", "[1]").stdout == "[1]"
 
 
 def test_a_zip_deploys_as_it_is(node):
@@ -374,6 +395,10 @@ def test_on_a_terminal_deploy_shows_what_it_is_doing_and_leaves_no_trace_of_it(n
     ended, seen = node.watch("deploy", "lively")
     assert ended == 0
     assert "packing lively" in seen and "verifying lively" in seen
+    for plain in ({"NO_COLOR": "1"}, {"TERM": "dumb"}, {"CI": "1"}):
+        assert "verifying" not in node.watch("deploy", "lively", **plain)[1]
+    piped = node.good("deploy", "lively").stderr
+    assert "verifying" not in piped and "\r" not in piped
     last = seen.split("\033[K")[-1]
     assert "lively is deployed" in last and "verifying" not in last
 

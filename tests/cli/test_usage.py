@@ -117,6 +117,11 @@ def test_without_a_node_it_is_1_and_the_hint_is_how_to_start_one(cli, arguments)
             assert "magpie serve" in refused.stderr
 
 
+def test_the_option_counts_before_the_environment(cli):
+    refused = cli.run("ls", "--server", "127.0.0.1:1", MAGPIE_URL="http://127.0.0.1:2")
+    assert "nothing answers at http://127.0.0.1:1\n" in refused.stderr
+
+
 def test_a_full_disk_is_a_failure(cli):
     with open("/dev/full", "w", encoding="ascii") as full:
         ended = subprocess.run([cli.program, "version"], stdout=full, stderr=subprocess.PIPE, text=True,
