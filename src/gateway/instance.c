@@ -51,6 +51,7 @@ static void instance_take_back_frame(struct instance *instance, const char *byte
                 return;
         pool_take_back(pool, &invocation->call);
         invocation->instance = NULL;
+        invocation->running_ns = 0;
         invocation->wire_id = 0; /* no frame of any instance is meant for it now */
         loop_set_timer(&invocation->thread->loop, &invocation->timer,
                        invocation->thread->gateway->config.wait_max_ms);

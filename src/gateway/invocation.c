@@ -155,7 +155,12 @@ static void invocation_address(struct invocation *invocation, struct instance *i
 
 static void invocation_begin_run(struct invocation *invocation)
 {
+        const struct instance *instance = invocation->instance;
+
         invocation->running_ns = invocation->thread->loop.now_ns;
+        invocation->init_ns = invocation->call.start == START_COLD
+                                      ? instance->ready_ns - instance->ordered_ns
+                                      : 0;
         loop_set_timer(&invocation->thread->loop, &invocation->timer,
                        invocation->live->function->timeout_ms);
 }

@@ -31,7 +31,8 @@ struct invocation {
         struct live *live;
         struct timer timer;  /* the wait's limit, then the function's time-out */
         struct block *frame; /* its INVOKE frame, or later a piece of body, while kept */
-        uint64_t arrived_ns, running_ns;
+        uint64_t arrived_ns, running_ns; /* when; running_ns is 0 until it runs */
+        uint64_t init_ns;                /* how long the instance took that was made for it */
         uint64_t answer_bytes, log_bytes;
         uint32_t wire_id;     /* its number on that instance */
         int default_status;   /* where the function names none */

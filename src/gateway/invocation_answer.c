@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define TIMING_SIZE 112
 #define CLIENT_BACKLOG_MAX 262144 /* then nothing more is read from the function; 0 in need */
 
 /* Milliseconds with three decimals: printf's floats would cost more than the rest of the head. */
@@ -34,22 +35,28 @@ static char *write_ms(char *at, const char *label, uint64_t ns)
         return at;
 }
 
-static void invocation_headers(const struct invocation *invocation, struct http_response *response)
+/* Server-Timing's value; its length. */
+static size_t invocation_timing(const struct invocation *invocation, char ret_timing[TIMING_SIZE])
 {
-        uint64_t now_ns = invocation->thread->loop.now_ns;
-        bool cold = invocation->call.start == START_COLD;
-        const struct instance *instance = invocation->instance;
-        char timing[112], *at = timing;
+        char *at = ret_timing;
 
         at = write_ms(at, "wait;dur=", invocation->running_ns - invocation->arrived_ns);
-        at = write_ms(at, ", init;dur=", cold ? instance->ready_ns - instance->ordered_ns : 0);
-        at = write_ms(at, ", run;dur=", now_ns - invocation->running_ns);
+        at = write_ms(at, ", init;dur=", invocation->init_ns);
+        at = write_ms(at, ", run;dur=", invocation->thread->loop.now_ns - invocation->running_ns);
+        *at = '\0';
+        return (size_t)(at - ret_timing);
+}
+
+static void invocation_headers(const struct invocation *invocation, struct http_response *response)
+{
+        char timing[TIMING_SIZE];
+        size_t length = invocation_timing(invocation, timing);
+
         (void)http_response_header(response, SLICE("Magpie-Invocation-Id"),
                                    slice_make(invocation->id, ID_LENGTH));
         (void)http_response_header(response, SLICE("Magpie-Start"),
                                    slice_of(start_kind_name(invocation->call.start)));
-        (void)http_response_header(response, SLICE("Server-Timing"),
-                                   slice_make(timing, (size_t)(at - timing)));
+        (void)http_response_header(response, SLICE("Server-Timing"), slice_make(timing, length));
 }
 
 void turnover_fill(struct turnover *turnover, struct instance *instance)
@@ -255,9 +262,15 @@ static void invocation_tell(struct invocation *invocation, enum outcome outcome,
                                   .invocation_id = invocation->id,
                                   .retry_after_s = answer->retry_after_s,
                                   .extra = extra};
+        char timing[TIMING_SIZE];
 
         if (!connection)
                 return;
+        if (invocation->running_ns > 0) {
+                (void)invocation_timing(invocation, timing);
+                problem.start = start_kind_name(invocation->call.start);
+                problem.timing = timing;
+        }
         invocation_leave_connection(invocation);
         if (invocation->answering)
                 response_break(connection);

@@ -175,6 +175,12 @@ void response_problem(struct connection *connection, const struct problem *probl
         if (problem->invocation_id)
                 (void)http_response_header(&response, SLICE("Magpie-Invocation-Id"),
                                            slice_of(problem->invocation_id));
+        if (problem->start)
+                (void)http_response_header(&response, SLICE("Magpie-Start"),
+                                           slice_of(problem->start));
+        if (problem->timing)
+                (void)http_response_header(&response, SLICE("Server-Timing"),
+                                           slice_of(problem->timing));
         (void)response_send(connection, &response, buffer_slice(&body), true);
         buffer_deinit(&body);
 }

@@ -12,9 +12,11 @@ struct problem {
         const char *title;         /* NULL: the status' own phrase */
         const char *detail;        /* a sentence; NULL: the title */
         const char *invocation_id; /* NULL where there is none */
-        unsigned retry_after_s;    /* 0: no such header */
-        const char *allow;         /* 405: the methods that there are; else NULL */
-        const char *extra;         /* more members, as JSON text `"name":value,`; NULL: none */
+        const char *start,
+                *timing; /* of a call that has begun: how, and its Server-Timing; else NULL */
+        unsigned retry_after_s; /* 0: no such header */
+        const char *allow;      /* 405: the methods that there are; else NULL */
+        const char *extra;      /* more members, as JSON text `"name":value,`; NULL: none */
 };
 
 /* Answers the request under way, and ends its exchange. */

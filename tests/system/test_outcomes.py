@@ -107,7 +107,9 @@ def expect(server, function, event, status, reason, bystander):
     assert answer.headers["Content-Type"].startswith("application/problem+json")
     assert problem["reason"] == reason and problem["status"] == status
     assert problem["detail"] == problem["message"] and problem["title"]
-    assert len(problem["invocationId"]) == 26
+    assert problem["invocationId"] == answer.headers["Magpie-Invocation-Id"]
+    assert answer.headers["Magpie-Start"] in ("cold", "warm", "thawed", "stolen")
+    assert set(answer.timing()) == {"wait", "init", "run"}
     assert server.call(bystander, b"well?").body == b"well?"
     after = server.call(function, b"well?")
     assert after.status == 201 and after.body == b"well?", after
