@@ -233,13 +233,15 @@ static bool body_is_welcome(struct connection *connection, const struct http_req
                             const struct api_route *route)
 {
         struct gateway *gateway = connection->thread->gateway;
+        char text[TOO_LARGE_SIZE];
 
         if (request->body == HTTP_BODY_LENGTH &&
             request->content_length > body_max(gateway, route->body)) {
                 refuse(connection,
-                       &(struct problem){.status = 413,
-                                         .reason = "payload.too_large",
-                                         .detail = "The body is larger than this server allows."});
+                       &(struct problem){
+                               .status = 413,
+                               .reason = "payload.too_large",
+                               .detail = response_too_large(body_max(gateway, route->body), text)});
                 return false;
         }
         if (is_upload(request, route) && atomic_load(&gateway->api.upload_count) >= UPLOADS_MAX) {

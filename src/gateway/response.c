@@ -3,6 +3,7 @@
 
 #include "base/buffer.h"
 #include "base/clock.h"
+#include "core/registry/function.h"
 #include "gateway/gateway.h"
 
 #include <errno.h>
@@ -183,6 +184,16 @@ void response_problem(struct connection *connection, const struct problem *probl
                                            slice_of(problem->timing));
         (void)response_send(connection, &response, buffer_slice(&body), true);
         buffer_deinit(&body);
+}
+
+const char *response_too_large(uint64_t max_bytes, char ret_text[TOO_LARGE_SIZE])
+{
+        char size[24];
+
+        size_format(max_bytes, size);
+        (void)snprintf(ret_text, TOO_LARGE_SIZE,
+                       "The body is larger than the %s that this server allows.", size);
+        return ret_text;
 }
 
 void response_refuse(struct connection *connection, int status, const char *reason,

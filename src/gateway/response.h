@@ -5,6 +5,8 @@
 
 #include "gateway/connection.h"
 
+#define TOO_LARGE_SIZE 96
+
 /* What a problem says beyond its status (RFC 9457). */
 struct problem {
         int status;
@@ -24,6 +26,8 @@ void response_problem(struct connection *connection, const struct problem *probl
 /* A problem that ends the connection: the rest of its bytes cannot be trusted or are not wanted. */
 void response_refuse(struct connection *connection, int status, const char *reason,
                      const char *detail);
+/* The detail of a 413: how much is allowed. Returns ret_text. */
+const char *response_too_large(uint64_t max_bytes, char ret_text[TOO_LARGE_SIZE]);
 /* A whole document. `extra_name` (may be NULL) is one more header. */
 void response_document(struct connection *connection, int status, struct slice content_type,
                        struct slice body);

@@ -50,11 +50,12 @@ static enum route_result route_invoke(struct connection *connection,
         const struct gateway *gateway = connection->thread->gateway;
         size_t here = input.length - request->head_length;
         struct slice body = {0};
+        char text[TOO_LARGE_SIZE];
 
         if (request->body == HTTP_BODY_LENGTH &&
             request->content_length > gateway->config.payload_max_bytes)
                 return answer_problem(connection, 413, "payload.too_large",
-                                      "The payload is larger than this server allows.");
+                                      response_too_large(gateway->config.payload_max_bytes, text));
         if (atomic_load_explicit(&gateway->draining, memory_order_relaxed))
                 return answer_problem(connection, 503, "draining", "The server is going down.");
         if (request->expect_continue && here == 0) {

@@ -42,9 +42,9 @@ def test_a_flag_counts_before_the_environment_and_that_before_the_file(tmp_path)
         function = node.deploy("echo", "exec", {"main": "#!/bin/sh\ncat\n"})
         assert threads_of(node) == 3
         assert node.call(function, b"x" * 4096).status == 201
-        expect_problem(node.call(function, b"x" * 4097), 413, "payload.too_large")
+        expect_problem(node.call(function, b"x" * 4097), 413, "payload.too_large", "4KiB")
         code = f"/api/v1/functions/{function}/code"
-        expect_problem(node.request("PUT", code, b"x" * 2049), 413, "payload.too_large")
+        expect_problem(node.request("PUT", code, b"x" * 2049), 413, "payload.too_large", "2KiB")
 
 
 def test_the_file_may_be_named_by_the_environment_too(tmp_path):
