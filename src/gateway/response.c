@@ -170,9 +170,10 @@ void response_problem(struct connection *connection, const struct problem *probl
                         SLICE("Bearer realm=\"magpie\", Basic realm=\"magpie\""));
         if (problem->allow)
                 (void)http_response_header(&response, SLICE("Allow"), slice_of(problem->allow));
-        if (problem->retry_after_s > 0)
-                (void)http_response_header_number(&response, SLICE("Retry-After"),
-                                                  problem->retry_after_s);
+        if (problem->retry_after_s > 0 || problem->status == 503)
+                (void)http_response_header_number(
+                        &response, SLICE("Retry-After"),
+                        problem->retry_after_s > 0 ? problem->retry_after_s : 1);
         if (problem->invocation_id)
                 (void)http_response_header(&response, SLICE("Magpie-Invocation-Id"),
                                            slice_of(problem->invocation_id));

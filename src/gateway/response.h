@@ -16,7 +16,7 @@ struct problem {
         const char *invocation_id; /* NULL where there is none */
         const char *start,
                 *timing; /* of a call that has begun: how, and its Server-Timing; else NULL */
-        unsigned retry_after_s; /* 0: no such header */
+        unsigned retry_after_s; /* 0: no such header, but for a 503's: 1 */
         const char *allow;      /* 405: the methods that there are; else NULL */
         const char *extra;      /* more members, as JSON text `"name":value,`; NULL: none */
 };

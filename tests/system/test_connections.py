@@ -160,6 +160,27 @@ def test_a_pipelined_request_behind_the_last_is_not_half_served(compile_native):
         node.remove()
 
 
+def test_a_request_that_comes_while_a_node_drains_is_told_to_come_again(compile_native):
+    node, call = draining_node(compile_native)
+    try:
+        busy = RawConnection(node.port).send(call(b"sleep 700"))
+        late = RawConnection(node.port).send(call(b"late")[:20])
+        idle = RawConnection(node.port)
+        eventually(lambda: node.metrics().get(
+            'magpie_instances{function="admin/echo",state="busy"}') == 1, "it runs")
+        node.process.send_signal(signal.SIGTERM)
+        assert idle.is_closed(), "it drains"
+        answer = late.send(call(b"late")[20:]).read_answer()
+        assert answer.status == 503 and b'"draining"' in answer.body
+        assert int(answer.headers["retry-after"]) >= 1
+        late.socket.close()
+        assert busy.read_answer().body == b"slept"
+        assert wait_end(node) == 0
+    finally:
+        node.kill()
+        node.remove()
+
+
 def test_draining_does_not_last_for_ever(compile_native):
     node, call = draining_node(compile_native, "--drain-max", "300ms")
     try:
