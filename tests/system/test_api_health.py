@@ -57,11 +57,17 @@ def test_invocations_are_counted_by_start_and_outcome_across_versions(server):
         assert metrics[sample] == starts.count(start)
     assert metrics[f"magpie_invocation_duration_seconds_count{{{label}}}"] == 10
     assert metrics[f'magpie_invocation_duration_seconds_bucket{{{label},le="+Inf"}}'] == 10
+    for family, labels in (("magpie_invocation_duration_seconds", label),
+                           ("magpie_cold_start_seconds", 'runtime="python3",phase="total"')):
+        buckets = [float(name.split('le="')[1].rstrip('"}')) for name in metrics
+                   if name.startswith(f"{family}_bucket{{{labels},")]
+        assert sum(bound < 0.001 for bound in buckets) >= 3, buckets
     assert metrics[f"magpie_waiters{{{label}}}"] == 0
     assert metrics['magpie_cold_start_seconds_count{runtime="python3",phase="total"}'] >= 2
     states = [metrics[f'magpie_instances{{{label},state="{state}"}}']
               for state in ("idle", "frozen", "busy", "starting", "ending")]
     assert sum(states) >= 1 and metrics["magpie_connections"] >= 1
+    assert metrics['magpie_loop_lag_seconds{thread="0"}'] >= 0
     shown = person.request("GET", "/api/v1/functions/counted").json()["instances"]
     assert shown["idle"] + shown["frozen"] >= 1
 
