@@ -216,7 +216,7 @@ TEST(an_empty_folder_and_a_missing_path_are_refused)
         AUTO(package_deinit) struct package empty, missing;
         struct err err;
 
-        ck_assert_int_eq(package_collect(folder, &empty, &err), -EINVAL);
+        ck_assert_int_eq(package_collect(folder, &empty, &err), -ENOENT);
         ck_assert_ptr_nonnull(strstr(err.text, "no code"));
         ck_assert_int_eq(package_collect("/nowhere/at/all", &missing, &err), -ENOENT);
 }
