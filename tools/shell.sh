@@ -23,6 +23,13 @@ as_root() {
         fi
 }
 
+# The same, as the last thing that a script does: a signal for the script is a signal for it.
+exec_as_root() {
+        if [ "$(id -u)" = 0 ]; then exec "$@"; fi
+        command -v sudo >/dev/null || as_root "$@"
+        exec sudo "$@"
+}
+
 # Debian's packages, by what they are needed for.
 packages_for() {
         case $1 in
