@@ -373,7 +373,7 @@ void scheduler_boot_failed(struct instance *instance, enum outcome outcome, cons
         }
         pthread_mutex_unlock(&live->lock);
 
-        if (instance->trial && (is_fault || !trial_again(instance))) {
+        if (instance->trial && !trial_again(instance)) {
                 trial_fail(instance, outcome, detail ? detail : outcome_answer(outcome)->title);
         } else if (is_fault && live->log) {
                 function_log_append(live->log, "", LOG_STREAM_PLATFORM,

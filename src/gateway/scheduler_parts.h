@@ -21,5 +21,6 @@ void scheduler_expire_trials(struct scheduler *scheduler, uint64_t now_ns);
 void trial_succeed(struct instance *instance);
 /* What the function printed says more than `detail`, unless it was not the function that failed. */
 void trial_fail(struct instance *instance, enum outcome outcome, const char *detail);
-/* Its sandbox went with its agent: the trial begins anew. False: it has been so often enough. */
+/* Its sandbox went with its agent, or was killed by who knows whom: the trial begins anew. False: it
+ * has been so often enough, or the function ended otherwise. */
 bool trial_again(struct instance *instance);

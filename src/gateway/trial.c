@@ -4,6 +4,7 @@
 #include "gateway/instance.h"
 #include "gateway/scheduler_parts.h"
 
+#include <signal.h>
 #include <string.h>
 
 void trial_append(struct trial *trial, struct slice text)
@@ -65,8 +66,10 @@ bool trial_again(struct instance *instance)
 {
         struct scheduler *scheduler = &instance_gateway(instance)->scheduler;
         struct trial *trial = instance->trial;
+        bool was_killed = instance->end == SANDBOX_SIGNALLED && instance->end_code == SIGKILL;
 
-        if (++trial->losses > TRIAL_LOSSES_MAX)
+        if (!instance->ended || (instance->end != SANDBOX_LOST && !was_killed) ||
+            ++trial->losses > TRIAL_LOSSES_MAX)
                 return false;
         instance->trial = NULL;
         trial_clear_text(trial);

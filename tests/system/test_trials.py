@@ -1,4 +1,5 @@
 """New code that could not be tried, by no fault of its own: its owner is not told that it is bad."""
+import concurrent.futures
 import contextlib
 import os
 import resource
@@ -7,7 +8,7 @@ import threading
 
 import pytest
 from node_host import NodeHost
-from people import Person, create, deployment, expect_problem
+from people import ECHO, Person, code_of, create, deployment, expect_problem
 from raw_http import eventually
 from server import Server
 
@@ -44,6 +45,22 @@ def test_a_sandbox_that_cannot_be_made_is_the_platforms_failure(disturbed):
         assert person.request("GET", "/api/v1/functions/old").json()["version"] == 1
         create(person, "new")
         assert NodeHost(node).agent == agent
+
+
+def test_a_trial_whose_sandbox_was_killed_from_outside_begins_anew():
+    with Server() as node:
+        host, person = NodeHost(node), Person(node)
+        code = code_of("import time\n\ntime.sleep(0.5)\n" + ECHO["main.py"])
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            created = pool.submit(create, person, "killed", code=code)
+            os.kill(eventually(host.instances, "it is tried")[0], signal.SIGKILL)
+            created.result()
+
+
+def test_a_function_that_kills_itself_while_it_is_tried_is_refused(server):
+    code = code_of("import os\n\nos.kill(os.getpid(), 9)\n" + ECHO["main.py"])
+    answer = Person(server).request("POST", "/api/v1/functions", deployment("kills-itself", code=code))
+    expect_problem(answer, 400, "function.refused", "signal 9")
 
 
 def test_no_room_for_a_sandbox_is_overload(compile_native):
