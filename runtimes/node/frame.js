@@ -12,7 +12,7 @@ const HEADER_SIZE = 16;
 const FRAME_MAX = 65536;
 const META_MAX = 40960;
 const PAYLOAD_MAX = FRAME_MAX - HEADER_SIZE;
-const [INVOKE, DATA, READY, RESULT, ERROR, LOG, REFUSED] = [1, 2, 3, 4, 5, 6, 7];
+const [INVOKE, DATA, READY, RESULT, ERROR, LOG, REFUSED, BOOT] = [1, 2, 3, 4, 5, 6, 7, 8];
 const FLAG_END = 1;
 const FLAG_HTTP = 2;
 const UTF8_BYTES_MAX = 3; // of one UTF-16 unit
@@ -144,7 +144,7 @@ function restOfBody(number, first) {
 }
 
 module.exports = {
-  INVOKE, READY, RESULT, ERROR, LOG, REFUSED, FLAG_END, FLAG_HTTP, HEADER_SIZE, META_MAX,
+  INVOKE, READY, RESULT, ERROR, LOG, REFUSED, BOOT, FLAG_END, FLAG_HTTP, HEADER_SIZE, META_MAX,
   inbox, state, send, finish, data, begin, end, answer, log, receive, receiveLater,
   parse, restOfBody, microsecondsSince,
 };

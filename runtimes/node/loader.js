@@ -4,7 +4,7 @@
 const fs = require('fs');
 const path = require('path');
 
-const CODE = process.env.MAGPIE_CODE || process.cwd();
+let CODE; // the bundle's folder; not known before load() where the process was parked
 const EXTENSIONS = ['.js', '.mjs', '.cjs'];
 const REFUSED_MAX = 60000;
 
@@ -92,6 +92,7 @@ const mishaps = {
 };
 
 module.exports.load = async () => {
+  CODE = process.env.MAGPIE_CODE || process.cwd();
   const [file, name] = locate(process.env.MAGPIE_HANDLER || '');
   if (process.env.MAGPIE_VERIFY === '1') {
     const problems = require('./verify').compileAll(CODE, isModule);

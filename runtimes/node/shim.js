@@ -1,5 +1,6 @@
 'use strict';
-// The node runtime's entry: what runs as `node /magpie/node/shim.js` in a sandbox. It loads the
+// The node runtime's entry: what runs as `node /magpie/node/shim.js` in a sandbox, with the word
+// `parked` behind it where the sandbox has no function yet. It loads the
 // user's handler and then turns requests on descriptor 3 into calls of it.
 //
 // Theory of operation. While nothing but requests can happen, the process waits for them in a
@@ -13,6 +14,8 @@ const frame = require('./frame');
 const logs = require('./logs');
 const { parseEvent } = require('./events');
 const { answer, functionUrl } = require('./results');
+
+if (process.argv[2] === 'parked') require('./parking').wait();
 
 const functionName = process.env.MAGPIE_FUNCTION_NAME || '';
 const functionVersion = process.env.MAGPIE_FUNCTION_VERSION || '';

@@ -3,6 +3,7 @@
 
 #include "agent/instance.h"
 #include "agent/spawn.h"
+#include "agent/stock.h"
 #include "base/list.h"
 #include "base/loop.h"
 
@@ -13,6 +14,7 @@ struct agent {
         struct loop_source control, signals;
         int signal_fd;
         struct spawner spawner;
+        struct stock stock;
         struct list gateways;
         struct list instances;
         struct list by_id[AGENT_BUCKETS]; /* instances, by the gateway's number for them */

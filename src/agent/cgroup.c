@@ -48,17 +48,29 @@ static int optional(int r)
         return r == -ENOENT ? 0 : r;
 }
 
-static int limit_memory(const struct cgroup_tree *tree, uint32_t slot, uint64_t bytes)
+/* v1's limit of memory and swap together is never below that of memory alone: raised, it goes first;
+ * lowered, it comes last. */
+static int limit_memory_v1(int v1, uint32_t slot, uint64_t old_bytes, uint64_t bytes)
+{
+        static const char memory[] = "memory.limit_in_bytes",
+                          both[] = "memory.memsw.limit_in_bytes";
+        bool raised = old_bytes != 0 && bytes > old_bytes;
+        int r = raised ? optional(write_number(v1, slot, both, bytes)) : 0;
+
+        if (r == 0)
+                r = write_number(v1, slot, memory, bytes);
+        return r < 0 || raised ? r : optional(write_number(v1, slot, both, bytes));
+}
+
+/* `old_bytes`: 0 where there was no limit. */
+static int limit_memory(const struct cgroup_tree *tree, uint32_t slot, uint64_t old_bytes,
+                        uint64_t bytes)
 {
         int v1 = tree->v1_fd[CGROUP_MEMORY], v2 = tree->unified_fd;
         int r;
 
-        if (v1 >= 0) {
-                r = write_number(v1, slot, "memory.limit_in_bytes", bytes);
-                return r < 0 ? r
-                             : optional(write_number(v1, slot, "memory.memsw.limit_in_bytes",
-                                                     bytes));
-        }
+        if (v1 >= 0)
+                return limit_memory_v1(v1, slot, old_bytes, bytes);
         r = write_number(v2, slot, "memory.max", bytes);
         if (r == 0)
                 r = optional(write_number(v2, slot, "memory.swap.max", 0));
@@ -78,14 +90,17 @@ static int limit_cpu(const struct cgroup_tree *tree, uint32_t slot, uint32_t mil
         uint64_t quota_us = (uint64_t)millis * CPU_PERIOD_US / 1000;
         char text[48];
 
-        if (millis == 0)
-                return 0;
         if (!tree->has_cpu)
                 return -ENOTSUP;
         if (v1 >= 0) {
                 int r = write_number(v1, slot, "cpu.cfs_period_us", CPU_PERIOD_US);
-                return r < 0 ? r : write_number(v1, slot, "cpu.cfs_quota_us", quota_us);
+                if (r < 0)
+                        return r;
+                return millis == 0 ? write_text(v1, slot, "cpu.cfs_quota_us", "-1")
+                                   : write_number(v1, slot, "cpu.cfs_quota_us", quota_us);
         }
+        if (millis == 0)
+                return write_text(tree->unified_fd, slot, "cpu.max", "max");
         (void)snprintf(text, sizeof(text), "%" PRIu64 " %d", quota_us, CPU_PERIOD_US);
         return write_text(tree->unified_fd, slot, "cpu.max", text);
 }
@@ -109,29 +124,38 @@ static int make_folders(const struct cgroup_tree *tree, uint32_t slot)
         return 0;
 }
 
+int cgroup_change_limits(const struct cgroup_tree *tree, uint32_t slot,
+                         const struct cgroup_limits *old, const struct cgroup_limits *limits,
+                         struct err *err)
+{
+        int r = 0;
+
+        if (limits->memory_bytes != old->memory_bytes)
+                r = limit_memory(tree, slot, old->memory_bytes, limits->memory_bytes);
+        if (r < 0)
+                return err_errno(err, r, "limiting its memory");
+        if (limits->process_max != old->process_max)
+                r = limit_processes(tree, slot, limits->process_max);
+        if (r < 0)
+                return err_errno(err, r, "limiting its processes");
+        if (limits->cpu_millis != old->cpu_millis)
+                r = limit_cpu(tree, slot, limits->cpu_millis);
+        return r < 0 ? err_errno(err, r, "limiting its CPU time") : 0;
+}
+
 int cgroup_make(const struct cgroup_tree *tree, uint32_t slot, const struct cgroup_limits *limits,
                 struct err *err)
 {
-        const char *what = "making its control group";
+        const struct cgroup_limits none = {0};
         int r = make_folders(tree, slot);
 
-        if (r == 0) {
-                what = "limiting its memory";
-                r = limit_memory(tree, slot, limits->memory_bytes);
-        }
-        if (r == 0) {
-                what = "limiting its processes";
-                r = limit_processes(tree, slot, limits->process_max);
-        }
-        if (r == 0) {
-                what = "limiting its CPU time";
-                r = limit_cpu(tree, slot, limits->cpu_millis);
-        }
-        if (r < 0) {
+        if (r < 0)
+                (void)err_errno(err, r, "making its control group");
+        else
+                r = cgroup_change_limits(tree, slot, &none, limits, err);
+        if (r < 0)
                 (void)cgroup_remove(tree, slot);
-                return err_errno(err, r, "%s", what);
-        }
-        return 0;
+        return r;
 }
 
 int cgroup_remove(const struct cgroup_tree *tree, uint32_t slot)

@@ -48,6 +48,10 @@ void cgroup_tree_remove(struct cgroup_tree *tree);
 /* Makes the sandbox's group with its limits in every hierarchy. Nothing is left on failure. */
 int cgroup_make(const struct cgroup_tree *tree, uint32_t slot, const struct cgroup_limits *limits,
                 struct err *err);
+/* Other limits for a group that was made with `old`. */
+int cgroup_change_limits(const struct cgroup_tree *tree, uint32_t slot,
+                         const struct cgroup_limits *old, const struct cgroup_limits *limits,
+                         struct err *err);
 /* 0; -EBUSY while a process is in it; gone already is fine. */
 int cgroup_remove(const struct cgroup_tree *tree, uint32_t slot);
 

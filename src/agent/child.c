@@ -1,6 +1,6 @@
 /* From the clone to magpie-init; see child.h.
  *
- * The child is born into the v2 control group and into new pid, ipc, uts and network namespaces. It
+ * The child is born into the v2 control group and into new pid, ipc and uts namespaces. It
  * is host root until step "taking on the function's user", and shares the sleeping agent's memory
  * until it executes magpie-init: it may write nothing but the plan.
  */
@@ -15,17 +15,14 @@
 #include <linux/capability.h>
 #include <linux/close_range.h>
 #include <linux/seccomp.h>
-#include <net/if.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -78,10 +75,11 @@ static int join_v1_groups(const struct child_plan *plan)
 }
 
 /* The control group namespace only now, so that its root is the sandbox's own groups. */
-static int enter_template(const struct child_plan *plan)
+static int enter_namespaces(const struct child_plan *plan)
 {
         (void)plan;
-        if (setns(ZONE_TEMPLATE, CLONE_NEWNS) < 0 || unshare(CLONE_NEWNS | CLONE_NEWCGROUP) < 0)
+        if (setns(ZONE_NETWORK, CLONE_NEWNET) < 0 || setns(ZONE_TEMPLATE, CLONE_NEWNS) < 0 ||
+            unshare(CLONE_NEWNS | CLONE_NEWCGROUP) < 0)
                 return -errno;
         return 0;
 }
@@ -93,21 +91,7 @@ static int mount_own(const struct child_plan *plan)
                 return -errno;
         if (mount("tmp", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, plan->tmp_options) < 0)
                 return -errno;
-        if (move_mount(ZONE_CODE, "", AT_FDCWD, "/code", MOVE_MOUNT_F_EMPTY_PATH) < 0)
-                return -errno;
-        return chdir("/code") < 0 ? -errno : 0;
-}
-
-static int raise_loopback(const struct child_plan *plan)
-{
-        struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
-        int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-        (void)plan;
-        if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &request) < 0)
-                return -errno;
-        (void)close(fd);
-        return 0;
+        return chdir("/") < 0 ? -errno : 0;
 }
 
 static int set_hostname(const struct child_plan *plan)
@@ -193,9 +177,8 @@ void child_run(void *argument)
                 {leave_descriptor_table, "taking its descriptors"},
                 {reset_signals, "resetting signals"},
                 {join_v1_groups, "joining its control groups"},
-                {enter_template, "entering its mount namespace"},
-                {mount_own, "mounting /proc, /tmp and /code"},
-                {raise_loopback, "raising its loopback interface"},
+                {enter_namespaces, "entering its namespaces"},
+                {mount_own, "mounting /proc and /tmp"},
                 {set_hostname, "naming its host"},
                 {set_limits, "setting resource limits"},
                 {wake_politely, "choosing its scheduling policy"},

@@ -18,8 +18,8 @@ enum zone {
         ZONE_HIERARCHY = 6, /* three, by controller: the parent group in its v1 hierarchy, if any */
         ZONE_NEW_LOG = 9,
         ZONE_NEW_WORKER = 10,
-        ZONE_CODE = 11, /* the code's mount */
-        ZONE_USER = 12, /* the user namespace */
+        ZONE_USER = 11,    /* the slot's user namespace */
+        ZONE_NETWORK = 12, /* and network namespace */
         ZONE_END = 13,
 };
 

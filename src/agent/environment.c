@@ -23,6 +23,24 @@ static void set(struct environment *environment, size_t *count, const char *assi
         environment->variables[(*count)++] = assignment;
 }
 
+static void set_common(struct environment *environment, size_t *count)
+{
+        set(environment, count, "PATH=/usr/local/bin:/usr/bin:/bin");
+        set(environment, count, "HOME=/tmp");
+        set(environment, count, "LANG=C.UTF-8");
+}
+
+void environment_make_early(struct environment *ret_environment, const char *const *early,
+                            size_t early_count)
+{
+        size_t count = 0;
+
+        set_common(ret_environment, &count);
+        for (size_t i = 0; i < early_count; i++)
+                set(ret_environment, &count, early[i]);
+        ret_environment->variables[count] = NULL;
+}
+
 void environment_make(struct environment *ret_environment, const struct agent_spawn *request)
 {
         struct environment *environment = ret_environment;
@@ -30,9 +48,7 @@ void environment_make(struct environment *ret_environment, const struct agent_sp
 
         (void)snprintf(environment->handler, sizeof(environment->handler), "MAGPIE_HANDLER=%s",
                        request->handler);
-        set(environment, &count, "PATH=/usr/local/bin:/usr/bin:/bin");
-        set(environment, &count, "HOME=/tmp");
-        set(environment, &count, "LANG=C.UTF-8");
+        set_common(environment, &count);
         for (size_t i = 0; i < request->env_count; i++)
                 set(environment, &count, request->env[i]);
         set(environment, &count, environment->handler);

@@ -10,6 +10,11 @@ struct environment {
         char handler[sizeof("MAGPIE_HANDLER=") + AGENT_HANDLER_MAX];
 };
 
+/* For a program that is started before its function is known: what is everybody's, and of `early`
+ * (`count` assignments, lent) the rest. */
+void environment_make_early(struct environment *ret_environment, const char *const *early,
+                            size_t count);
+
 /* Lends the request's strings. A variable that comes twice counts as it came last, and the
  * request's own beat PATH, HOME and LANG. */
 void environment_make(struct environment *ret_environment, const struct agent_spawn *request);

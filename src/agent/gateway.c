@@ -86,20 +86,20 @@ static int on_spawn(struct gateway *gateway, const struct agent_message *request
         struct agent_message answer = {.type = AGENT_SPAWNED, .instance_id = request->instance_id};
         uint64_t begun_ns = clock_now_ns();
         struct agent_spawn spawn;
-        struct spawned spawned;
+        struct instance *instance;
         struct err err = {0};
 
         if (agent_spawn_decode(request, extra, &spawn) < 0 ||
             agent_find_instance(agent, gateway, request->instance_id))
                 return -EPROTO;
-        if (instance_spawn(agent, gateway, &spawn, &spawned, &err) < 0) {
+        if (instance_spawn(agent, gateway, &spawn, &instance, &err) < 0) {
                 refuse(gateway, request->instance_id, &err);
                 return 0;
         }
-        memcpy(answer.phase_us, spawned.phase_us, sizeof(answer.phase_us));
+        memcpy(answer.phase_us, instance->made.phase_us, sizeof(answer.phase_us));
         answer.phase_us[AGENT_PHASE_TOTAL] = (uint32_t)((clock_now_ns() - begun_ns) / 1000);
-        send_answer(gateway, &answer, NULL, spawned.fds);
-        spawned_close_fds(&spawned);
+        send_answer(gateway, &answer, NULL, instance->made.fds);
+        spawned_close_fds(&instance->made);
         return 0;
 }
 

@@ -26,9 +26,10 @@ static void instance_close(struct instance *instance)
         loop_remove(loop, &instance->exit);
         loop_remove(loop, &instance->oom);
         loop_remove(loop, &instance->events);
-        fd_close(&instance->pid_fd);
-        fd_close(&instance->oom_fd);
+        fd_close(&instance->made.pid_fd);
+        fd_close(&instance->made.oom_fd);
         fd_close(&instance->events_fd);
+        spawned_close_fds(&instance->made);
 }
 
 static void instance_free(struct instance *instance)
@@ -42,7 +43,7 @@ static void instance_finish(struct instance *instance)
 {
         struct agent *agent = instance->agent;
 
-        slots_give_back(&agent->spawner.slots, instance->slot);
+        slots_give_back(&agent->spawner.slots, instance->made.slot);
         instance_close(instance);
         if (instance->gateway)
                 gateway_send_exited(instance->gateway, instance);
@@ -53,12 +54,12 @@ static void instance_finish(struct instance *instance)
 /* Removes the groups if nobody is in them any more. */
 static void instance_try_remove(struct instance *instance)
 {
-        int r = cgroup_remove(&instance->agent->spawner.cgroups, instance->slot);
+        int r = cgroup_remove(&instance->agent->spawner.cgroups, instance->made.slot);
 
         if (r == 0)
                 instance_finish(instance);
         else if (r != -EBUSY)
-                log_error("removing the control group of slot %u: %s", instance->slot,
+                log_error("removing the control group of slot %u: %s", instance->made.slot,
                           strerror(-r));
 }
 
@@ -80,7 +81,7 @@ static void read_outcome(struct instance *instance, const siginfo_t *info)
         char path[32], name[32];
         unsigned int number;
 
-        (void)snprintf(path, sizeof(path), "%d/comm", instance->pid);
+        (void)snprintf(path, sizeof(path), "%d/comm", instance->made.pid);
         if (file_read_at(instance->agent->spawner.proc_fd, path, name, sizeof(name)) < 0)
                 name[0] = '\0';
         if (info->si_code != CLD_EXITED) {
@@ -101,9 +102,9 @@ static void stop_watching_oom(struct instance *instance)
         uint64_t count;
 
         loop_remove(&instance->agent->loop, &instance->oom);
-        if (instance->oom_fd >= 0 && read(instance->oom_fd, &count, sizeof(count)) > 0)
+        if (instance->made.oom_fd >= 0 && read(instance->made.oom_fd, &count, sizeof(count)) > 0)
                 instance->out_of_memory = true;
-        fd_close(&instance->oom_fd);
+        fd_close(&instance->made.oom_fd);
 }
 
 static void read_usage(struct instance *instance)
@@ -111,7 +112,7 @@ static void read_usage(struct instance *instance)
         struct cgroup_usage usage;
 
         stop_watching_oom(instance);
-        cgroup_read_usage(&instance->agent->spawner.cgroups, instance->slot, &usage);
+        cgroup_read_usage(&instance->agent->spawner.cgroups, instance->made.slot, &usage);
         instance->memory_peak = usage.memory_peak;
         if (usage.oom_kills > 0 || instance->out_of_memory)
                 instance->cause = AGENT_EXIT_OUT_OF_MEMORY;
@@ -125,11 +126,11 @@ static void instance_empty(struct instance *instance)
         int fd, r;
 
         instance->state = INSTANCE_EMPTYING;
-        (void)cgroup_kill(&agent->spawner.cgroups, instance->slot);
-        fd = instance->events_fd = cgroup_open_events(&agent->spawner.cgroups, instance->slot);
+        (void)cgroup_kill(&agent->spawner.cgroups, instance->made.slot);
+        fd = instance->events_fd = cgroup_open_events(&agent->spawner.cgroups, instance->made.slot);
         r = fd < 0 ? fd : loop_add(&agent->loop, &instance->events, fd, EPOLLPRI);
         if (r < 0)
-                log_error("watching the control group of slot %u: %s", instance->slot,
+                log_error("watching the control group of slot %u: %s", instance->made.slot,
                           strerror(-r));
         instance_try_remove(instance);
 }
@@ -140,15 +141,17 @@ static void instance_on_exit(struct loop_source *source, uint32_t events)
         siginfo_t info = {0};
 
         (void)events;
-        assert(instance->state == INSTANCE_RUNNING);
+        assert(instance->state != INSTANCE_EMPTYING);
         /* Its name can be read until it is reaped. */
-        if (waitid(P_PIDFD, (id_t)instance->pid_fd, &info, WEXITED | WNOWAIT | WNOHANG) < 0 ||
+        if (waitid(P_PIDFD, (id_t)instance->made.pid_fd, &info, WEXITED | WNOWAIT | WNOHANG) < 0 ||
             info.si_pid == 0)
                 return;
+        if (instance->state == INSTANCE_PARKED)
+                stock_forget(&instance->agent->stock, instance);
         read_outcome(instance, &info);
-        (void)waitid(P_PIDFD, (id_t)instance->pid_fd, &info, WEXITED | WNOHANG);
+        (void)waitid(P_PIDFD, (id_t)instance->made.pid_fd, &info, WEXITED | WNOHANG);
         loop_remove(&instance->agent->loop, &instance->exit);
-        fd_close(&instance->pid_fd);
+        fd_close(&instance->made.pid_fd);
         read_usage(instance);
         instance_empty(instance);
 }
@@ -160,27 +163,20 @@ static void instance_on_oom(struct loop_source *source, uint32_t events)
 
         (void)events;
         stop_watching_oom(instance);
-        (void)cgroup_kill(&instance->agent->spawner.cgroups, instance->slot);
+        (void)cgroup_kill(&instance->agent->spawner.cgroups, instance->made.slot);
 }
 
-/* Takes the sandbox's descriptors over from `spawned`. */
-static int instance_watch(struct instance *instance, struct spawned *spawned)
+static int instance_watch(struct instance *instance)
 {
         struct loop *loop = &instance->agent->loop;
-        int r = loop_add(loop, &instance->exit, spawned->pid_fd, EPOLLIN);
+        int r = loop_add(loop, &instance->exit, instance->made.pid_fd, EPOLLIN);
 
-        if (r == 0 && spawned->oom_fd >= 0)
-                r = loop_add(loop, &instance->oom, spawned->oom_fd, EPOLLIN);
-        if (r < 0)
-                return r;
-        instance->slot = spawned->slot;
-        instance->pid = spawned->pid;
-        instance->pid_fd = fd_steal(&spawned->pid_fd);
-        instance->oom_fd = fd_steal(&spawned->oom_fd);
-        return 0;
+        if (r == 0 && instance->made.oom_fd >= 0)
+                r = loop_add(loop, &instance->oom, instance->made.oom_fd, EPOLLIN);
+        return r;
 }
 
-static struct instance *instance_new(struct agent *agent, struct gateway *gateway, uint64_t id)
+static struct instance *instance_new(struct agent *agent)
 {
         struct instance *instance = calloc(1, sizeof(*instance));
 
@@ -188,11 +184,8 @@ static struct instance *instance_new(struct agent *agent, struct gateway *gatewa
                 return NULL;
         *instance = (struct instance){
                 .agent = agent,
-                .gateway = gateway,
-                .id = id,
-                .state = INSTANCE_RUNNING,
-                .pid_fd = -1,
-                .oom_fd = -1,
+                .state = INSTANCE_PARKED,
+                .made = {.pid_fd = -1, .oom_fd = -1, .mount_fd = -1, .fds = {-1, -1, -1, -1}},
                 .events_fd = -1,
         };
         list_init(&instance->by_gateway);
@@ -204,35 +197,77 @@ static struct instance *instance_new(struct agent *agent, struct gateway *gatewa
         return instance;
 }
 
-int instance_spawn(struct agent *agent, struct gateway *gateway, const struct agent_spawn *request,
-                   struct spawned *ret_spawned, struct err *err)
+int instance_park(struct agent *agent, const struct parking *parking,
+                  struct instance **ret_instance, struct err *err)
 {
-        struct instance *instance = instance_new(agent, gateway, request->instance_id);
-        struct spawned spawned;
+        struct instance *instance = instance_new(agent);
         int r;
 
         if (!instance)
                 return err_set(err, -ENOMEM, "no memory for another sandbox");
-        r = spawner_spawn(&agent->spawner, request, &spawned, err);
+        r = spawner_park(&agent->spawner, parking, &instance->made, err);
         if (r < 0) {
                 instance_free(instance);
                 return r;
         }
-        r = instance_watch(instance, &spawned);
+        r = instance_watch(instance);
         if (r < 0) {
+                loop_remove(&agent->loop, &instance->exit);
+                spawner_undo(&agent->spawner, &instance->made);
                 instance_free(instance);
-                spawner_undo(&agent->spawner, &spawned);
                 return err_errno(err, r, "watching the sandbox");
         }
+        list_push_back(&agent->instances, &instance->all);
+        *ret_instance = instance;
+        return 0;
+}
+
+/* A sandbox for this request alone: magpie-init starts the interpreter when it has its orders. */
+static int instance_park_for(struct agent *agent, const struct agent_spawn *request,
+                             struct instance **ret_instance, struct err *err)
+{
+        const struct parking parking = {.limits = {.memory_bytes = request->memory_bytes,
+                                                   .process_max = request->process_max,
+                                                   .cpu_millis = request->cpu_millis},
+                                        .tmp_bytes = request->tmp_bytes};
+
+        return instance_park(agent, &parking, ret_instance, err);
+}
+
+int instance_spawn(struct agent *agent, struct gateway *gateway, const struct agent_spawn *request,
+                   struct instance **ret_instance, struct err *err)
+{
+        AUTO(fd_close)
+        int code_fd =
+                template_open_code(&agent->spawner.template, request->digest, request->verify);
+        struct instance *instance;
+        int r = 0;
+
+        if (code_fd < 0)
+                return err_errno(err, code_fd, "opening the code %s", request->digest);
+        instance = stock_take(&agent->stock, request);
+        if (instance)
+                memset(instance->made.phase_us, 0, sizeof(instance->made.phase_us));
+        else
+                r = instance_park_for(agent, request, &instance, err);
+        if (r < 0)
+                return r;
+        r = spawner_assign(&agent->spawner, &instance->made, request, code_fd, err);
+        if (r < 0) {
+                instance_kill(instance); /* nobody hears of it */
+                return r;
+        }
+        instance->state = INSTANCE_RUNNING;
+        instance->gateway = gateway;
+        instance->id = request->instance_id;
         list_push_back(&gateway->instances, &instance->by_gateway);
         list_push_back(agent_bucket(agent, instance->id), &instance->by_id);
-        list_push_back(&agent->instances, &instance->all);
-        *ret_spawned = spawned;
+        *ret_instance = instance;
         return 0;
 }
 
 void instance_kill(struct instance *instance)
 {
         instance->kill_asked = true;
-        (void)cgroup_kill(&instance->agent->spawner.cgroups, instance->slot);
+        (void)cgroup_kill(&instance->agent->spawner.cgroups, instance->made.slot);
 }

@@ -45,6 +45,11 @@
 #define CONTROL_FD 3
 #define EXIT_USAGE 2
 
+struct settings {
+        const char *data_dir;
+        size_t stock_most;
+};
+
 #ifdef __SANITIZE_ADDRESS__
 /* LeakSanitizer reads /proc, which the agent has left behind. */
 const char *__asan_default_options(void);
@@ -83,6 +88,7 @@ static void agent_end(struct agent *agent)
 
         agent->ending = true;
         loop_remove(&agent->loop, &agent->control);
+        stock_close(&agent->stock);
         LIST_FOR_EACH_SAFE (gateway, after, &agent->gateways, link)
                 gateway_end(gateway, NULL);
         agent_check_end(agent);
@@ -163,7 +169,7 @@ static int open_signals(struct agent *agent)
         return agent->signal_fd < 0 ? -errno : 0;
 }
 
-static int agent_init(struct agent *agent, const char *data_dir, struct err *err)
+static int agent_init(struct agent *agent, const struct settings *settings, struct err *err)
 {
         int r;
 
@@ -173,7 +179,7 @@ static int agent_init(struct agent *agent, const char *data_dir, struct err *err
                 list_init(&agent->by_id[i]);
         loop_source_init(&agent->control, on_control);
         loop_source_init(&agent->signals, on_signal);
-        r = spawner_init(&agent->spawner, data_dir, err);
+        r = spawner_init(&agent->spawner, settings->data_dir, err);
         if (r < 0)
                 return r;
         r = open_signals(agent);
@@ -183,7 +189,10 @@ static int agent_init(struct agent *agent, const char *data_dir, struct err *err
                 r = loop_add(&agent->loop, &agent->signals, agent->signal_fd, EPOLLIN);
         if (r == 0)
                 r = loop_add(&agent->loop, &agent->control, CONTROL_FD, EPOLLIN);
-        return r < 0 ? err_errno(err, r, "preparing the event loop") : 0;
+        if (r < 0)
+                return err_errno(err, r, "preparing the event loop");
+        stock_init(&agent->stock, agent, settings->stock_most);
+        return 0;
 }
 
 static void agent_deinit(struct agent *agent)
@@ -193,23 +202,31 @@ static void agent_deinit(struct agent *agent)
         spawner_deinit(&agent->spawner);
 }
 
-static int parse_arguments(int argc, char **argv, const char **ret_data_dir)
+static int parse_arguments(int argc, char **argv, struct settings *ret_settings)
 {
         static const struct option options[] = {
                 {"data-dir", required_argument, NULL, 'd'},
+                {"stock", required_argument, NULL, 's'},
                 {0},
         };
-        const char *data_dir = NULL;
+        struct settings settings = {.stock_most = STOCK_DEFAULT};
+        char *end;
         int option;
 
         while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-                if (option != 'd')
+                if (option == 'd') {
+                        settings.data_dir = optarg;
+                } else if (option == 's') {
+                        settings.stock_most = strtoul(optarg, &end, 10);
+                        if (end == optarg || *end != '\0' || settings.stock_most > STOCK_MOST)
+                                return -EINVAL;
+                } else {
                         return -EINVAL;
-                data_dir = optarg;
+                }
         }
-        if (!data_dir || optind != argc)
+        if (!settings.data_dir || optind != argc)
                 return -EINVAL;
-        *ret_data_dir = data_dir;
+        *ret_settings = settings;
         return 0;
 }
 
@@ -225,13 +242,13 @@ static bool has_control_socket(void)
 int main(int argc, char **argv)
 {
         AUTO(memory_free) struct agent *agent = calloc(1, sizeof(*agent));
-        const char *data_dir;
+        struct settings settings;
         struct err err = {0};
         int r;
 
         log_setup("magpie-agent", LOG_INFO);
-        if (parse_arguments(argc, argv, &data_dir) < 0) {
-                log_error("usage: magpie-agent --data-dir DIR");
+        if (parse_arguments(argc, argv, &settings) < 0) {
+                log_error("usage: magpie-agent --data-dir DIR [--stock SANDBOXES]");
                 return EXIT_USAGE;
         }
         if (!has_control_socket()) {
@@ -242,7 +259,7 @@ int main(int argc, char **argv)
                 log_error("no memory to start");
                 return EXIT_FAILURE;
         }
-        r = agent_init(agent, data_dir, &err);
+        r = agent_init(agent, &settings, &err);
         if (r < 0) {
                 log_error("%s", err.text);
                 return EXIT_FAILURE;

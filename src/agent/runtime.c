@@ -1,5 +1,4 @@
-/* Command lines; see runtime.h. The first word names the contract to magpie-init: "shim" runs one
- * process that speaks the worker protocol, "exec" runs one process an invocation. */
+/* Command lines; see runtime.h. */
 #include "agent/runtime.h"
 
 #include <string.h>
@@ -34,4 +33,40 @@ void runtime_arguments(enum agent_runtime runtime, const char *program,
         memcpy(ret_arguments, line, RUNTIME_ARGUMENTS_MAX * sizeof(*line));
         if (ret_arguments[2][0] == '\0')
                 ret_arguments[2] = program;
+}
+
+bool runtime_can_park(enum agent_runtime runtime)
+{
+        return runtime == AGENT_RUNTIME_PYTHON3 || runtime == AGENT_RUNTIME_NODE;
+}
+
+/* The dynamic linker, the C library, locales, V8 and OpenSSL read these when a process starts. */
+bool runtime_is_early(const char *assignment)
+{
+        static const char *const early[] = {
+                "LD_", "GLIBC_", "MALLOC_",  "LANG=",     "LANGUAGE=", "LC_",
+                "TZ=", "NODE_",  "OPENSSL_", "SSL_CERT_", "UV_"};
+
+        for (size_t i = 0; i < sizeof(early) / sizeof(early[0]); i++)
+                if (strncmp(assignment, early[i], strlen(early[i])) == 0)
+                        return true;
+        return false;
+}
+
+void runtime_parked_arguments(enum agent_runtime runtime,
+                              const char *ret_arguments[RUNTIME_ARGUMENTS_MAX])
+{
+        size_t count = 0;
+
+        if (!runtime_can_park(runtime)) {
+                ret_arguments[0] = "magpie-init";
+                ret_arguments[1] = "park";
+                ret_arguments[2] = NULL;
+                return;
+        }
+        runtime_arguments(runtime, NULL, ret_arguments);
+        while (ret_arguments[count])
+                count++;
+        ret_arguments[count] = "parked";
+        ret_arguments[count + 1] = NULL;
 }

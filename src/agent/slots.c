@@ -8,34 +8,42 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <net/if.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <sys/pidfd.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
 int slots_init(struct slots *slots, int proc_fd, uint64_t hash)
 {
         *slots = (struct slots){
                 .proc_fd = proc_fd,
+                .network_fd = openat(proc_fd, "self/ns/net", O_RDONLY | O_CLOEXEC),
                 .uid_first = SLOT_UID_FIRST + (uint32_t)(hash % SLOT_UID_RANGES) * SLOT_COUNT,
                 .free_slots = calloc(SLOT_COUNT, sizeof(uint32_t)),
-                .user_fds = calloc(SLOT_COUNT, sizeof(int)),
+                .slots = calloc(SLOT_COUNT, sizeof(struct slot)),
         };
-        if (!slots->free_slots || !slots->user_fds) {
+        if (slots->network_fd < 0 || !slots->free_slots || !slots->slots) {
+                int r = slots->network_fd < 0 ? -errno : -ENOMEM;
                 slots_deinit(slots);
-                return -ENOMEM;
+                return r;
         }
         return 0;
 }
 
 void slots_deinit(struct slots *slots)
 {
-        for (uint32_t i = 0; i < slots->used_count; i++)
-                fd_close(&slots->user_fds[i]);
+        for (uint32_t i = 0; i < slots->used_count; i++) {
+                fd_close(&slots->slots[i].user_fd);
+                fd_close(&slots->slots[i].network_fd);
+        }
+        fd_close(&slots->network_fd);
         free(slots->free_slots);
-        free(slots->user_fds);
-        *slots = (struct slots){0};
+        free(slots->slots);
+        *slots = (struct slots){.network_fd = -1};
 }
 
 /* The process that a new user namespace needs until it is mapped and held by a descriptor. */
@@ -87,23 +95,69 @@ static int make_user_namespace(int proc_fd, uint32_t host_uid)
         return fd;
 }
 
-int slots_take(struct slots *slots, uint32_t *ret_slot, int *ret_user_fd, struct err *err)
+/* In the namespace that we have just entered. */
+static int set_up_network(int proc_fd)
+{
+        struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
+        AUTO(fd_close) int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+        if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &request) < 0)
+                return -errno;
+        /* Where /proc/sys cannot be written, a port may be taken a while longer than its owner. */
+        (void)file_write_at(proc_fd, "sys/net/ipv4/tcp_max_tw_buckets", "0");
+        return 0;
+}
+
+/* The agent goes there and back: no second process is needed, as a user namespace needs one. */
+static int make_network_namespace(const struct slots *slots)
+{
+        int fd, r;
+
+        if (unshare(CLONE_NEWNET) < 0)
+                return -errno;
+        r = set_up_network(slots->proc_fd);
+        fd = openat(slots->proc_fd, "self/ns/net", O_RDONLY | O_CLOEXEC);
+        if (fd < 0 && r == 0)
+                r = -errno;
+        if (setns(slots->network_fd, CLONE_NEWNET) < 0 && r == 0)
+                r = -errno;
+        if (r < 0)
+                fd_close(&fd);
+        return r < 0 ? r : fd;
+}
+
+static int make_slot(struct slots *slots, struct err *err)
+{
+        uint32_t slot = slots->used_count;
+        AUTO(fd_close) int user_fd = -1;
+        AUTO(fd_close) int network_fd = -1;
+
+        if (slot == SLOT_COUNT)
+                return err_set(err, -EBUSY, "all %d sandboxes are in use", SLOT_COUNT);
+        user_fd = make_user_namespace(slots->proc_fd, slots->uid_first + slot);
+        if (user_fd < 0)
+                return err_errno(err, user_fd, "making a user namespace");
+        network_fd = make_network_namespace(slots);
+        if (network_fd < 0)
+                return err_errno(err, network_fd, "making a network namespace");
+        slots->slots[slot] = (struct slot){fd_steal(&user_fd), fd_steal(&network_fd)};
+        slots->free_slots[slots->free_count++] = slots->used_count++;
+        return 0;
+}
+
+int slots_take(struct slots *slots, uint32_t *ret_slot, struct slot *ret_namespaces,
+               struct err *err)
 {
         uint32_t slot;
 
         if (slots->free_count == 0) {
-                int fd;
-                if (slots->used_count == SLOT_COUNT)
-                        return err_set(err, -EBUSY, "all %d sandboxes are in use", SLOT_COUNT);
-                fd = make_user_namespace(slots->proc_fd, slots->uid_first + slots->used_count);
-                if (fd < 0)
-                        return err_errno(err, fd, "making a user namespace");
-                slots->user_fds[slots->used_count] = fd;
-                slots->free_slots[slots->free_count++] = slots->used_count++;
+                int r = make_slot(slots, err);
+                if (r < 0)
+                        return r;
         }
         slot = slots->free_slots[--slots->free_count];
         *ret_slot = slot;
-        *ret_user_fd = slots->user_fds[slot];
+        *ret_namespaces = slots->slots[slot];
         return 0;
 }
 

@@ -2,8 +2,12 @@
  * it a host user of its own; no two sandboxes have one at the same time. Several agents on a host
  * (one a data directory) draw their users from different ranges, chosen by a hash.
  *
- * The user namespace that maps the function's user to it is made when the slot is first used and
- * kept for the next one: entering it costs 3 us, making it 100.
+ * What can be used again is made when the slot is first used and kept for the next sandbox:
+ * - the user namespace that maps the function's user to the slot's: entering it costs 3 us, making it
+ *   100;
+ * - a network namespace with nothing but a loopback: 3 us, and 450. No process can stay in it, a
+ *   socket ends with the last process that has it, and none waits out its time (TIME_WAIT is off):
+ *   the next sandbox finds it as it was.
  */
 #pragma once
 
@@ -18,17 +22,24 @@
 
 struct slots {
         int proc_fd;         /* borrowed: the host's /proc */
+        int network_fd;      /* the agent's own network namespace */
         uint32_t uid_first;  /* slot 0's host user */
         uint32_t used_count; /* slots that were ever taken: 0 .. used_count - 1 */
         uint32_t free_count;
         uint32_t *free_slots; /* a stack: the one given back last is warm in the caches */
-        int *user_fds;        /* user namespaces, -1: not made */
+        struct slot *slots;
+};
+
+/* Lent to whoever has the slot. */
+struct slot {
+        int user_fd, network_fd; /* namespaces */
 };
 
 /* `hash` chooses the range of users. */
 int slots_init(struct slots *slots, int proc_fd, uint64_t hash);
 void slots_deinit(struct slots *slots);
 
-/* 0; -EBUSY: all are taken. The user namespace stays the pool's. */
-int slots_take(struct slots *slots, uint32_t *ret_slot, int *ret_user_fd, struct err *err);
+/* 0; -EBUSY: all are taken. The namespaces stay the pool's. */
+int slots_take(struct slots *slots, uint32_t *ret_slot, struct slot *ret_namespaces,
+               struct err *err);
 void slots_give_back(struct slots *slots, uint32_t slot);

@@ -178,16 +178,6 @@ static void release_zone(void)
                 (void)put(ZONE_NULL, (enum zone)place);
 }
 
-static int take_code(const struct spawner *spawner, const struct agent_spawn *request,
-                     struct err *err)
-{
-        AUTO(fd_close)
-        int fd = template_open_code(&spawner->template, request->digest, request->verify);
-        int r = fd < 0 ? fd : put(fd, ZONE_CODE);
-
-        return r < 0 ? err_errno(err, r, "opening the code %s", request->digest) : 0;
-}
-
 static uint32_t span_us(uint64_t from_ns, uint64_t to_ns)
 {
         return (uint32_t)((to_ns - from_ns) / 1000);
@@ -200,7 +190,7 @@ static int run_child(struct spawner *spawner, struct child_plan *plan, struct sp
         AUTO(fd_close) int pid_fd = -1;
         struct clone_args args = {
                 .flags = CLONE_VM | CLONE_VFORK | CLONE_FILES | CLONE_PIDFD | CLONE_INTO_CGROUP |
-                         CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET,
+                         CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS,
                 .pidfd = (uintptr_t)&pid_fd,
                 .exit_signal = SIGCHLD,
                 .stack = (uintptr_t)spawner->stack,
@@ -227,6 +217,14 @@ static int run_child(struct spawner *spawner, struct child_plan *plan, struct sp
         return 0;
 }
 
+static void kill_and_wait(const struct spawner *spawner, const struct spawned *spawned)
+{
+        siginfo_t info;
+
+        (void)cgroup_kill(&spawner->cgroups, spawned->slot);
+        (void)waitid(P_PIDFD, (id_t)spawned->pid_fd, &info, WEXITED);
+}
+
 static uint32_t v1_hierarchies(const struct cgroup_tree *cgroups)
 {
         uint32_t bits = 0;
@@ -237,11 +235,30 @@ static uint32_t v1_hierarchies(const struct cgroup_tree *cgroups)
         return bits;
 }
 
-/* The sandbox's group exists, and its descriptors are in the zone: now the process. */
-static int start(struct spawner *spawner, const struct agent_spawn *request,
-                 struct spawned *spawned, struct err *err)
+void tmp_options_make(char ret_options[TMP_OPTIONS_MAX], uint64_t bytes)
 {
-        char tmp_options[96], program[sizeof("/code/") + AGENT_HANDLER_MAX];
+        uint64_t inodes = bytes / BYTES_PER_INODE;
+
+        (void)snprintf(ret_options, TMP_OPTIONS_MAX,
+                       "mode=1777,size=%" PRIu64 ",nr_inodes=%" PRIu64, bytes,
+                       inodes < INODES_MIN ? INODES_MIN : inodes);
+}
+
+/* For a way back: a mount can be attached only from inside. */
+static int open_mount_namespace(const struct spawner *spawner, struct spawned *spawned)
+{
+        char path[32];
+
+        (void)snprintf(path, sizeof(path), "%d/ns/mnt", spawned->pid);
+        spawned->mount_fd = openat(spawner->proc_fd, path, O_RDONLY | O_CLOEXEC);
+        return spawned->mount_fd < 0 ? -errno : 0;
+}
+
+/* The sandbox's group exists, and its descriptors are in the zone: now the process. */
+static int start(struct spawner *spawner, const struct parking *parking, struct spawned *spawned,
+                 struct err *err)
+{
+        char tmp_options[TMP_OPTIONS_MAX];
         const char *arguments[RUNTIME_ARGUMENTS_MAX];
         struct environment environment;
         struct child_plan plan = {
@@ -252,27 +269,27 @@ static int start(struct spawner *spawner, const struct agent_spawn *request,
                 .arguments = arguments,
                 .environment = environment.variables,
         };
-        uint64_t inodes = request->tmp_bytes / BYTES_PER_INODE;
+        int r;
 
-        (void)snprintf(tmp_options, sizeof(tmp_options),
-                       "mode=1777,size=%" PRIu64 ",nr_inodes=%" PRIu64, request->tmp_bytes,
-                       inodes < INODES_MIN ? INODES_MIN : inodes);
-        (void)snprintf(program, sizeof(program), "/code/%s", request->handler);
-        runtime_arguments(request->runtime, program, arguments);
-        environment_make(&environment, request);
-        return run_child(spawner, &plan, spawned, err);
+        tmp_options_make(tmp_options, parking->tmp_bytes);
+        runtime_parked_arguments(parking->runtime, arguments);
+        environment_make_early(&environment, parking->early, parking->early_count);
+        r = run_child(spawner, &plan, spawned, err);
+        if (r < 0)
+                return r;
+        r = open_mount_namespace(spawner, spawned);
+        if (r < 0) {
+                (void)err_errno(err, r, "opening its mount namespace");
+                kill_and_wait(spawner, spawned);
+        }
+        return r;
 }
 
-static int make(struct spawner *spawner, const struct agent_spawn *request, struct spawned *spawned,
+static int make(struct spawner *spawner, const struct parking *parking, struct spawned *spawned,
                 struct err *err)
 {
-        struct cgroup_limits limits = {
-                .memory_bytes = request->memory_bytes,
-                .process_max = request->process_max,
-                .cpu_millis = request->cpu_millis,
-        };
         uint64_t begun_ns = clock_now_ns();
-        int r = cgroup_make(&spawner->cgroups, spawned->slot, &limits, err);
+        int r = cgroup_make(&spawner->cgroups, spawned->slot, &parking->limits, err);
 
         if (r < 0)
                 return r;
@@ -287,28 +304,40 @@ static int make(struct spawner *spawner, const struct agent_spawn *request, stru
         }
         spawned->phase_us[AGENT_PHASE_CGROUP] = span_us(begun_ns, clock_now_ns());
         if (r == 0)
-                r = start(spawner, request, spawned, err);
+                r = start(spawner, parking, spawned, err);
         if (r < 0)
                 (void)cgroup_remove(&spawner->cgroups, spawned->slot);
         return r;
 }
 
-int spawner_spawn(struct spawner *spawner, const struct agent_spawn *request,
-                  struct spawned *ret_spawned, struct err *err)
+int spawner_park(struct spawner *spawner, const struct parking *parking,
+                 struct spawned *ret_spawned, struct err *err)
 {
-        struct spawned spawned = {.pid_fd = -1, .oom_fd = -1, .fds = {-1, -1, -1, -1}};
-        int user_fd, r;
+        struct spawned spawned = {
+                .pid_fd = -1,
+                .oom_fd = -1,
+                .mount_fd = -1,
+                .fds = {-1, -1, -1, -1},
+                .has_interpreter = runtime_can_park(parking->runtime),
+                .limits = parking->limits,
+                .tmp_bytes = parking->tmp_bytes,
+        };
+        struct slot namespaces;
+        int r;
 
-        r = slots_take(&spawner->slots, &spawned.slot, &user_fd, err);
+        r = slots_take(&spawner->slots, &spawned.slot, &namespaces, err);
         if (r < 0)
                 return r;
-        r = take_code(spawner, request, err);
+        r = put(namespaces.user_fd, ZONE_USER);
         if (r == 0)
-                r = put(user_fd, ZONE_USER);
-        if (r == 0)
-                r = make(spawner, request, &spawned, err);
+                r = put(namespaces.network_fd, ZONE_NETWORK);
+        if (r < 0)
+                (void)err_errno(err, r, "placing its namespaces");
+        else
+                r = make(spawner, parking, &spawned, err);
         release_zone();
         if (r < 0) {
+                fd_close(&spawned.pid_fd);
                 fd_close(&spawned.oom_fd);
                 spawned_close_fds(&spawned);
                 slots_give_back(&spawner->slots, spawned.slot);
@@ -320,10 +349,7 @@ int spawner_spawn(struct spawner *spawner, const struct agent_spawn *request,
 
 void spawner_undo(struct spawner *spawner, struct spawned *spawned)
 {
-        siginfo_t info;
-
-        (void)cgroup_kill(&spawner->cgroups, spawned->slot);
-        (void)waitid(P_PIDFD, (id_t)spawned->pid_fd, &info, WEXITED);
+        kill_and_wait(spawner, spawned);
         (void)cgroup_remove(&spawner->cgroups, spawned->slot);
         slots_give_back(&spawner->slots, spawned->slot);
         fd_close(&spawned->pid_fd);
@@ -335,4 +361,5 @@ void spawned_close_fds(struct spawned *spawned)
 {
         for (int i = 0; i < AGENT_FD_COUNT; i++)
                 fd_close(&spawned->fds[i]);
+        fd_close(&spawned->mount_fd);
 }

@@ -1,4 +1,6 @@
-/* The parent's half of making a sandbox. */
+/* The parent's half of making a sandbox, which has two steps. Parked: whatever does not depend on the
+ * function, up to a process that waits for a BOOT frame. Assigned: the function's limits, its code at
+ * /code, and that frame. */
 #pragma once
 
 #include "agent/cgroup.h"
@@ -7,6 +9,7 @@
 #include "agent/template.h"
 #include "base/err.h"
 #include "wire/agent_protocol.h"
+#include "wire/worker_protocol.h"
 
 #include <sys/types.h>
 
@@ -19,8 +22,18 @@ struct spawner {
         struct slots slots;
         struct sock_fprog filter; /* the small one, filter.h */
         struct sock_filter filter_instructions[FILTER_CHILD_MAX];
-        int proc_fd; /* the host's /proc */
+        int proc_fd;                 /* the host's /proc */
+        char boot[WORKER_FRAME_MAX]; /* assign.c's */
         _Alignas(16) char stack[SPAWN_STACK_SIZE];
+};
+
+/* What a sandbox is parked with. */
+struct parking {
+        enum agent_runtime runtime;  /* its interpreter is started, where that can park; or 0 */
+        struct cgroup_limits limits; /* can be changed later, at a cost */
+        uint64_t tmp_bytes;          /* likewise */
+        const char *const *early;    /* environment of the interpreter, lent */
+        size_t early_count;
 };
 
 struct spawned {
@@ -28,7 +41,11 @@ struct spawned {
         pid_t pid;
         int pid_fd;              /* owned by who asked, like the others */
         int oom_fd;              /* -1 where the kernel acts by itself; cgroup_open_oom_event() */
+        int mount_fd;            /* its mount namespace, while it is parked */
         int fds[AGENT_FD_COUNT]; /* for the gateway */
+        bool has_interpreter;    /* BOOT goes to that, and else to magpie-init */
+        struct cgroup_limits limits;
+        uint64_t tmp_bytes;
         uint32_t phase_us[AGENT_PHASE_COUNT]; /* all but AGENT_PHASE_TOTAL */
 };
 
@@ -39,9 +56,15 @@ int spawner_init(struct spawner *spawner, const char *data_dir, struct err *err)
 void spawner_deinit(struct spawner *spawner);
 
 /* Returns when magpie-init runs in its sandbox, or with nothing left behind. */
-int spawner_spawn(struct spawner *spawner, const struct agent_spawn *request,
-                  struct spawned *ret_spawned, struct err *err);
+int spawner_park(struct spawner *spawner, const struct parking *parking,
+                 struct spawned *ret_spawned, struct err *err);
+/* assign.c. `code_fd` is template_open_code()'s. On failure the sandbox is good for nothing more. */
+int spawner_assign(struct spawner *spawner, struct spawned *spawned,
+                   const struct agent_spawn *request, int code_fd, struct err *err);
 /* Ends the sandbox at once and waits for it: only for one that cannot be watched. */
 void spawner_undo(struct spawner *spawner, struct spawned *spawned);
-/* Closes the descriptors for the gateway. */
+/* Closes the descriptors for the gateway, and what only a parked one needs. */
 void spawned_close_fds(struct spawned *spawned);
+/* The tmpfs's options for so many bytes. */
+#define TMP_OPTIONS_MAX 96
+void tmp_options_make(char ret_options[TMP_OPTIONS_MAX], uint64_t bytes);

@@ -3,12 +3,15 @@
 
 #include "agent/rootfs.h"
 #include "base/auto.h"
+#include "base/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/mount.h>
 #include <linux/openat2.h>
 #include <sched.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -125,14 +128,20 @@ static int make(struct template *template, const char *data_dir, int proc_fd, st
         if (template->namespace_fd < 0)
                 return err_errno(err, -errno, "opening the template's mount namespace");
         r = leave_namespace(err);
-        return r < 0 ? r : attach_store(template, code_mount, staging_mount, err);
+        if (r < 0)
+                return r;
+        template->own_fd = openat(proc_fd, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
+        if (template->own_fd < 0)
+                return err_errno(err, -errno, "opening the agent's mount namespace");
+        return attach_store(template, code_mount, staging_mount, err);
 }
 
 int template_make(struct template *template, const char *data_dir, int proc_fd, struct err *err)
 {
         int r;
 
-        *template = (struct template){.namespace_fd = -1, .code_fd = -1, .staging_fd = -1};
+        *template = (struct template){
+                .namespace_fd = -1, .own_fd = -1, .code_fd = -1, .staging_fd = -1};
         r = make(template, data_dir, proc_fd, err);
         if (r < 0)
                 template_close(template);
@@ -142,6 +151,7 @@ int template_make(struct template *template, const char *data_dir, int proc_fd, 
 void template_close(struct template *template)
 {
         fd_close(&template->namespace_fd);
+        fd_close(&template->own_fd);
         fd_close(&template->code_fd);
         fd_close(&template->staging_fd);
 }
@@ -162,4 +172,24 @@ int template_open_code(const struct template *template, const char *digest, bool
         /* The clone inherits read-only, nosuid and nodev from the store's mount. */
         fd = open_tree(folder_fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
         return fd < 0 ? -errno : fd;
+}
+
+/* A mount can be attached only in one's own namespace, so the agent goes there and back. What runs
+ * in the sandbox meanwhile has no way to change a mount. */
+int template_attach_code(const struct template *template, int namespace_fd, int code_fd,
+                         const char *tmp_options)
+{
+        int r = 0;
+
+        if (setns(namespace_fd, CLONE_NEWNS) < 0)
+                return -errno;
+        if (move_mount(code_fd, "", AT_FDCWD, "/code", MOVE_MOUNT_F_EMPTY_PATH) < 0 ||
+            (tmp_options &&
+             mount(NULL, "/tmp", NULL, MS_REMOUNT | MS_NOSUID | MS_NODEV, tmp_options) < 0))
+                r = -errno;
+        if (setns(template->own_fd, CLONE_NEWNS) < 0) {
+                log_error("going back to the agent's mount namespace: %s", strerror(errno));
+                abort(); /* in a sandbox's the agent can do nothing right */
+        }
+        return r;
 }

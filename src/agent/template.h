@@ -2,7 +2,7 @@
  *
  * The template is a mount namespace of its own: a small read-only tmpfs with /usr of the host, a
  * few files of /etc, four device nodes and /magpie. A sandbox's child enters it and takes a private
- * copy, so that a cold start mounts only what is its own (/proc, /tmp, /code).
+ * copy, so that only what is its own is mounted (/proc, /tmp, and /code when its function is known).
  *
  * The agent itself moves into a second copy, which has the code store besides, and nothing else of
  * the host: it cannot reach the host's files any more, and a sandbox never sees the store.
@@ -16,6 +16,7 @@
 struct template
 {
         int namespace_fd; /* the mount namespace to enter */
+        int own_fd;       /* the agent's own */
         int code_fd;      /* DATA-DIR/code */
         int staging_fd;   /* DATA-DIR/staging */
 };
@@ -27,3 +28,7 @@ void template_close(struct template *template);
 /* The unpacked code `digest` as a mount that is attached nowhere yet. A descriptor or a negative
  * errno; -ENOENT where there is no such code. */
 int template_open_code(const struct template *template, const char *digest, bool staging);
+/* Attaches such a mount at /code of a sandbox's mount namespace, and gives its /tmp other options
+ * where `tmp_options` is not NULL. */
+int template_attach_code(const struct template *template, int namespace_fd, int code_fd,
+                         const char *tmp_options);

@@ -289,6 +289,7 @@ static bool instance_take_frame(struct instance *instance, const struct worker_f
                         return false;
                 return true;
         case WORKER_INVOKE:
+        case WORKER_BOOT:
                 return false;
         }
         return false;

@@ -3,6 +3,12 @@
 
 #include "init/outcome.h"
 
+/* The contract that words[0] names, with the rest of the words. */
+struct outcome contract_run(char *const *words);
+
+/* "park": the sandbox has no function yet. A BOOT frame brings environment and command line. */
+struct outcome contract_park(void);
+
 /* "shim": the program itself speaks the worker protocol on descriptor 3. Runs it once. */
 struct outcome contract_shim(char *const *arguments);
 

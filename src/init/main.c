@@ -2,12 +2,13 @@
  *
  *     magpie-init shim PROGRAM [ARGUMENT...]
  *     magpie-init exec PROGRAM
+ *     magpie-init park
  *
  * Theory of operation
  *
  * The agent executes it with all privileges given up, the worker socket on descriptor 3, the log
- * pipe on 1 and 2. It runs the function under one of two contracts (contract_shim.c,
- * contract_exec.c), and being process 1 it reaps every orphan. When it ends, the kernel ends
+ * pipe on 1 and 2. It waits for a function where it has none yet (contract_park.c), runs it under one
+ * of two contracts (contract_shim.c, contract_exec.c), and being process 1 it reaps every orphan. When it ends, the kernel ends
  * everything else in the sandbox.
  *
  * The function runs as the same user, so magpie-init makes itself undumpable: nobody without
@@ -38,14 +39,23 @@ static void volunteer_for_oom(void)
         (void)close(fd);
 }
 
+struct outcome contract_run(char *const *words)
+{
+        const struct outcome failed = {.number = EXIT_USAGE};
+
+        if (words[0] && strcmp(words[0], "park") == 0)
+                return contract_park();
+        if (words[0] && words[1] && strcmp(words[0], "shim") == 0)
+                return contract_shim(words + 1);
+        if (words[0] && words[1] && strcmp(words[0], "exec") == 0)
+                return contract_exec(words[1]);
+        return failed;
+}
+
 int main(int argc, char **argv)
 {
         volunteer_for_oom();
-        if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0 && argc >= 3) {
-                if (strcmp(argv[1], "shim") == 0)
-                        outcome_exit(contract_shim(argv + 2));
-                if (strcmp(argv[1], "exec") == 0)
-                        outcome_exit(contract_exec(argv[2]));
-        }
-        return EXIT_USAGE;
+        if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || argc < 2)
+                return EXIT_USAGE;
+        outcome_exit(contract_run(argv + 1));
 }

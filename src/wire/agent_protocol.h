@@ -76,12 +76,13 @@ struct agent_message {
 };
 
 enum agent_phase {
-        AGENT_PHASE_CGROUP = 0,  /* control groups, sockets, user namespace */
+        AGENT_PHASE_CGROUP = 0,  /* control groups, sockets; 0, like the next ones, from stock */
         AGENT_PHASE_CLONE = 1,   /* new namespaces, up to the child's first instruction */
         AGENT_PHASE_TOTAL = 2,   /* request received to descriptors sent */
-        AGENT_PHASE_MOUNT = 3,   /* its own mounts, loopback */
+        AGENT_PHASE_MOUNT = 3,   /* its own mounts */
         AGENT_PHASE_CONFINE = 4, /* user, capabilities, system call filter */
         AGENT_PHASE_EXEC = 5,    /* magpie-init's exec */
+        AGENT_PHASE_ASSIGN = 6,  /* the function's limits and code */
         AGENT_PHASE_COUNT = 8,
 };
 

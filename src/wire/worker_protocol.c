@@ -39,7 +39,7 @@ int worker_frame_decode(const void *message, size_t length, struct worker_frame 
         memcpy(&header, message, sizeof(header));
         body_length = length - sizeof(header);
         meta_length = le16toh(header.meta_length);
-        if (header.type < WORKER_INVOKE || header.type > WORKER_REFUSED)
+        if (header.type < WORKER_INVOKE || header.type > WORKER_BOOT)
                 return -EPROTO;
         if (header.flags & ~(WORKER_FLAG_END | WORKER_FLAG_HTTP))
                 return -EPROTO;
@@ -70,6 +70,17 @@ static bool is_name_byte(unsigned char byte)
 static bool is_value_byte(unsigned char byte)
 {
         return byte == '\t' || (byte >= ' ' && byte != 0x7f);
+}
+
+const char *worker_boot_next_string(struct slice *strings)
+{
+        const char *string = strings->data;
+        const char *nul = strings->length > 0 ? memchr(string, '\0', strings->length) : NULL;
+
+        if (!nul)
+                return NULL;
+        *strings = slice_skip(*strings, (size_t)(nul - string) + 1);
+        return string;
 }
 
 bool worker_meta_next_line(struct slice *meta, struct slice *ret_line)

@@ -16,6 +16,10 @@
  *           line a header (names in lower case). Payload: the first bytes of the request body.
  *           WORKER_FLAG_END: the body is complete.
  *   DATA    id; payload: more of the body; WORKER_FLAG_END on its last frame (may be empty).
+ * agent -> worker
+ *   BOOT    the first frame to a worker that was started before its function was known. Payload: the
+ *           environment, "NAME=value\0" each. meta, to magpie-init only: a command line, each word
+ *           ended by '\0'.
  * worker -> gateway
  *   READY   once, when the function can be invoked. value = microseconds spent loading it.
  *   RESULT  id, value = HTTP status (0: the platform's default) in its lower half, in its upper half
@@ -53,6 +57,7 @@ enum worker_frame_type {
         WORKER_ERROR = 5,
         WORKER_LOG = 6,
         WORKER_REFUSED = 7,
+        WORKER_BOOT = 8,
 };
 
 enum worker_flag {
@@ -93,6 +98,10 @@ int worker_frame_decode(const void *message, size_t length, struct worker_frame 
  * HTTP forbids in a name or value (RFC 9110, section 5). */
 bool worker_meta_next_header(struct slice *meta, struct slice *ret_name, struct slice *ret_value,
                              int *ret_error);
+
+/* Takes one NUL-terminated string off the front of a BOOT's meta or payload. NULL where there is
+ * none. */
+const char *worker_boot_next_string(struct slice *strings);
 
 /* Takes one '\n'-terminated line off the front. False where there is none. */
 bool worker_meta_next_line(struct slice *meta, struct slice *ret_line);

@@ -19,8 +19,8 @@ def pytest_configure():
         pytest.exit("build magpie first: ./dev build")
 
 
-def start_agent(data_dir=None, wrapper=()):
-    return agent_client.Agent(build_dir() / "src/agent/magpie-agent", data_dir, wrapper)
+def start_agent(data_dir=None, wrapper=(), stock=0):
+    return agent_client.Agent(build_dir() / "src/agent/magpie-agent", data_dir, wrapper, stock)
 
 
 @pytest.fixture(scope="session")
@@ -41,6 +41,13 @@ def compile_probe(tmp_path_factory):
 @pytest.fixture(scope="module")
 def agent():
     with start_agent() as running:
+        yield running
+
+
+@pytest.fixture(scope="module", params=[0, 8], ids=["made on request", "from stock"])
+def either_agent(request):
+    """For what must hold however a sandbox comes about: a module names its `agent` so."""
+    with start_agent(stock=request.param) as running:
         yield running
 
 

@@ -4,6 +4,12 @@ import re
 
 import pytest
 
+
+@pytest.fixture(scope="module")
+def agent(either_agent):
+    return either_agent
+
+
 ATTEMPTS = re.findall(r"ATTEMPT\((\w+)\)", re.sub(
     r"#define.*", "", (pathlib.Path(__file__).parent / "probes/probe.c").read_text()))
 

@@ -4,6 +4,12 @@ import json
 import pytest
 from agent_client import MIB, NODE, PYTHON3
 
+
+@pytest.fixture(scope="module")
+def agent(either_agent):
+    return either_agent
+
+
 PYTHON = {
     "threads": "import threading\nt=[threading.Thread(target=print) for _ in range(9)]\n"
                "[x.start() for x in t]; [x.join() for x in t]\n",

@@ -9,6 +9,12 @@ from agent_client import EXEC, MIB, Refused
 from conftest import start_agent
 from sandbox_host import UID_FIRST, Watch, host_uid
 
+
+@pytest.fixture(scope="module")
+def agent(either_agent):
+    return either_agent
+
+
 DIGEST_OF_NOTHING = "0" * 64
 NAMESPACES = ("user", "pid", "mnt", "ipc", "uts", "net", "cgroup")
 

@@ -27,7 +27,7 @@ VERSION = 1
 HELLO, SPAWN, KILL, SPAWNED, REFUSED, EXITED = range(1, 7)
 PYTHON3, NODE, NATIVE, EXEC = range(1, 5)
 BY_CODE, BY_SIGNAL, OUT_OF_MEMORY, KILLED = range(1, 5)
-PHASES = ("cgroup", "clone", "total", "mount", "confine", "exec")
+PHASES = ("cgroup", "clone", "total", "mount", "confine", "exec", "assign")
 MIB = 1 << 20
 
 MESSAGE = struct.Struct("=IIQIIQQIIII8I")
@@ -79,11 +79,13 @@ def wait_readable(descriptor, deadline_s=None):
 
 class Agent:
     """A magpie-agent of its own with a data directory of its own. A wrapper is the front part of the
-    command line, for a program that executes the rest."""
+    command line, for a program that executes the rest; `stock`, how many sandboxes it may make in
+    advance."""
 
-    def __init__(self, program, data_dir=None, wrapper=()):
+    def __init__(self, program, data_dir=None, wrapper=(), stock=0):
         self.program = str(program)
         self.wrapper = list(wrapper)
+        self.stock = stock
         self.owns_data_dir = data_dir is None
         self.data_dir = pathlib.Path(data_dir or tempfile.mkdtemp(prefix="magpie-agent-"))
         self.data_dir.chmod(0o755)
@@ -98,7 +100,8 @@ class Agent:
         with theirs:
             # Python's own descriptors are close-on-exec; the copy on 3 is not.
             self.process = subprocess.Popen(
-                [*self.wrapper, self.program, "--data-dir", str(self.data_dir)],
+                [*self.wrapper, self.program, "--data-dir", str(self.data_dir),
+                 "--stock", str(self.stock)],
                 stdin=subprocess.DEVNULL, close_fds=False,
                 preexec_fn=lambda: os.dup2(theirs.fileno(), 3))
         return self

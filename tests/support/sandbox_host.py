@@ -26,6 +26,15 @@ def groups(parent_names):
                   for group in (point / name).glob("*/"))
 
 
+def is_parked(pid):
+    """Does this process of a sandbox still wait for a function? Then there is nothing at /code."""
+    try:
+        mounts = pathlib.Path(f"/proc/{pid}/mountinfo").read_text()
+    except (FileNotFoundError, ProcessLookupError, OSError):
+        return False
+    return mounts != "" and " /code " not in mounts
+
+
 def host_uid(pid):
     """An undumpable process's folder belongs to root, so its status has to tell. None where it has
     just ended: ESRCH while it is read, ENOENT before."""
@@ -40,7 +49,7 @@ def host_uid(pid):
 
 
 class Watch:
-    """One agent, and what belongs to it."""
+    """One agent, and what belongs to it. Sandboxes in stock do not count."""
 
     def __init__(self, agent):
         self.agent = agent
@@ -50,7 +59,8 @@ class Watch:
                         if match}
 
     def groups(self):
-        return groups(self.parents)
+        return [group for group in groups(self.parents)
+                if not any(map(is_parked, self.pids_in(os.path.basename(group.rstrip("/")))))]
 
     def frozen(self):
         """Whether each of its sandboxes is frozen through and through."""
@@ -82,7 +92,8 @@ class Watch:
         """Host pids of its child processes, dead ones that are not reaped too: each sandbox's
         first process. Nothing else of a sandbox can outlive that."""
         pid = self.agent.process.pid
-        return pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return [child for child in children if not is_parked(child)]
 
     def pids(self):
         """Host pids in all its groups."""

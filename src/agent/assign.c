@@ -1,0 +1,86 @@
+/* A parked sandbox becomes a function's; see spawn.h. */
+#include "agent/environment.h"
+#include "agent/runtime.h"
+#include "agent/spawn.h"
+#include "base/auto.h"
+#include "base/clock.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+static int attach_code(const struct spawner *spawner, const struct spawned *spawned,
+                       const struct agent_spawn *request, int code_fd, struct err *err)
+{
+        bool resize = request->tmp_bytes != spawned->tmp_bytes;
+        char tmp_options[TMP_OPTIONS_MAX];
+        int r;
+
+        tmp_options_make(tmp_options, request->tmp_bytes);
+        r = template_attach_code(&spawner->template, spawned->mount_fd, code_fd,
+                                 resize ? tmp_options : NULL);
+        return r < 0 ? err_errno(err, r, "mounting /code and /tmp") : 0;
+}
+
+/* Appends each string with its NUL. False where they do not fit. */
+static bool put_strings(struct spawner *spawner, size_t *used, const char *const *strings)
+{
+        for (; *strings; strings++) {
+                size_t length = strlen(*strings) + 1;
+                if (length > sizeof(spawner->boot) - *used)
+                        return false;
+                memcpy(spawner->boot + *used, *strings, length);
+                *used += length;
+        }
+        return true;
+}
+
+/* Through the gateway's end of the worker socket, before the gateway has it. */
+static int send_boot(struct spawner *spawner, const struct spawned *spawned,
+                     const struct agent_spawn *request)
+{
+        char program[sizeof("/code/") + AGENT_HANDLER_MAX];
+        const char *arguments[RUNTIME_ARGUMENTS_MAX] = {NULL};
+        struct environment environment;
+        struct worker_frame frame = {.type = WORKER_BOOT};
+        size_t used = WORKER_HEADER_SIZE;
+
+        (void)snprintf(program, sizeof(program), "/code/%s", request->handler);
+        if (!spawned->has_interpreter)
+                runtime_arguments(request->runtime, program, arguments);
+        environment_make(&environment, request);
+        /* The first word, magpie-init's own name, has been said. */
+        if (!put_strings(spawner, &used, arguments[0] ? arguments + 1 : arguments))
+                return -EMSGSIZE;
+        frame.meta = slice_make(spawner->boot + WORKER_HEADER_SIZE, used - WORKER_HEADER_SIZE);
+        if (!put_strings(spawner, &used, environment.variables))
+                return -EMSGSIZE;
+        worker_frame_encode_header(&frame, spawner->boot);
+        return send(spawned->fds[AGENT_FD_SOCKET], spawner->boot, used, MSG_NOSIGNAL) < 0 ? -errno
+                                                                                          : 0;
+}
+
+int spawner_assign(struct spawner *spawner, struct spawned *spawned,
+                   const struct agent_spawn *request, int code_fd, struct err *err)
+{
+        const struct cgroup_limits limits = {
+                .memory_bytes = request->memory_bytes,
+                .process_max = request->process_max,
+                .cpu_millis = request->cpu_millis,
+        };
+        uint64_t begun_ns = clock_now_ns();
+        int r = cgroup_change_limits(&spawner->cgroups, spawned->slot, &spawned->limits, &limits,
+                                     err);
+
+        if (r == 0)
+                r = attach_code(spawner, spawned, request, code_fd, err);
+        if (r < 0)
+                return r;
+        r = send_boot(spawner, spawned, request);
+        if (r < 0)
+                return err_errno(err, r, "telling the sandbox its function");
+        fd_close(&spawned->mount_fd);
+        spawned->phase_us[AGENT_PHASE_ASSIGN] = (uint32_t)((clock_now_ns() - begun_ns) / 1000);
+        return 0;
+}

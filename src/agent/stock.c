@@ -1,0 +1,262 @@
+/* Parked sandboxes; see stock.h. */
+#include "agent/stock.h"
+
+#include "agent/agent.h"
+#include "agent/runtime.h"
+#include "base/log.h"
+
+#include <string.h>
+
+#define WANTED_FIRST 2
+#define WANTED_MAX 16
+/* Longer than a cold start takes, so that the two do not fight for a processor. */
+#define REFILL_QUIET_MS 4
+#define REVIEW_EVERY_MS 10000
+#define UNUSED_NS (600 * 1000000000ull)
+#define MEMORY_FIRST (128ull << 20)
+#define PROCESSES_FIRST 256
+#define TMP_FIRST (64ull << 20)
+
+static void refill_on_timer(struct timer *timer);
+static void review_on_timer(struct timer *timer);
+
+static struct stock_kind *stock_add_kind(struct stock *stock, enum agent_runtime runtime)
+{
+        struct stock_kind *kind = &stock->kinds[stock->kind_count++];
+
+        memset(kind, 0, sizeof(*kind));
+        list_init(&kind->parked);
+        kind->runtime = runtime;
+        kind->wanted = WANTED_FIRST;
+        return kind;
+}
+
+void stock_init(struct stock *stock, struct agent *agent, size_t most)
+{
+        struct stock_kind *bare;
+
+        *stock = (struct stock){.agent = agent, .most = most};
+        timer_init(&stock->refill, refill_on_timer);
+        timer_init(&stock->review, review_on_timer);
+        if (most == 0)
+                return;
+        bare = stock_add_kind(stock, 0);
+        bare->limits = (struct cgroup_limits){.memory_bytes = MEMORY_FIRST,
+                                              .process_max = PROCESSES_FIRST};
+        bare->tmp_bytes = TMP_FIRST;
+        loop_set_timer(&agent->loop, &stock->refill, 0);
+        loop_set_timer(&agent->loop, &stock->review, REVIEW_EVERY_MS);
+}
+
+/* Takes the oldest out of its kind. */
+static struct instance *stock_pop(struct stock *stock, struct stock_kind *kind)
+{
+        struct list *link = list_pop_front(&kind->parked);
+
+        if (!link)
+                return NULL;
+        kind->count--;
+        stock->count--;
+        if (kind->count < kind->least)
+                kind->least = kind->count;
+        return CONTAINER_OF(link, struct instance, by_gateway);
+}
+
+void stock_close(struct stock *stock)
+{
+        loop_remove_timer(&stock->agent->loop, &stock->refill);
+        loop_remove_timer(&stock->agent->loop, &stock->review);
+        stock->most = 0;
+        for (size_t i = 0; i < stock->kind_count; i++) {
+                struct instance *instance;
+                while ((instance = stock_pop(stock, &stock->kinds[i])))
+                        instance_kill(instance);
+        }
+}
+
+void stock_forget(struct stock *stock, struct instance *instance)
+{
+        for (size_t i = 0; i < stock->kind_count; i++) {
+                struct instance *each;
+                LIST_FOR_EACH (each, &stock->kinds[i].parked, by_gateway)
+                        if (each == instance) {
+                                list_remove(&instance->by_gateway);
+                                stock->kinds[i].count--;
+                                stock->count--;
+                                /* Who dies while waiting would die again. */
+                                stock->kinds[i].wanted = 0;
+                                return;
+                        }
+        }
+}
+
+/* What an interpreter would read when it starts: the kind's key. False where that is too long. */
+static bool make_key(const struct agent_spawn *request, char ret_key[STOCK_KEY_MAX],
+                     size_t *ret_length)
+{
+        size_t length = 0;
+
+        for (size_t i = 0; i < request->env_count; i++) {
+                size_t here = strlen(request->env[i]) + 1;
+                if (!runtime_is_early(request->env[i]))
+                        continue;
+                if (here > STOCK_KEY_MAX - length)
+                        return false;
+                memcpy(ret_key + length, request->env[i], here);
+                length += here;
+        }
+        *ret_length = length;
+        return true;
+}
+
+static void set_early(struct stock_kind *kind, const char *key, size_t length)
+{
+        memcpy(kind->key, key, length);
+        kind->key_length = length;
+        kind->early_count = 0;
+        for (size_t at = 0; at < length; at += strlen(kind->key + at) + 1)
+                kind->early[kind->early_count++] = kind->key + at;
+}
+
+/* The kind that was not used for longest, and has nothing parked. NULL: all have. */
+static struct stock_kind *find_replaceable(struct stock *stock)
+{
+        struct stock_kind *found = NULL;
+
+        for (size_t i = 1; i < stock->kind_count; i++) {
+                struct stock_kind *kind = &stock->kinds[i];
+                if (kind->count == 0 && (!found || kind->used_ns < found->used_ns))
+                        found = kind;
+        }
+        return found;
+}
+
+/* The kind of stock with this request's interpreter; a new one where it is asked for the first time.
+ * NULL: it has none. */
+static struct stock_kind *kind_of(struct stock *stock, const struct agent_spawn *request)
+{
+        char key[STOCK_KEY_MAX];
+        size_t length;
+        struct stock_kind *kind;
+
+        if (!runtime_can_park(request->runtime) || !make_key(request, key, &length))
+                return NULL;
+        for (size_t i = 1; i < stock->kind_count; i++) {
+                kind = &stock->kinds[i];
+                if (kind->runtime == request->runtime && kind->key_length == length &&
+                    memcmp(kind->key, key, length) == 0)
+                        return kind;
+        }
+        if (stock->kind_count < STOCK_KIND_MAX) {
+                kind = stock_add_kind(stock, request->runtime);
+        } else {
+                kind = find_replaceable(stock);
+                if (!kind)
+                        return NULL;
+                kind->runtime = request->runtime;
+                kind->wanted = WANTED_FIRST;
+        }
+        set_early(kind, key, length);
+        return kind;
+}
+
+static struct instance *take_from(struct stock *stock, struct stock_kind *kind,
+                                  const struct agent_spawn *request)
+{
+        struct instance *instance = stock_pop(stock, kind);
+
+        kind->limits = (struct cgroup_limits){.memory_bytes = request->memory_bytes,
+                                              .process_max = request->process_max,
+                                              .cpu_millis = request->cpu_millis};
+        kind->tmp_bytes = request->tmp_bytes;
+        kind->used_ns = stock->agent->loop.now_ns;
+        if (kind->count == 0)
+                kind->wanted = kind->wanted == 0               ? WANTED_FIRST
+                               : kind->wanted * 2 > WANTED_MAX ? WANTED_MAX
+                                                               : kind->wanted * 2;
+        /* A line that empties is not left to wait for a quiet moment. */
+        loop_set_timer(&stock->agent->loop, &stock->refill,
+                       kind->count * 2 < kind->wanted ? 0 : REFILL_QUIET_MS);
+        return instance;
+}
+
+struct instance *stock_take(struct stock *stock, const struct agent_spawn *request)
+{
+        struct stock_kind *kind;
+        struct instance *instance = NULL;
+
+        if (stock->most == 0)
+                return NULL;
+        kind = kind_of(stock, request);
+        if (kind)
+                instance = take_from(stock, kind, request);
+        return instance ? instance : take_from(stock, &stock->kinds[0], request);
+}
+
+/* The kind that lacks most of what it wants. */
+static struct stock_kind *find_shortest(struct stock *stock)
+{
+        struct stock_kind *found = NULL;
+        size_t most_lacking = 0;
+
+        for (size_t i = 0; i < stock->kind_count; i++) {
+                struct stock_kind *kind = &stock->kinds[i];
+                size_t lacking = kind->wanted > kind->count ? kind->wanted - kind->count : 0;
+                if (lacking > most_lacking) {
+                        found = kind;
+                        most_lacking = lacking;
+                }
+        }
+        return found;
+}
+
+/* One sandbox a turn of the loop: requests that have come meanwhile go first. */
+static void refill_on_timer(struct timer *timer)
+{
+        struct stock *stock = CONTAINER_OF(timer, struct stock, refill);
+        struct stock_kind *kind = find_shortest(stock);
+        struct parking parking;
+        struct instance *instance;
+        struct err err = {0};
+
+        if (!kind || stock->count >= stock->most)
+                return;
+        parking = (struct parking){.runtime = kind->runtime,
+                                   .limits = kind->limits,
+                                   .tmp_bytes = kind->tmp_bytes,
+                                   .early = kind->early,
+                                   .early_count = kind->early_count};
+        if (instance_park(stock->agent, &parking, &instance, &err) < 0) {
+                log_warn("making a sandbox in advance: %s", err.text);
+                kind->wanted = 0; /* until it is asked for again */
+                return;
+        }
+        list_push_back(&kind->parked, &instance->by_gateway);
+        kind->count++;
+        stock->count++;
+        if (find_shortest(stock))
+                loop_set_timer(&stock->agent->loop, timer, 0);
+}
+
+/* Half of what nobody has touched goes, and all of a kind that is out of use. */
+static void review_kind(struct stock *stock, struct stock_kind *kind, bool is_bare)
+{
+        bool unused = stock->agent->loop.now_ns - kind->used_ns > UNUSED_NS;
+        size_t keep = is_bare ? WANTED_FIRST : unused ? 0 : WANTED_FIRST;
+
+        kind->wanted -= kind->least / 2 < kind->wanted ? kind->least / 2 : kind->wanted;
+        if (unused || kind->wanted < keep)
+                kind->wanted = keep;
+        while (kind->count > kind->wanted)
+                instance_kill(stock_pop(stock, kind));
+        kind->least = kind->count;
+}
+
+static void review_on_timer(struct timer *timer)
+{
+        struct stock *stock = CONTAINER_OF(timer, struct stock, review);
+
+        for (size_t i = 0; i < stock->kind_count; i++)
+                review_kind(stock, &stock->kinds[i], i == 0);
+        loop_set_timer(&stock->agent->loop, timer, REVIEW_EVERY_MS);
+}

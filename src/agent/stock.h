@@ -1,0 +1,48 @@
+/* Sandboxes that are made before anybody asks for them.
+ *
+ * Each kind of stock is what can be prepared alike: magpie-init alone, which serves every function, or
+ * an interpreter that waits for its function, with the environment that it reads when it starts. A
+ * kind appears when it is first asked for. How many are parked follows demand: taking the last one
+ * doubles it, and what has not been touched for a while is given up. Refilling waits until the
+ * requests at hand are answered.
+ */
+#pragma once
+
+#include "agent/instance.h"
+
+#define STOCK_KIND_MAX 8
+#define STOCK_KEY_MAX 1024
+#define STOCK_DEFAULT 24
+#define STOCK_MOST 4096
+
+struct stock_kind {
+        struct list parked; /* instances, the oldest first: an interpreter has had time to start */
+        enum agent_runtime runtime; /* 0: magpie-init alone */
+        char key[STOCK_KEY_MAX];    /* its early environment, NUL-terminated strings */
+        size_t key_length;
+        const char *early[AGENT_ENV_MAX]; /* into `key` */
+        size_t early_count;
+        struct cgroup_limits limits; /* of who asked last: the next will likely ask for the same */
+        uint64_t tmp_bytes;
+        size_t count, wanted;
+        size_t least; /* there at any moment since the last review */
+        uint64_t used_ns;
+};
+
+struct stock {
+        struct agent *agent;
+        size_t most;  /* of all kinds together; 0: everything is made on request */
+        size_t count; /* parked now */
+        struct stock_kind kinds[STOCK_KIND_MAX];
+        size_t kind_count;
+        struct timer refill, review;
+};
+
+void stock_init(struct stock *stock, struct agent *agent, size_t most);
+/* Ends what is parked, and parks nothing more. */
+void stock_close(struct stock *stock);
+
+/* A parked instance for this request, the caller's from now on; NULL where there is none. */
+struct instance *stock_take(struct stock *stock, const struct agent_spawn *request);
+/* It has ended by itself. */
+void stock_forget(struct stock *stock, struct instance *instance);

@@ -1,0 +1,51 @@
+/* Waiting for a function; see contract.h. */
+#include "init/contract.h"
+#include "init/worker_socket.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define WORDS_MAX 16
+#define VARIABLES_MAX 192
+
+extern char **environ;
+
+/* Kept for good: environment and command line point into it. */
+static char message[WORKER_FRAME_MAX];
+
+/* False where there are more than fit with a NULL behind them. */
+static bool take_strings(struct slice from, char **ret_strings, size_t capacity)
+{
+        const char *string;
+        size_t count = 0;
+
+        while ((string = worker_boot_next_string(&from))) {
+                if (count + 1 == capacity)
+                        return false;
+                ret_strings[count++] = (char *)(uintptr_t)string;
+        }
+        ret_strings[count] = NULL;
+        return from.length == 0;
+}
+
+struct outcome contract_park(void)
+{
+        static char *words[WORDS_MAX], *variables[VARIABLES_MAX];
+        const struct outcome failed = {.number = 127}, unused = {.number = 0};
+        struct worker_frame frame;
+        ssize_t length;
+
+        do {
+                length = recv(WORKER_FD, message, sizeof(message), 0);
+        } while (length < 0 && errno == EINTR);
+        if (length <= 0)
+                return unused;
+        if (worker_frame_decode(message, (size_t)length, &frame) < 0 || frame.type != WORKER_BOOT ||
+            !take_strings(frame.meta, words, WORDS_MAX) ||
+            !take_strings(frame.payload, variables, VARIABLES_MAX) || chdir("/code") < 0)
+                return failed;
+        environ = variables;
+        return contract_run(words);
+}
