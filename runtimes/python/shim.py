@@ -11,10 +11,12 @@ if __name__ == "__main__":  # multiprocessing's "spawn" imports this file again 
     here = __file__.rpartition("/")[0] or "."
     sys.path.insert(0, here)
     if sys.argv[1:] == ["parked"]:
-        from magpie_shim import parking
+        from magpie_shim import parking, worker
 
         parking.wait()
-    from magpie_shim import worker
+    else:
+        from magpie_shim import worker
 
+        worker.prepare()
     sys.path.remove(here)  # user code sees its own bundle and the standard library, nothing else
     worker.main()

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "agent/instance.h"
+#include "agent/nursery.h"
 #include "agent/spawn.h"
 #include "agent/stock.h"
 #include "base/list.h"
@@ -15,6 +16,7 @@ struct agent {
         int signal_fd;
         struct spawner spawner;
         struct stock stock;
+        struct nursery nursery;
         struct list gateways;
         struct list instances;
         struct list by_id[AGENT_BUCKETS]; /* instances, by the gateway's number for them */

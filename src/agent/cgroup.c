@@ -193,6 +193,24 @@ int cgroup_open_events(const struct cgroup_tree *tree, uint32_t slot)
         return open_attribute(tree->unified_fd, slot, "cgroup.events", O_RDONLY);
 }
 
+int cgroup_open_tasks(const struct cgroup_tree *tree, uint32_t slot,
+                      int ret_fds[CGROUP_CONTROLLER_COUNT])
+{
+        int r = 0;
+
+        for (int i = 0; i < CGROUP_CONTROLLER_COUNT; i++) {
+                ret_fds[i] = -1;
+                if (tree->v1_fd[i] < 0 || r < 0)
+                        continue;
+                ret_fds[i] = open_attribute(tree->v1_fd[i], slot, "tasks", O_WRONLY);
+                if (ret_fds[i] < 0)
+                        r = ret_fds[i];
+        }
+        for (int i = 0; i < CGROUP_CONTROLLER_COUNT && r < 0; i++)
+                fd_close(&ret_fds[i]);
+        return r;
+}
+
 int cgroup_open_oom_event(const struct cgroup_tree *tree, uint32_t slot)
 {
         AUTO(fd_close) int event_fd = -1;

@@ -63,6 +63,10 @@ int cgroup_open_group(const struct cgroup_tree *tree, uint32_t slot);
 int cgroup_open_freeze(const struct cgroup_tree *tree, uint32_t slot);
 /* Readiness is EPOLLPRI, whenever the group gets empty (or is frozen, or thawed). */
 int cgroup_open_events(const struct cgroup_tree *tree, uint32_t slot);
+/* The files by which a process joins the group's v1 hierarchies by itself, into ret_fds, -1 where there
+ * is none. 0 or a negative errno, and then nothing is open. */
+int cgroup_open_tasks(const struct cgroup_tree *tree, uint32_t slot,
+                      int ret_fds[CGROUP_CONTROLLER_COUNT]);
 /* An eventfd that counts when the v1 memory limit is hit. -ENOTSUP where memory is v2's: there the
  * kernel kills the whole group by itself (memory.oom.group). */
 int cgroup_open_oom_event(const struct cgroup_tree *tree, uint32_t slot);

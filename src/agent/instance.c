@@ -185,7 +185,11 @@ static struct instance *instance_new(struct agent *agent)
         *instance = (struct instance){
                 .agent = agent,
                 .state = INSTANCE_PARKED,
-                .made = {.pid_fd = -1, .oom_fd = -1, .mount_fd = -1, .fds = {-1, -1, -1, -1}},
+                .made = {.pid_fd = -1,
+                         .oom_fd = -1,
+                         .mount_fd = -1,
+                         .adopted_log_fd = -1,
+                         .fds = {-1, -1, -1, -1}},
                 .events_fd = -1,
         };
         list_init(&instance->by_gateway);

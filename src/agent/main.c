@@ -89,6 +89,7 @@ static void agent_end(struct agent *agent)
         agent->ending = true;
         loop_remove(&agent->loop, &agent->control);
         stock_close(&agent->stock);
+        nursery_close(&agent->nursery);
         LIST_FOR_EACH_SAFE (gateway, after, &agent->gateways, link)
                 gateway_end(gateway, NULL);
         agent_check_end(agent);
@@ -191,6 +192,7 @@ static int agent_init(struct agent *agent, const struct settings *settings, stru
                 r = loop_add(&agent->loop, &agent->control, CONTROL_FD, EPOLLIN);
         if (r < 0)
                 return err_errno(err, r, "preparing the event loop");
+        nursery_init(&agent->nursery, agent);
         stock_init(&agent->stock, agent, settings->stock_most);
         return 0;
 }

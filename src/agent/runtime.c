@@ -70,3 +70,10 @@ void runtime_parked_arguments(enum agent_runtime runtime,
         ret_arguments[count] = "parked";
         ret_arguments[count + 1] = NULL;
 }
+
+void runtime_adopting_arguments(const char *ret_arguments[RUNTIME_ARGUMENTS_MAX])
+{
+        ret_arguments[0] = "magpie-init";
+        ret_arguments[1] = "adopt";
+        ret_arguments[2] = NULL;
+}

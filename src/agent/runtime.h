@@ -18,6 +18,8 @@ bool runtime_is_early(const char *assignment);
  * lent. */
 void runtime_arguments(enum agent_runtime runtime, const char *program,
                        const char *ret_arguments[RUNTIME_ARGUMENTS_MAX]);
+/* For a sandbox whose interpreter comes from the nursery. */
+void runtime_adopting_arguments(const char *ret_arguments[RUNTIME_ARGUMENTS_MAX]);
 /* The same for a sandbox that is to wait for its function: `runtime`'s interpreter where that can
  * park, else 0: magpie-init alone. */
 void runtime_parked_arguments(enum agent_runtime runtime,

@@ -272,14 +272,21 @@ static int start(struct spawner *spawner, const struct parking *parking, struct 
         int r;
 
         tmp_options_make(tmp_options, parking->tmp_bytes);
-        runtime_parked_arguments(parking->runtime, arguments);
+        if (parking->adopts)
+                runtime_adopting_arguments(arguments);
+        else
+                runtime_parked_arguments(parking->runtime, arguments);
         environment_make_early(&environment, parking->early, parking->early_count);
         r = run_child(spawner, &plan, spawned, err);
         if (r < 0)
                 return r;
         r = open_mount_namespace(spawner, spawned);
+        if (r == 0 && parking->adopts) {
+                spawned->adopted_log_fd = fcntl(ZONE_NEW_LOG, F_DUPFD_CLOEXEC, (int)ZONE_END);
+                r = spawned->adopted_log_fd < 0 ? -errno : 0;
+        }
         if (r < 0) {
-                (void)err_errno(err, r, "opening its mount namespace");
+                (void)err_errno(err, r, "keeping a way into it");
                 kill_and_wait(spawner, spawned);
         }
         return r;
@@ -317,6 +324,7 @@ int spawner_park(struct spawner *spawner, const struct parking *parking,
                 .pid_fd = -1,
                 .oom_fd = -1,
                 .mount_fd = -1,
+                .adopted_log_fd = -1,
                 .fds = {-1, -1, -1, -1},
                 .has_interpreter = runtime_can_park(parking->runtime),
                 .limits = parking->limits,
@@ -362,4 +370,5 @@ void spawned_close_fds(struct spawned *spawned)
         for (int i = 0; i < AGENT_FD_COUNT; i++)
                 fd_close(&spawned->fds[i]);
         fd_close(&spawned->mount_fd);
+        fd_close(&spawned->adopted_log_fd);
 }

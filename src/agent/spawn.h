@@ -30,6 +30,7 @@ struct spawner {
 /* What a sandbox is parked with. */
 struct parking {
         enum agent_runtime runtime;  /* its interpreter is started, where that can park; or 0 */
+        bool adopts;                 /* the interpreter comes from the nursery instead */
         struct cgroup_limits limits; /* can be changed later, at a cost */
         uint64_t tmp_bytes;          /* likewise */
         const char *const *early;    /* environment of the interpreter, lent */
@@ -42,6 +43,7 @@ struct spawned {
         int pid_fd;              /* owned by who asked, like the others */
         int oom_fd;              /* -1 where the kernel acts by itself; cgroup_open_oom_event() */
         int mount_fd;            /* its mount namespace, while it is parked */
+        int adopted_log_fd;      /* the log pipe's other end, for a process that is to come */
         int fds[AGENT_FD_COUNT]; /* for the gateway */
         bool has_interpreter;    /* BOOT goes to that, and else to magpie-init */
         struct cgroup_limits limits;

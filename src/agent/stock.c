@@ -3,8 +3,10 @@
 
 #include "agent/agent.h"
 #include "agent/runtime.h"
+#include "base/auto.h"
 #include "base/log.h"
 
+#include <poll.h>
 #include <string.h>
 
 #define WANTED_FIRST 2
@@ -26,6 +28,7 @@ static struct stock_kind *stock_add_kind(struct stock *stock, enum agent_runtime
 
         memset(kind, 0, sizeof(*kind));
         list_init(&kind->parked);
+        list_init(&kind->arriving);
         kind->runtime = runtime;
         kind->wanted = WANTED_FIRST;
         return kind;
@@ -72,21 +75,90 @@ void stock_close(struct stock *stock)
                 while ((instance = stock_pop(stock, &stock->kinds[i])))
                         instance_kill(instance);
         }
+        stock_lost_nursery(stock);
+}
+
+/* NULL where nobody of that number is on the way. */
+static struct instance *stock_find_arriving(struct stock *stock, uint64_t number,
+                                            struct stock_kind **ret_kind)
+{
+        struct instance *instance;
+
+        for (size_t i = 0; i < stock->kind_count; i++)
+                LIST_FOR_EACH (instance, &stock->kinds[i].arriving, by_gateway)
+                        if (instance->id == number) {
+                                *ret_kind = &stock->kinds[i];
+                                return instance;
+                        }
+        return NULL;
+}
+
+void stock_arrived(struct stock *stock, uint64_t number)
+{
+        struct stock_kind *kind;
+        struct instance *instance = stock_find_arriving(stock, number, &kind);
+
+        if (!instance)
+                return; /* it has died meanwhile */
+        list_remove(&instance->by_gateway);
+        list_push_back(&kind->parked, &instance->by_gateway);
+        kind->arriving_count--;
+        kind->count++;
+}
+
+static void stock_give_up(struct stock *stock, struct stock_kind *kind, struct instance *instance)
+{
+        list_remove(&instance->by_gateway);
+        kind->arriving_count--;
+        stock->count--;
+        instance_kill(instance);
+}
+
+void stock_failed(struct stock *stock, uint64_t number)
+{
+        struct stock_kind *kind;
+        struct instance *instance = stock_find_arriving(stock, number, &kind);
+
+        if (!instance)
+                return;
+        kind->wanted = 0; /* until it is asked for again */
+        stock_give_up(stock, kind, instance);
+}
+
+void stock_lost_nursery(struct stock *stock)
+{
+        for (size_t i = 0; i < stock->kind_count; i++) {
+                struct stock_kind *kind = &stock->kinds[i];
+                struct instance *instance, *after;
+                LIST_FOR_EACH_SAFE (instance, after, &kind->arriving, by_gateway)
+                        stock_give_up(stock, kind, instance);
+        }
+}
+
+static bool is_in(const struct instance *instance, struct list *list)
+{
+        const struct instance *each;
+
+        LIST_FOR_EACH (each, list, by_gateway)
+                if (each == instance)
+                        return true;
+        return false;
 }
 
 void stock_forget(struct stock *stock, struct instance *instance)
 {
         for (size_t i = 0; i < stock->kind_count; i++) {
-                struct instance *each;
-                LIST_FOR_EACH (each, &stock->kinds[i].parked, by_gateway)
-                        if (each == instance) {
-                                list_remove(&instance->by_gateway);
-                                stock->kinds[i].count--;
-                                stock->count--;
-                                /* Who dies while waiting would die again. */
-                                stock->kinds[i].wanted = 0;
-                                return;
-                        }
+                struct stock_kind *kind = &stock->kinds[i];
+                if (is_in(instance, &kind->parked))
+                        kind->count--;
+                else if (is_in(instance, &kind->arriving))
+                        kind->arriving_count--;
+                else
+                        continue;
+                list_remove(&instance->by_gateway);
+                stock->count--;
+                kind->wanted = 0; /* who dies while waiting would die again */
+                return;
         }
 }
 
@@ -125,7 +197,8 @@ static struct stock_kind *find_replaceable(struct stock *stock)
 
         for (size_t i = 1; i < stock->kind_count; i++) {
                 struct stock_kind *kind = &stock->kinds[i];
-                if (kind->count == 0 && (!found || kind->used_ns < found->used_ns))
+                if (kind->count + kind->arriving_count == 0 &&
+                    (!found || kind->used_ns < found->used_ns))
                         found = kind;
         }
         return found;
@@ -160,11 +233,21 @@ static struct stock_kind *kind_of(struct stock *stock, const struct agent_spawn 
         return kind;
 }
 
+/* The news of its death may be on its way. */
+static bool is_alive(const struct instance *instance)
+{
+        struct pollfd exit = {.fd = instance->made.pid_fd, .events = POLLIN};
+
+        return poll(&exit, 1, 0) == 0;
+}
+
 static struct instance *take_from(struct stock *stock, struct stock_kind *kind,
                                   const struct agent_spawn *request)
 {
         struct instance *instance = stock_pop(stock, kind);
 
+        while (instance && !is_alive(instance))
+                instance = stock_pop(stock, kind);
         kind->limits = (struct cgroup_limits){.memory_bytes = request->memory_bytes,
                                               .process_max = request->process_max,
                                               .cpu_millis = request->cpu_millis};
@@ -201,7 +284,8 @@ static struct stock_kind *find_shortest(struct stock *stock)
 
         for (size_t i = 0; i < stock->kind_count; i++) {
                 struct stock_kind *kind = &stock->kinds[i];
-                size_t lacking = kind->wanted > kind->count ? kind->wanted - kind->count : 0;
+                size_t there = kind->count + kind->arriving_count;
+                size_t lacking = kind->wanted > there ? kind->wanted - there : 0;
                 if (lacking > most_lacking) {
                         found = kind;
                         most_lacking = lacking;
@@ -210,30 +294,58 @@ static struct stock_kind *find_shortest(struct stock *stock)
         return found;
 }
 
+/* The nursery runs as root: it serves those whose functions have no say in how it starts. */
+static bool comes_from_nursery(struct stock *stock, const struct stock_kind *kind)
+{
+        return kind->runtime == AGENT_RUNTIME_PYTHON3 && kind->key_length == 0 &&
+               nursery_is_open(&stock->agent->nursery);
+}
+
+static int park_one(struct stock *stock, struct stock_kind *kind, struct err *err)
+{
+        const struct parking parking = {.runtime = kind->runtime,
+                                        .adopts = comes_from_nursery(stock, kind),
+                                        .limits = kind->limits,
+                                        .tmp_bytes = kind->tmp_bytes,
+                                        .early = kind->early,
+                                        .early_count = kind->early_count};
+        struct instance *instance;
+        int r = instance_park(stock->agent, &parking, &instance, err);
+
+        if (r < 0)
+                return r;
+        instance->id = ++stock->next_number;
+        stock->count++;
+        if (!parking.adopts) {
+                list_push_back(&kind->parked, &instance->by_gateway);
+                kind->count++;
+                return 0;
+        }
+        list_push_back(&kind->arriving, &instance->by_gateway);
+        kind->arriving_count++;
+        r = nursery_ask(&stock->agent->nursery, instance);
+        fd_close(&instance->made.adopted_log_fd);
+        if (r < 0) {
+                stock_give_up(stock, kind, instance);
+                return err_errno(err, r, "asking the nursery");
+        }
+        return 0;
+}
+
 /* One sandbox a turn of the loop: requests that have come meanwhile go first. */
 static void refill_on_timer(struct timer *timer)
 {
         struct stock *stock = CONTAINER_OF(timer, struct stock, refill);
         struct stock_kind *kind = find_shortest(stock);
-        struct parking parking;
-        struct instance *instance;
         struct err err = {0};
 
         if (!kind || stock->count >= stock->most)
                 return;
-        parking = (struct parking){.runtime = kind->runtime,
-                                   .limits = kind->limits,
-                                   .tmp_bytes = kind->tmp_bytes,
-                                   .early = kind->early,
-                                   .early_count = kind->early_count};
-        if (instance_park(stock->agent, &parking, &instance, &err) < 0) {
+        if (park_one(stock, kind, &err) < 0) {
                 log_warn("making a sandbox in advance: %s", err.text);
                 kind->wanted = 0; /* until it is asked for again */
                 return;
         }
-        list_push_back(&kind->parked, &instance->by_gateway);
-        kind->count++;
-        stock->count++;
         if (find_shortest(stock))
                 loop_set_timer(&stock->agent->loop, timer, 0);
 }

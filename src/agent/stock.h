@@ -17,6 +17,7 @@
 
 struct stock_kind {
         struct list parked; /* instances, the oldest first: an interpreter has had time to start */
+        struct list arriving;       /* those whose interpreter the nursery has been asked for */
         enum agent_runtime runtime; /* 0: magpie-init alone */
         char key[STOCK_KEY_MAX];    /* its early environment, NUL-terminated strings */
         size_t key_length;
@@ -24,7 +25,7 @@ struct stock_kind {
         size_t early_count;
         struct cgroup_limits limits; /* of who asked last: the next will likely ask for the same */
         uint64_t tmp_bytes;
-        size_t count, wanted;
+        size_t count, arriving_count, wanted;
         size_t least; /* there at any moment since the last review */
         uint64_t used_ns;
 };
@@ -32,7 +33,8 @@ struct stock_kind {
 struct stock {
         struct agent *agent;
         size_t most;  /* of all kinds together; 0: everything is made on request */
-        size_t count; /* parked now */
+        size_t count; /* parked or arriving */
+        uint64_t next_number;
         struct stock_kind kinds[STOCK_KIND_MAX];
         size_t kind_count;
         struct timer refill, review;
@@ -46,3 +48,8 @@ void stock_close(struct stock *stock);
 struct instance *stock_take(struct stock *stock, const struct agent_spawn *request);
 /* It has ended by itself. */
 void stock_forget(struct stock *stock, struct instance *instance);
+
+/* From the nursery: this instance has its interpreter, or will never have one; all are lost. */
+void stock_arrived(struct stock *stock, uint64_t number);
+void stock_failed(struct stock *stock, uint64_t number);
+void stock_lost_nursery(struct stock *stock);

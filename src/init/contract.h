@@ -9,6 +9,9 @@ struct outcome contract_run(char *const *words);
 /* "park": the sandbox has no function yet. A BOOT frame brings environment and command line. */
 struct outcome contract_park(void);
 
+/* "adopt": the agent's nursery puts a process into the sandbox that speaks for itself. */
+struct outcome contract_adopt(void);
+
 /* "shim": the program itself speaks the worker protocol on descriptor 3. Runs it once. */
 struct outcome contract_shim(char *const *arguments);
 

@@ -3,6 +3,7 @@
  *     magpie-init shim PROGRAM [ARGUMENT...]
  *     magpie-init exec PROGRAM
  *     magpie-init park
+ *     magpie-init adopt
  *
  * Theory of operation
  *
@@ -45,6 +46,8 @@ struct outcome contract_run(char *const *words)
 
         if (words[0] && strcmp(words[0], "park") == 0)
                 return contract_park();
+        if (words[0] && strcmp(words[0], "adopt") == 0)
+                return contract_adopt();
         if (words[0] && words[1] && strcmp(words[0], "shim") == 0)
                 return contract_shim(words + 1);
         if (words[0] && words[1] && strcmp(words[0], "exec") == 0)

@@ -65,7 +65,7 @@ TEST(a_message_that_is_no_frame_is_refused)
 
         message[0] = 0;
         ck_assert_int_eq(worker_frame_decode(message, length, &frame), -EPROTO);
-        message[0] = WORKER_REFUSED + 1;
+        message[0] = WORKER_BOOT + 1;
         ck_assert_int_eq(worker_frame_decode(message, length, &frame), -EPROTO);
         message[0] = WORKER_RESULT;
         message[1] = 4;
@@ -120,8 +120,22 @@ TEST(lines_are_taken_one_by_one_and_a_rest_without_newline_is_none)
 }
 TEST_END
 
+TEST(strings_of_a_boot_are_taken_one_by_one_and_a_rest_without_nul_is_none)
+{
+        struct slice strings = SLICE("A=1\0\0B");
+
+        ck_assert_str_eq(worker_boot_next_string(&strings), "A=1");
+        ck_assert_str_eq(worker_boot_next_string(&strings), "");
+        ck_assert_ptr_null(worker_boot_next_string(&strings));
+        ck_assert(slice_equal(strings, SLICE("B")));
+        strings = (struct slice){0};
+        ck_assert_ptr_null(worker_boot_next_string(&strings));
+}
+TEST_END
+
 TEST_MAIN("worker_protocol", a_frame_comes_out_as_it_went_in,
           the_header_is_little_endian_as_the_shims_expect, a_message_that_is_no_frame_is_refused,
           headers_are_walked_in_order_up_to_the_end,
           a_header_that_could_split_a_response_is_an_error,
-          lines_are_taken_one_by_one_and_a_rest_without_newline_is_none)
+          lines_are_taken_one_by_one_and_a_rest_without_newline_is_none,
+          strings_of_a_boot_are_taken_one_by_one_and_a_rest_without_nul_is_none)

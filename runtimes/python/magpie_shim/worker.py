@@ -248,11 +248,15 @@ def _load():
     return handler, (time.perf_counter_ns() - started_ns) // 1000
 
 
-def main():
+def prepare():
+    """What does not depend on the function."""
     set_inheritable(frame.FD, False)
     register_at_fork(after_in_child=_after_fork_in_child)
     sys.dont_write_bytecode = True  # the bundle is read-only
     logs.install()
+
+
+def main():
     Context.function_name = variable(b"MAGPIE_FUNCTION_NAME")
     Context.function_version = variable(b"MAGPIE_FUNCTION_VERSION")
     Context.memory_limit_in_mb = int(variable(b"MAGPIE_MEMORY_BYTES") or 0) >> 20

@@ -1,0 +1,218 @@
+/* The nursery's parent; see nursery.h. */
+#include "agent/nursery.h"
+
+#include "agent/agent.h"
+#include "agent/child.h"
+#include "agent/clone.h"
+#include "base/auto.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define CONTROL_FD 3
+#define RETRY_NS (60 * 1000000000ull)
+#define FDS_MAX (4 + CGROUP_CONTROLLER_COUNT)
+
+struct answer {
+        uint64_t number;
+        uint32_t error;
+        char step[52];
+};
+#define ANSWER_MIN offsetof(struct answer, step)
+
+struct plan {
+        int socket_fd;
+        int error; /* out */
+};
+
+/* As child_run(): with the agent's memory, of which nothing may be written but the plan. The table of
+ * descriptors is its own. */
+static void nursery_run(void *argument)
+{
+        static char *const words[] = {
+                "/usr/bin/python3",          "-I", "-S", "-X", "frozen_modules=on",
+                "/magpie/python/nursery.py", NULL};
+        static char *const environment[] = {"LANG=C.UTF-8", "PATH=/usr/local/bin:/usr/bin:/bin",
+                                            "HOME=/tmp", NULL};
+        struct plan *plan = argument;
+        sigset_t none;
+
+        sigemptyset(&none);
+        if (setns(ZONE_TEMPLATE, CLONE_NEWNS) == 0 && unshare(CLONE_NEWNS) == 0 &&
+            chdir("/") == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0 &&
+            signal(SIGPIPE, SIG_DFL) != SIG_ERR && signal(SIGINT, SIG_DFL) != SIG_ERR &&
+            sigprocmask(SIG_SETMASK, &none, NULL) == 0 && setpgid(0, 0) == 0 &&
+            dup2(plan->socket_fd, CONTROL_FD) >= 0 && close_range(CONTROL_FD + 1, ~0u, 0) == 0)
+                (void)execve(words[0], words, environment);
+        plan->error = errno;
+        _exit(1);
+}
+
+static void nursery_on_answer(struct loop_source *source, uint32_t events);
+static void nursery_on_exit(struct loop_source *source, uint32_t events);
+
+void nursery_init(struct nursery *nursery, struct agent *agent)
+{
+        *nursery = (struct nursery){.agent = agent, .fd = -1, .pid_fd = -1};
+        loop_source_init(&nursery->source, nursery_on_answer);
+        loop_source_init(&nursery->exit, nursery_on_exit);
+}
+
+void nursery_close(struct nursery *nursery)
+{
+        siginfo_t info;
+
+        if (nursery->pid_fd < 0)
+                return;
+        loop_remove(&nursery->agent->loop, &nursery->source);
+        loop_remove(&nursery->agent->loop, &nursery->exit);
+        (void)pidfd_send_signal(nursery->pid_fd, SIGKILL, NULL, 0);
+        (void)waitid(P_PIDFD, (id_t)nursery->pid_fd, &info, WEXITED);
+        fd_close(&nursery->pid_fd);
+        fd_close(&nursery->fd);
+}
+
+static void nursery_lose(struct nursery *nursery, const char *why)
+{
+        log_warn("the nursery of Python interpreters has ended: %s", why);
+        nursery_close(nursery);
+        nursery->not_before_ns = nursery->agent->loop.now_ns + RETRY_NS;
+        stock_lost_nursery(&nursery->agent->stock);
+}
+
+static void nursery_on_exit(struct loop_source *source, uint32_t events)
+{
+        (void)events;
+        nursery_lose(CONTAINER_OF(source, struct nursery, exit), "its process is gone");
+}
+
+static void nursery_on_answer(struct loop_source *source, uint32_t events)
+{
+        struct nursery *nursery = CONTAINER_OF(source, struct nursery, source);
+        struct answer answer = {0};
+        ssize_t length = recv(nursery->fd, &answer, sizeof(answer) - 1, MSG_DONTWAIT);
+
+        (void)events;
+        if (length < 0 && (errno == EAGAIN || errno == EINTR))
+                return;
+        if (length < (ssize_t)ANSWER_MIN) {
+                nursery_lose(nursery, "its connection has ended");
+        } else if (answer.error == 0) {
+                stock_arrived(&nursery->agent->stock, answer.number);
+        } else {
+                log_warn("forking an interpreter into a sandbox: %s: %s", answer.step,
+                         strerror((int)answer.error));
+                stock_failed(&nursery->agent->stock, answer.number);
+        }
+}
+
+static int nursery_watch(struct nursery *nursery)
+{
+        struct loop *loop = &nursery->agent->loop;
+        int r = loop_add(loop, &nursery->source, nursery->fd, EPOLLIN);
+
+        return r < 0 ? r : loop_add(loop, &nursery->exit, nursery->pid_fd, EPOLLIN);
+}
+
+static int nursery_start(struct nursery *nursery)
+{
+        struct spawner *spawner = &nursery->agent->spawner;
+        size_t filter_size = spawner->filter.len * sizeof(spawner->filter_instructions[0]);
+        AUTO(fd_close) int ours = -1;
+        AUTO(fd_close) int theirs = -1;
+        AUTO(fd_close) int pid_fd = -1;
+        struct plan plan = {.socket_fd = -1};
+        struct clone_args args = {
+                .flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | CLONE_NEWIPC | CLONE_NEWUTS |
+                         CLONE_NEWNET,
+                .pidfd = (uintptr_t)&pid_fd,
+                .exit_signal = SIGCHLD,
+                .stack = (uintptr_t)spawner->stack,
+                .stack_size = sizeof(spawner->stack),
+        };
+        int pair[2], pid, r;
+
+        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+                return -errno;
+        ours = pair[0];
+        theirs = pair[1];
+        plan.socket_fd = theirs;
+        if (send(ours, spawner->filter_instructions, filter_size, MSG_NOSIGNAL) < 0)
+                return -errno;
+        pid = clone_and_run(&args, nursery_run, &plan);
+        if (pid < 0)
+                return pid;
+        nursery->fd = fd_steal(&ours);
+        nursery->pid_fd = fd_steal(&pid_fd);
+        r = plan.error ? -plan.error : nursery_watch(nursery);
+        if (r < 0)
+                nursery_close(nursery);
+        return r;
+}
+
+bool nursery_is_open(struct nursery *nursery)
+{
+        int r;
+
+        if (nursery->pid_fd >= 0)
+                return true;
+        if (nursery->agent->loop.now_ns < nursery->not_before_ns)
+                return false;
+        r = nursery_start(nursery);
+        if (r == 0)
+                return true;
+        log_warn("starting the nursery of Python interpreters: %s", strerror(-r));
+        nursery->not_before_ns = nursery->agent->loop.now_ns + RETRY_NS;
+        return false;
+}
+
+static int send_request(const struct nursery *nursery, uint64_t number, const int *fds,
+                        size_t count)
+{
+        union {
+                struct cmsghdr header;
+                char bytes[CMSG_SPACE(FDS_MAX * sizeof(int))];
+        } control = {0};
+        struct iovec part = {.iov_base = &number, .iov_len = sizeof(number)};
+        struct msghdr message = {.msg_iov = &part,
+                                 .msg_iovlen = 1,
+                                 .msg_control = control.bytes,
+                                 .msg_controllen = CMSG_SPACE(count * sizeof(int))};
+
+        control.header.cmsg_level = SOL_SOCKET;
+        control.header.cmsg_type = SCM_RIGHTS;
+        control.header.cmsg_len = CMSG_LEN(count * sizeof(int));
+        memcpy(CMSG_DATA(&control.header), fds, count * sizeof(int));
+        return sendmsg(nursery->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
+}
+
+int nursery_ask(struct nursery *nursery, const struct instance *instance)
+{
+        const struct cgroup_tree *cgroups = &nursery->agent->spawner.cgroups;
+        const struct spawned *made = &instance->made;
+        AUTO(fd_close) int group_fd = cgroup_open_group(cgroups, made->slot);
+        int tasks[CGROUP_CONTROLLER_COUNT];
+        int fds[FDS_MAX] = {made->pid_fd, group_fd, made->fds[AGENT_FD_WORKER],
+                            made->adopted_log_fd};
+        size_t count = 4;
+        int r = group_fd < 0 ? group_fd : cgroup_open_tasks(cgroups, made->slot, tasks);
+
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < CGROUP_CONTROLLER_COUNT; i++)
+                if (tasks[i] >= 0)
+                        fds[count++] = tasks[i];
+        r = send_request(nursery, instance->id, fds, count);
+        for (size_t i = 0; i < CGROUP_CONTROLLER_COUNT; i++)
+                fd_close(&tasks[i]);
+        return r;
+}

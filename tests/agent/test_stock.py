@@ -1,0 +1,277 @@
+"""Sandboxes made in advance: whoever gets one finds what was asked for, and nothing of anybody else."""
+import json
+import os
+import signal
+
+import pytest
+from agent_client import EXEC, MIB, NODE, OUT_OF_MEMORY, PYTHON3
+from conftest import start_agent
+from sandbox_host import UID_FIRST, Watch, eventually, groups, is_parked
+
+PYTHON_FACTS = b"""import json, os, random, tempfile, time, uuid
+def handle(event, context):
+    return {"random": random.random(), "uuid": str(uuid.uuid4()), "urandom": os.urandom(8).hex(),
+            "temporary": tempfile.mktemp(), "zone": time.tzname, "colour": os.environ.get("COLOUR"),
+            "early": os.environ.get("LD_LIBRARY_PATH"), "variables": sorted(os.environ),
+            "pid": os.getpid(), "folder": os.getcwd()}
+"""
+NODE_FACTS = b"""exports.handle = () => ({random: Math.random(), uuid: require('crypto').randomUUID(),
+    urandom: require('crypto').randomBytes(8).toString('hex'), colour: process.env.COLOUR,
+    zone: new Date(0).getTimezoneOffset(), variables: Object.keys(process.env).sort(),
+    limit: require('v8').getHeapStatistics().heap_size_limit, folder: process.cwd()})
+"""
+
+
+@pytest.fixture(scope="module")
+def agent():
+    with start_agent(stock=8) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def native(agent, compile_probe):
+    return agent.add_code({"main": (0o755, compile_probe("native", "-static"))})
+
+
+@pytest.fixture(scope="module")
+def facts(agent):
+    return agent.add_code({"main.py": (0o644, PYTHON_FACTS), "main.js": (0o644, NODE_FACTS)})
+
+
+def from_stock(gateway, *arguments, which=lambda made: made.phases["clone"] == 0, **options):
+    """Spawns until the sandbox is one that was made in advance; returns that one, ready."""
+    found = []
+
+    def one_is_from_stock():
+        made = gateway.spawn(*arguments, **options)
+        made.wait_ready()
+        if which(made):
+            found.append(made)
+            return True
+        made.__exit__()
+        return False
+    assert eventually(one_is_from_stock, 30)
+    return found[0]
+
+
+def from_nursery(agent, gateway, code):
+    """The only instance there is, and born in the nursery."""
+    return from_stock(gateway, code, "main.handle", runtime=PYTHON3, which=lambda _: any(
+        "nursery.py" in command(pid) for pid in Watch(agent).pids()))
+
+
+def parked(agent):
+    """Host pids of first processes that wait for a function."""
+    pid = agent.process.pid
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+        return [int(child) for child in file.read().split() if is_parked(child)]
+
+
+def test_a_sandbox_from_stock_is_made_of_its_code_and_its_limits_alone(gateway, native):
+    with from_stock(gateway, native, "main") as made:
+        assert made.phases["assign"] > 0
+        assert {made.phases[name] for name in ("cgroup", "clone", "mount", "confine", "exec")} == {0}
+        assert made.invoke(b"hello") == b"hello"
+
+
+@pytest.mark.parametrize("processes", [8, 300])
+def test_the_limit_of_processes_is_the_requests(gateway, native, processes):
+    with from_stock(gateway, native, "main", processes=processes) as made:
+        assert made.invoke(b"children") == b"%d" % (processes - 2)
+
+
+@pytest.mark.parametrize("memory", [32 * MIB, 512 * MIB])
+def test_the_limit_of_memory_is_the_requests(gateway, native, memory):
+    from_stock(gateway, native, "main", memory=128 * MIB).__exit__()
+    with from_stock(gateway, native, "main", memory=memory) as made:
+        made.begin(b"memory")
+        ended = made.wait_exited()
+        assert ended.cause == OUT_OF_MEMORY
+        assert ended.memory_peak == 0 or memory * 3 // 4 < ended.memory_peak <= memory
+
+
+@pytest.mark.parametrize("size", [1 * MIB, 100 * MIB])
+def test_the_size_of_tmp_is_the_requests(agent, gateway, size):
+    code = agent.add_code({"main": (0o755, b"#!/bin/sh\ndf --output=size -B1 /tmp | tail -1\n")})
+    with from_stock(gateway, code, "main", runtime=EXEC, tmp=size) as made:
+        assert int(made.invoke()) == size
+
+
+@pytest.mark.parametrize("runtime", [PYTHON3, NODE])
+def test_two_siblings_share_no_chance(agent, gateway, facts, runtime):
+    answers = []
+    for _ in range(4):
+        with from_nursery(agent, gateway, facts) if runtime == PYTHON3 else \
+                from_stock(gateway, facts, "main.handle", runtime=runtime) as made:
+            answers.append(json.loads(made.invoke(b"{}")))
+    for name in {"random", "uuid", "urandom", "temporary"} & set(answers[0]):
+        assert len({answer[name] for answer in answers}) == len(answers), name
+
+
+@pytest.mark.parametrize("runtime", [PYTHON3, NODE])
+def test_the_environment_is_as_if_it_had_just_been_started(agent, gateway, facts, runtime):
+    with start_agent() as plain:
+        code = plain.add_code({"main.py": (0o644, PYTHON_FACTS), "main.js": (0o644, NODE_FACTS)})
+        with plain.connect().spawn(code, "main.handle", runtime=runtime, env=["COLOUR=blue"]) as made:
+            made.wait_ready()
+            expected = json.loads(made.invoke(b"{}"))
+    with from_stock(gateway, facts, "main.handle", runtime=runtime, env=["COLOUR=blue"]) as made:
+        found = json.loads(made.invoke(b"{}"))
+    for name in ("colour", "variables", "folder", "zone"):
+        assert found[name] == expected[name], name
+    assert found["colour"] == "blue"
+
+
+# Lines of /proc/PID/status that tell what a process is confined by.
+CONFINING = ("Uid", "Gid", "Groups", "SigBlk", "SigIgn", "SigCgt", "CapInh", "CapPrm", "CapEff",
+             "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp", "Seccomp_filters")
+
+
+def confinement(gateway, agent, code):
+    """What the host sees of the function's process and of the sandbox's first process."""
+    with from_nursery(agent, gateway, code) if agent.stock else \
+            gateway.spawn(code, "main.handle", runtime=PYTHON3) as made:
+        if not agent.stock:
+            made.wait_ready()
+        first, second = sorted(Watch(agent).pids(), key=lambda pid: "magpie-init" not in command(pid))
+        status = dict(line.split(":\t", 1) for line in proc(second, "status").splitlines())
+        for name in ("pid", "mnt", "ipc", "uts", "net", "user", "cgroup"):
+            assert (os.readlink(f"/proc/{first}/ns/{name}")
+                    == os.readlink(f"/proc/{second}/ns/{name}")), name
+        assert proc(first, "cgroup") == proc(second, "cgroup")
+        uid = status.pop("Uid").split()
+        assert len(set(uid)) == 1 and int(uid[0]) >= UID_FIRST
+        found = {name: status[name].split() for name in CONFINING if name not in ("Uid", "Gid")}
+        found["limits"] = proc(second, "limits")
+        found["oom"] = proc(second, "oom_score_adj")
+        found["policy"] = os.sched_getscheduler(second)
+        found["parent"] = int(proc(second, "stat").rsplit(")", 1)[1].split()[1]) == first
+        found["inside"] = json.loads(made.invoke(b"{}"))
+        return found
+
+
+def proc(pid, name):
+    with open(f"/proc/{pid}/{name}", encoding="utf-8", errors="replace") as file:
+        return file.read()
+
+
+def command(pid):
+    return proc(pid, "cmdline")
+
+
+CONFINED = b"""import os, resource
+def handle(event, context):
+    return {"fds": sorted(os.readlink(f"/proc/self/fd/{fd}").split(":")[0]
+                          for fd in os.listdir("/proc/self/fd") if int(fd) < 4),
+            "count": len(os.listdir("/proc/self/fd")), "cwd": os.getcwd(), "ids": os.getresuid(),
+            "groups": os.getgroups(), "parent": os.getppid(), "umask": os.umask(0o22),
+            "files": resource.getrlimit(resource.RLIMIT_NOFILE), "session": os.getsid(0) != 0}
+"""
+
+
+def test_an_interpreter_from_the_nursery_is_confined_like_one_that_was_started(agent, gateway):
+    files = {"main.py": (0o644, CONFINED)}
+    with start_agent() as plain:
+        expected = confinement(plain.connect(), plain, plain.add_code(files))
+    found = confinement(gateway, agent, agent.add_code(files))
+    expected["inside"].pop("session"), found["inside"].pop("session")
+    assert found == expected
+
+
+def test_from_the_nursery_nothing_is_permitted_that_is_not_elsewhere(agent, gateway, probe):
+    """Every attempt of the probe fails as it does in a sandbox that was made on request."""
+    script = b"""import subprocess
+def handle(event, context):
+    names = subprocess.run(["/code/probe", "all"], capture_output=True).stdout.decode().split()
+    return {name: subprocess.run(["/code/probe", name], capture_output=True).stdout.decode().strip()
+            for name in names}
+"""
+    files = {**probe, "main.py": (0o644, script)}
+    with start_agent() as plain:
+        with plain.connect().spawn(plain.add_code(files), "main.handle", runtime=PYTHON3) as made:
+            made.wait_ready()
+            expected = json.loads(made.invoke(b"{}"))
+    with from_nursery(agent, gateway, agent.add_code(files)) as made:
+        assert json.loads(made.invoke(b"{}")) == expected and "ok" not in expected.values()
+
+
+def test_what_an_interpreter_reads_when_it_starts_was_there_when_it_started(gateway, facts):
+    """A parked one is used only where it had the same."""
+    zone = {"env": ["TZ=Asia/Tokyo", "LD_LIBRARY_PATH=/code/lib"]}
+    for _ in range(3):
+        with from_stock(gateway, facts, "main.handle", runtime=PYTHON3, **zone) as made:
+            answer = json.loads(made.invoke(b"{}"))
+            assert answer["zone"] == ["JST", "JST"] and answer["early"] == "/code/lib"
+        with from_stock(gateway, facts, "main.handle", runtime=PYTHON3) as made:
+            answer = json.loads(made.invoke(b"{}"))
+            assert answer["zone"] == ["UTC", "UTC"] and answer["early"] is None
+
+
+@pytest.mark.parametrize("heap", [64, 300])
+def test_nodes_heap_is_as_large_as_its_options_say(gateway, facts, heap):
+    options = {"runtime": NODE, "env": [f"NODE_OPTIONS=--max-old-space-size={heap}"]}
+    for _ in range(2):
+        with from_stock(gateway, facts, "main.handle", **options) as made:
+            limit = json.loads(made.invoke(b"{}"))["limit"]
+            assert heap * MIB <= limit < (heap + 64) * MIB
+
+
+def test_a_port_that_somebody_used_before_is_free(agent, gateway):
+    """Network namespaces are used again; connections that wait out their time would show."""
+    script = b"""#!/usr/bin/env -S /usr/bin/python3 -ISB
+import socket
+server = socket.socket()
+server.bind(("127.0.0.1", 4567))
+server.listen()
+client = socket.create_connection(("127.0.0.1", 4567))
+served, _ = server.accept()
+served.sendall(b"x" * 100000)
+served.close()
+print("bound")
+"""
+    code = agent.add_code({"main": (0o755, script)})
+    for _ in range(20):
+        with gateway.spawn(code, "main", runtime=EXEC) as made:
+            made.wait_ready()
+            assert made.invoke() == b"bound\n"
+
+
+def test_what_died_in_stock_is_not_handed_out_and_nobody_needs_the_nursery(agent, gateway, native):
+    assert eventually(lambda: parked(agent))
+    killed = parked(agent)  # the nursery among them
+    for pid in killed:
+        os.kill(pid, signal.SIGKILL)
+    assert eventually(lambda: not set(killed) & set(parked(agent)))
+    for _ in range(3):
+        with gateway.spawn(native, "main") as made:
+            made.wait_ready()
+            assert made.invoke(b"well?") == b"well?"
+
+
+def test_the_stock_stays_within_its_bound(agent, gateway, native, facts):
+    for _ in range(6):
+        for code, handler, options in ((native, "main", {}),
+                                       (facts, "main.handle", {"runtime": PYTHON3})):
+            with gateway.spawn(code, handler, **options) as made:
+                made.wait_ready()
+            assert len(parked(agent)) <= 8
+
+
+def test_the_stock_ends_with_its_agent():
+    with start_agent(stock=8) as agent:
+        watch = Watch(agent)
+        assert eventually(lambda: len(parked(agent)) >= 2)
+        waiting = parked(agent)
+        assert agent.end() == 0
+        assert not any(os.path.exists(f"/proc/{pid}") for pid in waiting)
+        assert groups(watch.parents) == []
+        agent.start()
+
+
+def test_the_stock_dies_with_an_agent_that_is_killed():
+    with start_agent(stock=8) as agent:
+        assert eventually(lambda: len(parked(agent)) >= 2)
+        waiting = parked(agent)
+        agent.kill()
+        assert eventually(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in waiting))
+        agent.restart()
