@@ -68,6 +68,8 @@ static const struct option_row rows[] = {
          "at shutdown, requests under way may take [30s]"},
         {"no-stealing", OPTION_OFF, FIELD(gateway.stealing), NULL,
          "an experiment: every request waits for an instance of its own"},
+        {"no-stock", OPTION_OFF, FIELD(stock), NULL,
+         "an experiment: no sandbox is made before it is needed"},
 };
 
 #define ROW_COUNT (sizeof(rows) / sizeof(rows[0]))
@@ -281,6 +283,7 @@ static void options_defaults(struct serve_options *options)
         *options = (struct serve_options){
                 .listen = "127.0.0.1:8080",
                 .data_dir = "/var/lib/magpie",
+                .stock = true,
                 .gateway =
                         {
                                 .thread_count = cores > 1 ? (unsigned)cores / 2 : 1,

@@ -10,6 +10,7 @@ struct serve_options {
         char port[16];
         char data_dir[4096];           /* absolute */
         char user[64];                 /* who the gateway runs as; "" until it is chosen */
+        bool stock;                    /* sandboxes are made ahead of need */
         struct gateway_config gateway; /* data_dir points into this struct */
 };
 

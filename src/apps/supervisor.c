@@ -237,7 +237,8 @@ static void exec_agent(const struct serve_options *options)
                 (void)dirname(self);
                 for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
                         (void)snprintf(path, sizeof(path), "%s%s/magpie-agent", self, places[i]);
-                        (void)execl(path, "magpie-agent", "--data-dir", options->data_dir, NULL);
+                        (void)execl(path, "magpie-agent", "--data-dir", options->data_dir,
+                                    options->stock ? NULL : "--stock", "0", NULL);
                 }
         }
         log_error("cannot start magpie-agent beside this program: %s", strerror(errno));

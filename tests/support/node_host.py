@@ -3,7 +3,7 @@ import os
 import pathlib
 import types
 
-from sandbox_host import Watch, hierarchies
+from sandbox_host import Watch, hierarchies, is_parked
 
 
 def children(pid):
@@ -50,9 +50,9 @@ class NodeHost:
         return self._child("magpie-agent")
 
     def instances(self):
-        """Host pids of each sandbox's first process."""
+        """Host pids of the first process of each sandbox that has a function."""
         agent = self.agent
-        return children(agent) if agent else []
+        return [pid for pid in children(agent) if not is_parked(pid)] if agent else []
 
     def watch(self):
         return Watch(types.SimpleNamespace(process=types.SimpleNamespace(pid=self.agent)))

@@ -54,10 +54,10 @@ def the_agent_sees_an_end(host):
 @pytest.mark.parametrize("part", [the_gateway_asks_for_nonsense, the_agent_answers_nonsense,
                                   the_agent_sees_an_end])
 def test_gateway_and_agent_that_parted_are_together_again_at_once(compile_native, part):
-    with Server() as node:
+    with Server("--no-stock") as node:
         host = NodeHost(node)
         function = node.deploy("worker", "native", {"main": compile_native("worker")})
-        # Without instances the gateway has no other sockets of that kind.
+        # Without instances and stock the two have no other sockets of that kind.
         eventually(lambda: host.instances() == [], "the trial's sandbox is gone")
         gateway, parents = host.gateway, host.parent_groups()
         for _ in range(3):
@@ -78,7 +78,7 @@ SLEEPER = ("import time\n\n\ndef handler(event, context):\n    print('it began')
 
 
 def test_a_call_under_way_fails_when_gateway_and_agent_part():
-    with Server() as node, concurrent.futures.ThreadPoolExecutor(1) as pool:
+    with Server("--no-stock") as node, concurrent.futures.ThreadPoolExecutor(1) as pool:
         function = node.deploy("sleeper", "python3", {"main.py": SLEEPER})
         call = pool.submit(node.call, function, b"20")
         # One that is only on its way to its instance would wait for the next.

@@ -206,14 +206,14 @@ def test_deleting_a_user_ends_the_functions(server):
 @pytest.fixture(scope="module")
 def small():
     """A node with room for four instances of 64 MiB, on which nobody waits for long."""
-    with Server("--memory", "256MiB", "--wait-max", "500ms") as node:
+    with Server("--memory", "256MiB", "--wait-max", "2s") as node:
         yield node
 
 
 def test_who_finds_no_memory_waits_and_then_is_told(small):
     function = small.deploy("large", "python3", {"main.py": SLEEPER}, memory="64MiB")
     began = time.monotonic()
-    answers = together(6, lambda: small.call(function, b"1.5"))
+    answers = together(6, lambda: small.call(function, b"5"))
     statuses = sorted(answer.status for answer in answers)
     assert statuses == [201] * 4 + [503] * 2
     for answer in answers:
