@@ -20,6 +20,8 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
+#define LOCK_WAIT_MS 3000
+#define LOCK_STEP_MS 5
 #define SWEEP_DEADLINE_MS 10000
 
 static const char *const controller_names[CGROUP_CONTROLLER_COUNT] = {
@@ -205,6 +207,22 @@ static int open_controller(struct cgroup_tree *tree, enum cgroup_controller whic
         return 0;
 }
 
+/* An agent that was killed lets go only when the kernel has closed all that it held, which may be
+ * after the next one has been started. */
+static int lock_parent(int parent_fd, struct err *err)
+{
+        for (int waited_ms = 0; flock(parent_fd, LOCK_EX | LOCK_NB) < 0;
+             waited_ms += LOCK_STEP_MS) {
+                if (errno != EWOULDBLOCK)
+                        return err_errno(err, -errno, "locking the control group");
+                if (waited_ms >= LOCK_WAIT_MS)
+                        return err_set(err, -EBUSY,
+                                       "another magpie-agent serves this data directory");
+                (void)poll(NULL, 0, LOCK_STEP_MS);
+        }
+        return 0;
+}
+
 static int open_unified(struct cgroup_tree *tree, const char *name, int *ret_root_fd,
                         struct err *err)
 {
@@ -218,9 +236,7 @@ static int open_unified(struct cgroup_tree *tree, const char *name, int *ret_roo
         tree->unified_fd = open_parent(root_fd, name);
         if (tree->unified_fd < 0)
                 return err_errno(err, tree->unified_fd, "making the control group '%s'", name);
-        if (flock(tree->unified_fd, LOCK_EX | LOCK_NB) < 0)
-                return err_set(err, -EBUSY, "another magpie-agent serves this data directory");
-        return 0;
+        return lock_parent(tree->unified_fd, err);
 }
 
 int cgroup_tree_open(struct cgroup_tree *tree, const char *name, struct err *err)
