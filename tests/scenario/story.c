@@ -86,6 +86,13 @@ struct story_function *story_add_function(struct story *s)
         return function;
 }
 
+void story_learn(struct story_function *function, uint64_t bin_ns)
+{
+        keep_alive_init(&function->keep_alive, bin_ns);
+        function->pool.learned = &function->keep_alive;
+        function->keep_alive_ns = KEEP_ALIVE_FIXED_BINS * bin_ns;
+}
+
 struct story *story_of_one_function(void)
 {
         struct story *s = story_new(1, 2, 1000 * 128 * MIB);

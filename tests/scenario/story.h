@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "core/invoker/outcome.h"
 #include "core/pool/pool.h"
+#include "core/provisioner/keep_alive.h"
 #include "core/provisioner/provisioner.h"
 
 #define US 1000ull
@@ -38,6 +39,7 @@ struct story_function {
         size_t min_instances, max_instances;
         uint64_t boot_ns, body_ns;        /* what its boots and its calls take */
         uint64_t grace_ns, keep_alive_ns; /* in stock: until it is frozen, until it ends */
+        struct keep_alive keep_alive;     /* where it is learned; see story_learn() */
         unsigned failing_boots;           /* that many of the next boots fail */
         size_t boots;                     /* begun so far */
 };
@@ -90,6 +92,8 @@ struct story *story_of_one_function(void);
 struct story *story_new(unsigned home_count, size_t boots_max, uint64_t memory_budget_bytes);
 /* With the defaults of story_of_one_function(). */
 struct story_function *story_add_function(struct story *s);
+/* Its keep-alive is learned; `bin_ns` takes the part of a minute. */
+void story_learn(struct story_function *function, uint64_t bin_ns);
 void story_free(struct story **s);
 
 /* A call of the first function, on home 0. */

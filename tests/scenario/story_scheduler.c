@@ -1,11 +1,12 @@
 /* The scheduler's part of a story: boots, eviction, freezing, expiry and calls behind slow ones. */
 #include "story_inside.h"
 
-static void story_boot(struct story *s, struct story_function *function)
+static void story_boot(struct story *s, struct story_function *function, bool ahead)
 {
         struct story_instance *instance = story_allocate(sizeof(*instance));
 
         pool_instance_init(&instance->pool_instance);
+        instance->pool_instance.is_ahead = ahead;
         instance->function = function;
         instance->number = ++s->instance_count;
         list_init(&instance->due_link);
@@ -13,7 +14,7 @@ static void story_boot(struct story *s, struct story_function *function)
         function->boots++;
         provisioner_boot_began(&s->provisioner, function->memory_bytes);
         pool_add_booting(&function->pool, &instance->pool_instance, story_time(s));
-        story_say(s, "#%u > boots", instance->number);
+        story_say(s, ahead ? "#%u > boots ahead" : "#%u > boots", instance->number);
         story_set_due(s, instance, s->now_ns + function->boot_ns);
 }
 
@@ -48,16 +49,34 @@ static void story_evict_for(struct story *s, uint64_t memory_bytes)
         }
 }
 
+static struct pool_bounds story_bounds(const struct story_function *function)
+{
+        return (struct pool_bounds){function->min_instances, function->max_instances,
+                                    function->keep_alive_ns};
+}
+
+static bool story_try_boot_ahead(struct story *s, struct story_function *function)
+{
+        struct pool_bounds bounds = story_bounds(function);
+
+        if (pool_wanted_ahead(&function->pool, &bounds, s->now_ns) == 0 ||
+            !provisioner_may_boot_ahead(&s->provisioner, &function->record, function->memory_bytes,
+                                        s->now_ns))
+                return false;
+        story_boot(s, function, true);
+        return true;
+}
+
 /* True when a boot has begun. */
 static bool story_try_boot(struct story *s, struct story_function *function)
 {
         if (pool_wanted_boots(&function->pool, s->now_ns, function->min_instances,
                               function->max_instances) == 0)
-                return false;
+                return story_try_boot_ahead(s, function);
         switch (provisioner_ask(&s->provisioner, &function->record, function->memory_bytes,
                                 s->now_ns)) {
         case BOOT_NOW:
-                story_boot(s, function);
+                story_boot(s, function, false);
                 return true;
         case BOOT_NO_MEMORY:
                 story_evict_for(s, function->memory_bytes);
@@ -84,15 +103,14 @@ void story_plan(struct story *s)
 
 static void story_tick_function(struct story *s, struct story_function *function)
 {
+        struct pool_bounds bounds = story_bounds(function);
         struct pool *pool = &function->pool;
         struct pool_instance *instance;
 
         while (s->now_ns >= function->grace_ns &&
                (instance = pool_freeze_one(pool, s->now_ns - function->grace_ns)))
                 story_say(s, "#%u > frozen", INSTANCE_OF(instance)->number);
-        while (s->now_ns >= function->keep_alive_ns &&
-               pool_live_count(pool) > function->min_instances &&
-               (instance = pool_expire_one(pool, s->now_ns - function->keep_alive_ns)))
+        while ((instance = pool_expire_excess(pool, &bounds, s->now_ns)))
                 story_kill_sandbox(s, INSTANCE_OF(instance), "expired");
 }
 

@@ -56,6 +56,8 @@ static void set_function(struct plot *plot)
         if (happens(plot, 10)) {
                 pool->single_use = true;
                 function->keep_alive_ns = 0;
+        } else if (happens(plot, 30)) {
+                story_learn(function, (1 + chance(plot, 40)) * MS);
         }
 }
 

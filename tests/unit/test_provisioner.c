@@ -136,6 +136,25 @@ TEST(a_function_that_backs_off_holds_up_no_other)
 }
 TEST_END
 
+TEST(a_boot_ahead_begins_only_where_there_is_room_and_the_last_boot_did_not_fail)
+{
+        struct boot_record record = {0};
+
+        start(256 * MIB, 1);
+        ck_assert(provisioner_may_boot_ahead(&provisioner, &record, 256 * MIB, 0));
+        ck_assert(!provisioner_may_boot_ahead(&provisioner, &record, 257 * MIB, 0));
+        provisioner_boot_began(&provisioner, 128 * MIB);
+        ck_assert(!provisioner_may_boot_ahead(&provisioner, &record, 64 * MIB, 0));
+        provisioner_boot_failed(&provisioner, &record, 0);
+        ck_assert(
+                !provisioner_may_boot_ahead(&provisioner, &record, 64 * MIB, BOOT_BACKOFF_MAX_NS));
+        provisioner_boot_began(&provisioner, 64 * MIB);
+        provisioner_boot_ready(&provisioner, &record);
+        ck_assert(provisioner_may_boot_ahead(&provisioner, &record, 64 * MIB, 0));
+        ck_assert(!provisioner_may_boot_ahead(&provisioner, &record, 128 * MIB, 0));
+}
+TEST_END
+
 TEST_MAIN("provisioner", memory_is_promised_up_to_the_last_byte_and_no_further,
           memory_comes_back_when_the_instance_is_gone_and_not_before,
           what_would_not_fit_into_an_empty_machine_is_told_apart_from_what_must_wait,
@@ -143,4 +162,5 @@ TEST_MAIN("provisioner", memory_is_promised_up_to_the_last_byte_and_no_further,
           each_failed_boot_doubles_the_pause_up_to_the_longest,
           boots_that_began_together_and_fail_are_one_failure,
           one_boot_that_succeeds_ends_the_patience_with_a_function,
-          a_function_that_backs_off_holds_up_no_other)
+          a_function_that_backs_off_holds_up_no_other,
+          a_boot_ahead_begins_only_where_there_is_room_and_the_last_boot_did_not_fail)

@@ -36,6 +36,7 @@ struct pool_instance {
         unsigned assigned_count;
         bool exclusive; /* its running call still streams: nothing may be put behind it */
         bool is_fresh;  /* has served nobody yet */
+        bool is_ahead;  /* was booted ahead of calls: nobody had asked for it */
         uint64_t boot_since_ns;
         uint64_t idle_since_ns;
         uint64_t head_since_ns; /* when the running call became the running one */

@@ -1,6 +1,8 @@
 /* Who takes which instance; see pool.h. */
 #include "core/pool/pool.h"
 
+#include "core/provisioner/keep_alive.h"
+
 #include <assert.h>
 
 #define AVERAGE_SHIFT 3 /* a new value counts for an eighth */
@@ -143,6 +145,13 @@ static struct pool_call *pool_run_next(struct pool *pool, struct pool_instance *
         return call;
 }
 
+/* One instance more, or less, runs calls. */
+static void pool_tell_demand(struct pool *pool, uint64_t now_ns)
+{
+        if (pool->learned)
+                keep_alive_observe(pool->learned, pool->busy_count, now_ns);
+}
+
 /* Makes `call` the running call of an instance that has none. */
 static void pool_run(struct pool *pool, struct pool_instance *instance, struct pool_call *call,
                      enum start_kind start, uint64_t now_ns)
@@ -160,6 +169,7 @@ static void pool_run(struct pool *pool, struct pool_instance *instance, struct p
         } else {
                 pool->spare_ns = now_ns; /* it came from stock, or is new */
                 pool_move(pool, instance, INSTANCE_BUSY);
+                pool_tell_demand(pool, now_ns);
         }
 }
 
@@ -283,6 +293,9 @@ static enum release_result pool_place(struct pool *pool, struct pool_instance *i
         }
         instance->idle_since_ns = now_ns;
         pool_move(pool, instance, INSTANCE_IDLE);
+        if (pool->learned && fresh && !instance->is_ahead) /* somebody wanted it, for a while */
+                keep_alive_observe(pool->learned, pool_live_count(pool), now_ns);
+        pool_tell_demand(pool, now_ns);
         return RELEASE_IDLE;
 }
 

@@ -18,6 +18,8 @@
 
 #include "core/pool/instance.h"
 
+struct keep_alive;
+
 #define POOL_HOME_MAX 64
 #define POOL_AHEAD_MAX 64
 #define POOL_QUICK_RUN_NS 250000ull     /* nothing is put ahead where calls take longer */
@@ -65,13 +67,14 @@ struct pool {
         unsigned processors; /* for instances; home_count until somebody knows better */
         uint64_t next_ticket;
 
-        uint64_t run_ns;   /* moving average of a call's run time; 0: unknown */
-        uint64_t boot_ns;  /* moving average of a boot; 0: none was seen yet */
-        uint64_t spare_ns; /* when stock was last taken, or an instance new */
-        bool stealing;     /* off only to measure what it is worth */
-        bool single_use;   /* keep-alive 0: an instance serves one call */
-        bool never_ahead;  /* its output must be told apart call by call */
-        bool draining;     /* retired version or shutdown: no stock is kept */
+        uint64_t run_ns;            /* moving average of a call's run time; 0: unknown */
+        uint64_t boot_ns;           /* moving average of a boot; 0: none was seen yet */
+        uint64_t spare_ns;          /* when stock was last taken, or an instance new */
+        struct keep_alive *learned; /* keep-alive is learned here; NULL: it is fixed */
+        bool stealing;              /* off only to measure what it is worth */
+        bool single_use;            /* keep-alive 0: an instance serves one call */
+        bool never_ahead;           /* its output must be told apart call by call */
+        bool draining;              /* retired version or shutdown: no stock is kept */
 };
 
 enum take_result {
@@ -134,6 +137,19 @@ void pool_remove(struct pool *pool, struct pool_instance *instance);
 struct pool_instance *pool_freeze_one(struct pool *pool, uint64_t before_ns);
 /* The stock that was idle longest, frozen or not, idle since `before_ns` or longer: now ENDING. */
 struct pool_instance *pool_expire_one(struct pool *pool, uint64_t before_ns);
+
+/* What bounds the stock of a function. */
+struct pool_bounds {
+        size_t min_instances, max_instances;
+        uint64_t keep_alive_ns; /* where it is learned: that of the instances above the places */
+};
+
+/* The next one of the stock that is not worth its memory any more: now ENDING. NULL when there is
+ * none. */
+struct pool_instance *pool_expire_excess(struct pool *pool, const struct pool_bounds *bounds,
+                                         uint64_t now_ns);
+/* How many boots should begin now ahead of the calls that are expected. */
+size_t pool_wanted_ahead(struct pool *pool, const struct pool_bounds *bounds, uint64_t now_ns);
 
 /* How many boots should begin now, those under way not counted: what the provisioner tries to do.
  * demand.c tells the rule. Time alone changes the answer (a line stands still): while calls wait

@@ -25,6 +25,14 @@ enum boot_answer provisioner_ask(const struct provisioner *provisioner,
         return BOOT_NOW;
 }
 
+bool provisioner_may_boot_ahead(const struct provisioner *provisioner,
+                                const struct boot_record *record, uint64_t memory_bytes,
+                                uint64_t now_ns)
+{
+        return record->failures == 0 &&
+               provisioner_ask(provisioner, record, memory_bytes, now_ns) == BOOT_NOW;
+}
+
 void provisioner_boot_began(struct provisioner *provisioner, uint64_t memory_bytes)
 {
         assert(memory_bytes <= provisioner->memory_budget_bytes - provisioner->memory_used_bytes);

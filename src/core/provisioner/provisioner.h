@@ -42,6 +42,11 @@ void provisioner_init(struct provisioner *provisioner, uint64_t memory_budget_by
 enum boot_answer provisioner_ask(const struct provisioner *provisioner,
                                  const struct boot_record *record, uint64_t memory_bytes,
                                  uint64_t now_ns);
+/* May one begin now that nobody waits for? It takes nobody's place and nobody's memory, and tries no
+ * function whose last boot failed: the next call will. */
+bool provisioner_may_boot_ahead(const struct provisioner *provisioner,
+                                const struct boot_record *record, uint64_t memory_bytes,
+                                uint64_t now_ns);
 /* A boot begins, and later is ready or has failed; when the instance is gone, its memory is back. */
 void provisioner_boot_began(struct provisioner *provisioner, uint64_t memory_bytes);
 void provisioner_boot_ready(struct provisioner *provisioner, struct boot_record *record);
