@@ -3,7 +3,9 @@
 #include "apps/serve_options.h"
 
 #include "base/auto.h"
+#include "base/clock.h"
 #include "cli/text.h"
+#include "core/provisioner/keep_alive.h"
 #include "core/registry/function.h"
 
 #include <ctype.h>
@@ -60,6 +62,8 @@ static const struct option_row rows[] = {
          "a body or response must move within [30s]"},
         {"freeze-after", OPTION_DURATION, FIELD(gateway.freeze_after_ms), "TIME",
          "an idle instance is frozen after [50ms]"},
+        {"keep-alive-step", OPTION_DURATION, FIELD(gateway.keep_alive_step_ms), "TIME",
+         "keepAlive: auto tells idle times apart by [1m], and looks 240 of them ahead"},
         {"boot-timeout", OPTION_DURATION, FIELD(gateway.boot_timeout_ms), "TIME",
          "an instance must be ready within [20s]"},
         {"boots-max", OPTION_COUNT, FIELD(gateway.boots_max), "N",
@@ -300,6 +304,7 @@ static void options_defaults(struct serve_options *options)
                                 .idle_timeout_ms = 75000,
                                 .stall_timeout_ms = 30000,
                                 .freeze_after_ms = 50,
+                                .keep_alive_step_ms = KEEP_ALIVE_BIN_NS / NS_PER_MS,
                                 .boot_timeout_ms = 20000,
                                 .memory_budget_bytes = memory / 5 * 4,
                                 .boots_max = (unsigned)cores * 2,

@@ -18,6 +18,7 @@ enum key_kind {
         KEY_PLAIN,
         KEY_SIZE,
         KEY_DURATION,
+        KEY_KEEP_ALIVE,
         KEY_COUNT,
         KEY_BOOL,
         KEY_MAP
@@ -38,7 +39,7 @@ static const struct key {
          offsetof(struct function, memory_bytes)},
         {"timeout", KEY_DURATION, offsetof(struct manifest, timeout),
          offsetof(struct function, timeout_ms)},
-        {"keepAlive", KEY_DURATION, offsetof(struct manifest, keep_alive),
+        {"keepAlive", KEY_KEEP_ALIVE, offsetof(struct manifest, keep_alive),
          offsetof(struct function, keep_alive_ms)},
         {"concurrency", KEY_COUNT, offsetof(struct manifest, concurrency),
          offsetof(struct function, concurrency)},
@@ -138,6 +139,7 @@ static int key_check_plainly(const struct key *key, const char *value, struct er
                 return err_set(err, -EINVAL, "%s is empty", key->name);
         case KEY_SIZE:
         case KEY_DURATION:
+        case KEY_KEEP_ALIVE:
         case KEY_COUNT:
         case KEY_BOOL:
         case KEY_MAP:
@@ -149,9 +151,17 @@ static int key_check_plainly(const struct key *key, const char *value, struct er
 static int key_check_amount(const struct key *key, const char *value, struct err *err)
 {
         uint64_t amount;
-        int r = key->kind == KEY_SIZE ? size_parse(slice_of(value), &amount, err)
-                                      : duration_parse(slice_of(value), &amount, err);
+        uint32_t keep_alive_ms = 0;
+        int r;
 
+        if (key->kind == KEY_SIZE) {
+                r = size_parse(slice_of(value), &amount, err);
+        } else if (key->kind == KEY_DURATION) {
+                r = duration_parse(slice_of(value), &amount, err);
+        } else {
+                r = keep_alive_parse(slice_of(value), &keep_alive_ms, err);
+                amount = keep_alive_ms;
+        }
         if (r == 0)
                 return key_check_bounds(key, amount, err);
         (void)err_prefix(err, "%s", key->name);
@@ -160,7 +170,7 @@ static int key_check_amount(const struct key *key, const char *value, struct err
 
 static int key_check(const struct key *key, const char *value, struct err *err)
 {
-        if (key->kind == KEY_SIZE || key->kind == KEY_DURATION)
+        if (key->kind == KEY_SIZE || key->kind == KEY_DURATION || key->kind == KEY_KEEP_ALIVE)
                 return key_check_amount(key, value, err);
         return key_check_plainly(key, value, err);
 }
@@ -208,6 +218,7 @@ int manifest_set(struct manifest *manifest, const char *name, const char *value,
         case KEY_PLAIN:
         case KEY_SIZE:
         case KEY_DURATION:
+        case KEY_KEEP_ALIVE:
                 free(*(char **)target);
                 *(char **)target = text_copy(value);
                 return 0;

@@ -118,7 +118,11 @@ static int read_timeout(const cJSON *value, void *target, struct err *err)
 
 static int read_keep_alive(const cJSON *value, void *target, struct err *err)
 {
-        return read_duration(value, &function_of(target)->keep_alive_ms, err);
+        const char *text;
+        int r = json_read_text(value, &text, err);
+
+        return r < 0 ? r
+                     : keep_alive_parse(slice_of(text), &function_of(target)->keep_alive_ms, err);
 }
 
 static int read_concurrency(const cJSON *value, void *target, struct err *err)
@@ -272,7 +276,7 @@ cJSON *function_document(const struct function *function)
         (void)cJSON_AddStringToObject(document, "memory", text);
         duration_format(function->timeout_ms, text);
         (void)cJSON_AddStringToObject(document, "timeout", text);
-        duration_format(function->keep_alive_ms, text);
+        keep_alive_format(function->keep_alive_ms, text);
         (void)cJSON_AddStringToObject(document, "keepAlive", text);
         (void)cJSON_AddNumberToObject(document, "concurrency", function->concurrency);
         (void)cJSON_AddNumberToObject(document, "min", function->min_instances);

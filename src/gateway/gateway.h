@@ -54,6 +54,7 @@ struct gateway_config {
         uint32_t idle_timeout_ms;     /* between requests */
         uint32_t stall_timeout_ms;    /* a body or a response that makes no progress */
         uint32_t freeze_after_ms;     /* idle grace before an instance is frozen */
+        uint32_t keep_alive_step_ms;  /* what learned idle times are told apart by */
         uint32_t boot_timeout_ms;     /* from the order to READY */
         uint64_t memory_budget_bytes; /* the sum of the limits of all instances */
         unsigned boots_max;           /* at once */

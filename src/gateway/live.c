@@ -1,6 +1,7 @@
 /* A version of a function in use; see live.h. */
 #include "gateway/live.h"
 
+#include "base/clock.h"
 #include "gateway/function_log.h"
 #include "gateway/gateway.h"
 
@@ -41,7 +42,13 @@ static struct live *live_new(struct gateway *gateway, struct function *function)
                 return NULL;
         live->is_trial = false;
         live->log = function_log_open(&gateway->logs, function->id);
-        if (!live->log) {
+        if (function->keep_alive_ms == KEEP_ALIVE_AUTO) {
+                live->learned = malloc(sizeof(*live->learned));
+                live->pool.learned = live->learned;
+        }
+        if (live->learned)
+                keep_alive_init(live->learned, gateway->config.keep_alive_step_ms * NS_PER_MS);
+        if (!live->log || (function->keep_alive_ms == KEEP_ALIVE_AUTO && !live->learned)) {
                 live_free(live);
                 return NULL;
         }
@@ -51,6 +58,7 @@ static struct live *live_new(struct gateway *gateway, struct function *function)
 void live_free(struct live *live)
 {
         function_log_unref(live->log);
+        free(live->learned);
         function_unref(live->function);
         pthread_mutex_destroy(&live->lock);
         free(live);
@@ -65,6 +73,21 @@ void live_tell_apart(struct live *live)
         pthread_mutex_unlock(&live->lock);
 }
 
+/* With lives_lock held. */
+static struct live *live_of_locked(struct gateway *gateway, struct function *function)
+{
+        struct live *live = atomic_load_explicit(&function->live, memory_order_acquire);
+
+        if (live)
+                return live;
+        live = live_new(gateway, function);
+        if (live) {
+                list_push_back(&gateway->lives, &live->link);
+                atomic_store_explicit(&function->live, live, memory_order_release);
+        }
+        return live;
+}
+
 struct live *live_of(struct gateway *gateway, struct function *function)
 {
         struct live *live = atomic_load_explicit(&function->live, memory_order_acquire);
@@ -72,16 +95,47 @@ struct live *live_of(struct gateway *gateway, struct function *function)
         if (live)
                 return live;
         pthread_mutex_lock(&gateway->lives_lock);
-        live = atomic_load_explicit(&function->live, memory_order_acquire);
-        if (!live) {
-                live = live_new(gateway, function);
-                if (live) {
-                        list_push_back(&gateway->lives, &live->link);
-                        atomic_store_explicit(&function->live, live, memory_order_release);
-                }
-        }
+        live = live_of_locked(gateway, function);
         pthread_mutex_unlock(&gateway->lives_lock);
         return live;
+}
+
+struct pool_bounds live_bounds(const struct live *live)
+{
+        const struct function *function = live->function;
+        uint64_t keep_alive_ns = function->keep_alive_ms * NS_PER_MS;
+
+        if (live->learned)
+                keep_alive_ns = KEEP_ALIVE_FIXED_BINS * live->learned->bin_ns;
+        return (struct pool_bounds){function->min_instances, function->max_instances,
+                                    keep_alive_ns};
+}
+
+/* Replaces what it learns with by `learned`; returns what it was. */
+static struct keep_alive *live_learn_with(struct live *live, struct keep_alive *learned)
+{
+        struct keep_alive *before;
+
+        pthread_mutex_lock(&live->lock);
+        before = live->learned;
+        live->learned = live->pool.learned = learned;
+        pthread_mutex_unlock(&live->lock);
+        return before;
+}
+
+void live_bequeath(struct gateway *gateway, struct live *live, struct function *next,
+                   uint64_t now_ns)
+{
+        struct live *heir = NULL;
+        struct keep_alive *learned;
+
+        if (live->learned && next && next->keep_alive_ms == KEEP_ALIVE_AUTO)
+                heir = live_of_locked(gateway, next);
+        if (!heir)
+                return;
+        learned = live_learn_with(live, NULL);
+        keep_alive_observe(learned, 0, now_ns); /* nothing of the heir's runs so far */
+        free(live_learn_with(heir, learned));
 }
 
 /* One writer: a load and a store are enough, and cheaper than an atomic addition. */

@@ -8,6 +8,7 @@
 
 #include "core/invoker/outcome.h"
 #include "core/pool/pool.h"
+#include "core/provisioner/keep_alive.h"
 #include "core/provisioner/provisioner.h"
 #include "core/registry/function.h"
 
@@ -34,6 +35,7 @@ struct live {
         struct function *function; /* a reference */
         pthread_mutex_t lock;      /* guards `pool`, and nothing else */
         struct pool pool;
+        struct keep_alive *learned; /* what `pool` learns; NULL where keep-alive is fixed */
         struct boot_record boots;   /* the scheduler's */
         char last_failure[256];     /* why the last boot failed; guarded by `lock` */
         atomic_bool has_raw_output; /* it writes past its shim: calls must not overlap */
@@ -47,6 +49,7 @@ struct live {
         bool retired;               /* the scheduler's */
         atomic_bool wake_posted;    /* the scheduler has been told and has not looked yet */
         struct function_log *log;   /* where its output is kept */
+        atomic_ullong ahead_count;  /* boots ahead of calls; written by the scheduler alone */
         unsigned thread_count;
         struct live_figures figures[]; /* one a thread */
 };
@@ -56,6 +59,11 @@ struct live *live_of(struct gateway *gateway, struct function *function);
 /* One that nobody else finds, for a trial boot. */
 struct live *live_new_for_trial(struct gateway *gateway, struct function *function);
 void live_free(struct live *live);
+/* What bounds its stock. On the scheduler's thread. */
+struct pool_bounds live_bounds(const struct live *live);
+/* On the scheduler's thread, with gateway->lives_lock held: the next version of the function goes on with what was learned. */
+void live_bequeath(struct gateway *gateway, struct live *live, struct function *next,
+                   uint64_t now_ns);
 /* Its output must be told apart call by call: nothing is put ahead from now on. */
 void live_tell_apart(struct live *live);
 

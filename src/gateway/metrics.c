@@ -52,6 +52,7 @@ static void figures_add(struct figures *sum, const struct figures *more)
         for (int i = 0; i < DURATION_BUCKETS; i++)
                 sum->bucket[i] += more->bucket[i];
         sum->duration_sum_us += more->duration_sum_us;
+        sum->ahead += more->ahead;
 }
 
 static uint64_t peek(const atomic_ullong *figure)
@@ -61,6 +62,7 @@ static uint64_t peek(const atomic_ullong *figure)
 
 static void figures_add_live(struct figures *sum, const struct live *live)
 {
+        sum->ahead += peek(&live->ahead_count);
         for (unsigned thread = 0; thread < live->thread_count; thread++) {
                 const struct live_figures *one = &live->figures[thread];
                 for (int start = 0; start < START_KIND_COUNT; start++)

@@ -58,6 +58,14 @@ static void write_instances(struct exposition *exposition, const struct function
                 }
         }
 
+        exposition_family(exposition, "magpie_prewarmed_instances_total", "counter",
+                          "Instances booted ahead of calls that were expected.");
+        for (size_t i = 0; i < count; i++) {
+                const struct exposition_label labels[] = {{"function", rows[i].label}, {0}};
+                exposition_sample(exposition, "magpie_prewarmed_instances_total", labels,
+                                  (double)rows[i].figures.ahead);
+        }
+
         exposition_family(exposition, "magpie_waiters", "gauge",
                           "Requests that wait for an instance.");
         for (size_t i = 0; i < count; i++) {

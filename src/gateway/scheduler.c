@@ -121,7 +121,7 @@ static void scheduler_end_instance(struct scheduler *scheduler, struct instance 
 /* Booting ------------------------------------------------------------------------------------------ */
 
 /* One more instance; false when it cannot even be ordered. */
-bool scheduler_boot(struct scheduler *scheduler, struct live *live, struct trial *trial)
+bool scheduler_boot(struct scheduler *scheduler, struct live *live, bool ahead, struct trial *trial)
 {
         struct function *function = live->function;
         struct instance *instance = scheduler_add(scheduler, live);
@@ -134,6 +134,7 @@ bool scheduler_boot(struct scheduler *scheduler, struct live *live, struct trial
         if (!instance)
                 return false;
         instance->trial = trial;
+        instance->pool.is_ahead = ahead;
         instance->ordered_ns = now_ns;
         order.instance_id = instance->id;
         provisioner_boot_began(&scheduler->provisioner, function->memory_bytes);
@@ -197,6 +198,26 @@ static void scheduler_refuse_waiters(struct live *live, enum outcome outcome, co
 
 enum planned { PLANNED_ENOUGH, PLANNED_FULL };
 
+/* Boots what calls are expected for, where there is room to spare. Where there is none the tick asks
+ * again. */
+static void scheduler_plan_ahead(struct scheduler *scheduler, struct live *live)
+{
+        uint64_t now_ns = scheduler->thread->loop.now_ns;
+        struct pool_bounds bounds = live_bounds(live);
+        size_t wanted;
+
+        pthread_mutex_lock(&live->lock);
+        wanted = pool_wanted_ahead(&live->pool, &bounds, now_ns);
+        pthread_mutex_unlock(&live->lock);
+        for (; wanted > 0; wanted--) {
+                if (!provisioner_may_boot_ahead(&scheduler->provisioner, &live->boots,
+                                                live->function->memory_bytes, now_ns) ||
+                    !scheduler_boot(scheduler, live, true, NULL))
+                        return;
+                atomic_fetch_add_explicit(&live->ahead_count, 1, memory_order_relaxed);
+        }
+}
+
 /* Boots what this function wants, as far as it may. */
 static enum planned scheduler_plan_one(struct scheduler *scheduler, struct live *live)
 {
@@ -211,11 +232,13 @@ static enum planned scheduler_plan_one(struct scheduler *scheduler, struct live 
         deserted = pool_live_count(&live->pool) == 0 && live->pool.booting_count == 0;
         pthread_mutex_unlock(&live->lock);
 
+        if (wanted == 0)
+                scheduler_plan_ahead(scheduler, live);
         for (; wanted > 0; wanted--) {
                 switch (provisioner_ask(&scheduler->provisioner, &live->boots,
                                         function->memory_bytes, now_ns)) {
                 case BOOT_NOW:
-                        if (!scheduler_boot(scheduler, live, NULL))
+                        if (!scheduler_boot(scheduler, live, false, NULL))
                                 return PLANNED_FULL;
                         break;
                 case BOOT_LATER:

@@ -3,9 +3,10 @@
 
 #include "gateway/scheduler.h"
 
-/* One more instance is ordered; false when that cannot be. With `trial` it only shows whether the
- * function loads. */
-bool scheduler_boot(struct scheduler *scheduler, struct live *live, struct trial *trial);
+/* One more instance is ordered; false when that cannot be. `ahead`: of calls that are expected. With
+ * `trial` it only shows whether the function loads. */
+bool scheduler_boot(struct scheduler *scheduler, struct live *live, bool ahead,
+                    struct trial *trial);
 /* Somebody's stock that was idle longest makes room. True when one was ended. */
 bool scheduler_evict(struct scheduler *scheduler);
 /* This function may want boots: look at it at the end of the turn. */

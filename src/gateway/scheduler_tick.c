@@ -10,9 +10,8 @@
 /* Freezes and expires what has been idle for too long. True while there is more to freeze. */
 static bool scheduler_tend(struct scheduler *scheduler, struct live *live, uint64_t now_ns)
 {
-        const struct gateway_config *config = &scheduler->gateway->config;
-        uint64_t freeze_ns = config->freeze_after_ms * NS_PER_MS;
-        uint64_t keep_ns = live->function->keep_alive_ms * NS_PER_MS;
+        uint64_t freeze_ns = scheduler->gateway->config.freeze_after_ms * NS_PER_MS;
+        struct pool_bounds bounds = live_bounds(live);
         struct pool_instance *instance;
         bool active, wanting;
 
@@ -20,20 +19,11 @@ static bool scheduler_tend(struct scheduler *scheduler, struct live *live, uint6
         while (now_ns > freeze_ns && (instance = pool_freeze_one(&live->pool, now_ns - freeze_ns)))
                 instance_freeze(CONTAINER_OF(instance, struct instance, pool));
         active = live->pool.idle_count + live->pool.busy_count > 0;
-        wanting = pool_wanted_boots(&live->pool, now_ns, live->function->min_instances,
-                                    live->function->max_instances) > 0;
-        for (;;) {
-                size_t kept = live->pool.draining ? 0 : live->function->min_instances;
-                uint64_t before_ns = live->pool.draining ? UINT64_MAX
-                                     : now_ns > keep_ns  ? now_ns - keep_ns
-                                                         : 0;
-                instance = pool_live_count(&live->pool) > kept
-                                   ? pool_expire_one(&live->pool, before_ns)
-                                   : NULL;
-                if (!instance)
-                        break;
+        while ((instance = pool_expire_excess(&live->pool, &bounds, now_ns)))
                 scheduler_kill(scheduler, CONTAINER_OF(instance, struct instance, pool));
-        }
+        wanting = pool_wanted_boots(&live->pool, now_ns, bounds.min_instances,
+                                    bounds.max_instances) > 0 ||
+                  pool_wanted_ahead(&live->pool, &bounds, now_ns) > 0;
         pthread_mutex_unlock(&live->lock);
         if (wanting)
                 scheduler_demand(scheduler, live);
@@ -69,6 +59,16 @@ static void live_bury(struct gateway_round *round)
         live_free(live);
 }
 
+/* How long nothing need be looked at where nothing runs. */
+static uint32_t scheduler_quiet_ms(const struct gateway_config *config)
+{
+        uint32_t quarter_ms = config->keep_alive_step_ms / 4;
+
+        if (quarter_ms >= TICK_QUIET_MS)
+                return TICK_QUIET_MS;
+        return quarter_ms > TICK_BUSY_MS ? quarter_ms : TICK_BUSY_MS;
+}
+
 void scheduler_on_tick(struct timer *timer)
 {
         struct scheduler *scheduler = CONTAINER_OF(timer, struct scheduler, tick);
@@ -92,7 +92,8 @@ void scheduler_on_tick(struct timer *timer)
                 active = true;
                 loop_defer(&scheduler->thread->loop, &scheduler->plan);
         }
-        loop_set_timer(&scheduler->thread->loop, timer, active ? TICK_BUSY_MS : TICK_QUIET_MS);
+        loop_set_timer(&scheduler->thread->loop, timer,
+                       active ? TICK_BUSY_MS : scheduler_quiet_ms(&gateway->config));
 }
 
 static void live_retire(struct live *live)
@@ -120,10 +121,14 @@ void scheduler_reconcile(struct scheduler *scheduler)
         if (!atomic_load(&gateway->draining))
                 (void)catalog_each_function(catalog, live_expect, gateway);
         pthread_mutex_lock(&gateway->lives_lock);
-        LIST_FOR_EACH (live, &gateway->lives, link)
-                if (!live->retired &&
-                    catalog_find_function(catalog, slice_of(live->function->id)) != live->function)
-                        live_retire(live);
+        LIST_FOR_EACH (live, &gateway->lives, link) {
+                struct function *current =
+                        catalog_find_function(catalog, slice_of(live->function->id));
+                if (live->retired || current == live->function)
+                        continue;
+                live_bequeath(gateway, live, current, scheduler->thread->loop.now_ns);
+                live_retire(live);
+        }
         pthread_mutex_unlock(&gateway->lives_lock);
         loop_set_timer(&scheduler->thread->loop, &scheduler->tick, 1);
 }

@@ -87,7 +87,7 @@ static bool trial_begin(struct scheduler *scheduler, struct trial *trial)
         switch (provisioner_ask(&scheduler->provisioner, &fresh, memory_bytes, 0)) {
         case BOOT_NOW:
                 live = live_new_for_trial(scheduler->gateway, trial->function);
-                if (live && scheduler_boot(scheduler, live, trial))
+                if (live && scheduler_boot(scheduler, live, false, trial))
                         return true;
                 if (live)
                         live_free(live);

@@ -63,6 +63,17 @@ def test_flags_override_the_file_and_add_to_its_env(folder):
     assert settings["env"] == {"A": "1", "B": "3", "C": "x=y"}
 
 
+def test_a_keep_alive_can_be_auto(folder):
+    folder.write("function.yaml", "name: hello\nkeepAlive: auto\n")
+    assert plan(folder)["keepAlive"] == "auto"
+    assert plan(folder, "--keep-alive", "5m")["keepAlive"] == "5m"
+    assert folder.run("deploy", ".", "--dry-run", "--keep-alive", "2000h").returncode == 2
+    folder.write("function.yaml", "name: hello\nkeepAlive: always\n")
+    refused = folder.run("deploy", ".", "--dry-run")
+    assert refused.returncode == 2
+    assert "line 2: keepAlive: 'always' is no keep-alive: write auto" in refused.stderr
+
+
 def test_the_build_command_runs_in_the_folder_and_its_output_is_shown(folder):
     folder.write("function.yaml", "name: hello\nbuild: |\n  echo working\n  touch made.py\n")
     planned = folder.run("deploy", ".", "--dry-run")

@@ -36,6 +36,16 @@ def test_the_defaults_are_shown(person):
     assert document["min"] == 0 and document["public"] is False and document["env"] == {}
 
 
+def test_a_keep_alive_that_is_learned_is_shown_and_can_be_changed_back(person):
+    function = create(person, "learning", keepAlive="auto")
+    assert person.request("GET", f"/api/v1/functions/{function}").json()["keepAlive"] == "auto"
+    for changed in ("5m", "auto"):
+        answer = person.request("PATCH", f"/api/v1/functions/{function}", {"keepAlive": changed})
+        assert answer.status == 200
+        document = person.request("GET", f"/api/v1/functions/{function}").json()
+        assert document["keepAlive"] == changed
+
+
 def test_a_function_is_found_by_its_id_and_by_its_owners_name_for_it(person):
     function = create(person, "by-name")
     by_id = person.request("GET", f"/api/v1/functions/{function}").json()
@@ -64,7 +74,7 @@ def test_a_name_is_taken_once_for_each_owner(server, person):
     ({"name": "me"}, "me"), ({"name": None}, "name"), ({"runtime": "cobol"}, "python3"),
     ({"memory": "1MiB"}, "memory"), ({"memory": "lots"}, "lots"), ({"memory": -1}, "memory"),
     ({"timeout": "0s"}, "timeout"), ({"timeout": "2h"}, "timeout"), ({"timeout": 30}, "timeout"),
-    ({"keepAlive": "48h"}, "keepAlive"), ({"concurrency": 0}, "concurrency"),
+    ({"keepAlive": "48h"}, "keepAlive"), ({"keepAlive": "always"}, "auto"), ({"concurrency": 0}, "concurrency"),
     ({"min": 3, "max": 2}, "min"), ({"max": 0}, "max"), ({"min": 0.5}, "min"),
     ({"env": {"MAGPIE_X": "1"}}, "MAGPIE_X"), ({"env": {"1A": "x"}}, "1A"),
     ({"env": {"A": 1}}, "env"), ({"env": ["A=1"]}, "env"),

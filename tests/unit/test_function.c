@@ -224,6 +224,8 @@ TEST(every_number_has_bounds_and_a_sentence)
         function->timeout_ms = 1;
         function->keep_alive_ms = 25 * 60 * 60 * 1000;
         expect_refused(function, "keepAlive 25h is not allowed: it may be 0s to 24h");
+        function->keep_alive_ms = KEEP_ALIVE_AUTO;
+        ck_assert_int_eq(function_validate(function, NULL), 0);
         function->keep_alive_ms = 0;
         function->concurrency = 0;
         expect_refused(function, "concurrency 0 is not allowed: it may be 1 to 1000");
@@ -351,6 +353,41 @@ TEST(durations_need_a_unit_unless_they_are_nought)
 }
 TEST_END
 
+TEST(a_keep_alive_is_a_duration_or_auto)
+{
+        static const struct {
+                const char *text;
+                uint32_t ms;
+        } cases[] = {{"auto", KEEP_ALIVE_AUTO}, {"0s", 0}, {"10m", 600000}};
+        static const char *const wrong[] = {"", "Auto", "auto ", "30", "for ever"};
+        char text[24];
+        uint32_t ms = 1;
+        struct err err;
+
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+                ck_assert_int_eq(keep_alive_parse(slice_of(cases[i].text), &ms, &err), 0);
+                ck_assert_uint_eq(ms, cases[i].ms);
+                keep_alive_format(ms, text);
+                ck_assert_str_eq(text, cases[i].text);
+        }
+        for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+                ck_assert_int_eq(keep_alive_parse(slice_of(wrong[i]), &ms, &err), -EINVAL);
+        ck_assert_str_eq(err.text, "'for ever' is no keep-alive: write auto, or a whole number and "
+                                   "a unit, such as 30s, 10m or 1h");
+}
+TEST_END
+
+TEST(a_keep_alive_beyond_all_bounds_is_not_taken_for_auto)
+{
+        uint32_t ms = 0;
+
+        ck_assert_int_eq(keep_alive_parse(SLICE("4294967295ms"), &ms, NULL), 0);
+        ck_assert_uint_eq(ms, KEEP_ALIVE_AUTO - 1);
+        ck_assert_int_eq(keep_alive_parse(SLICE("99999999h"), &ms, NULL), 0);
+        ck_assert_uint_eq(ms, KEEP_ALIVE_AUTO - 1);
+}
+TEST_END
+
 TEST(what_is_written_is_read_back_as_the_same_quantity)
 {
         static const uint64_t values[] = {0,       1,       999,      1000,          1024,
@@ -416,7 +453,8 @@ TEST_MAIN("function", a_new_function_has_the_documented_defaults_and_is_valid,
           an_environment_variable_needs_a_name_of_its_own, every_number_has_bounds_and_a_sentence,
           names_handlers_digests_and_environments_are_checked_in_a_function,
           an_environment_is_bounded_as_a_whole, sizes_are_read_in_powers_of_1024_whatever_the_case,
-          durations_need_a_unit_unless_they_are_nought,
+          durations_need_a_unit_unless_they_are_nought, a_keep_alive_is_a_duration_or_auto,
+          a_keep_alive_beyond_all_bounds_is_not_taken_for_auto,
           what_is_written_is_read_back_as_the_same_quantity,
           ids_sort_by_time_and_carry_all_their_chance,
           only_26_characters_of_crockfords_alphabet_are_an_id)

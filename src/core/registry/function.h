@@ -28,6 +28,7 @@
 #define TMP_MAX_BYTES (16ull << 30)
 #define TIMEOUT_MAX_MS (60u * 60 * 1000)
 #define KEEP_ALIVE_MAX_MS (24u * 60 * 60 * 1000)
+#define KEEP_ALIVE_AUTO UINT32_MAX /* instead of milliseconds: learned from the calls */
 #define CONCURRENCY_MAX 1000u
 #define INSTANCES_MAX 10000u
 #define CPU_MAX_MILLIS 1024000u
@@ -64,7 +65,7 @@ struct function {
         uint64_t memory_bytes;
         uint64_t tmp_bytes;
         uint32_t timeout_ms;
-        uint32_t keep_alive_ms; /* 0: an instance serves one request */
+        uint32_t keep_alive_ms; /* 0: an instance serves one request; or KEEP_ALIVE_AUTO */
         uint32_t concurrency;   /* requests one instance may hold at once */
         uint32_t min_instances, max_instances;
         uint32_t cpu_millis; /* 0: no limit */
@@ -109,9 +110,12 @@ void name_space_from_email(struct slice email, uint32_t attempt, char *ret_name_
  * "0". 0 or -EINVAL. */
 int size_parse(struct slice text, uint64_t *ret_bytes, struct err *err);
 int duration_parse(struct slice text, uint64_t *ret_ms, struct err *err);
+/* A duration, or "auto". */
+int keep_alive_parse(struct slice text, uint32_t *ret_ms, struct err *err);
 /* The shortest exact spelling: "128MiB", "30s". `ret_text` holds 24 bytes. */
 void size_format(uint64_t bytes, char *ret_text);
 void duration_format(uint64_t ms, char *ret_text);
+void keep_alive_format(uint32_t ms, char *ret_text);
 
 /* Writes ID_LENGTH characters and a NUL. Unique as far as 80 random bits go; sorts by time. */
 void id_make(uint64_t unix_ms, const uint8_t chance[10], char *ret_id);

@@ -106,6 +106,23 @@ int duration_parse(struct slice text, uint64_t *ret_ms, struct err *err)
         return 0;
 }
 
+int keep_alive_parse(struct slice text, uint32_t *ret_ms, struct err *err)
+{
+        uint64_t ms;
+
+        if (slice_equal(text, SLICE("auto"))) {
+                *ret_ms = KEEP_ALIVE_AUTO;
+                return 0;
+        }
+        if (duration_parse(text, &ms, NULL) < 0)
+                return err_set(err, -EINVAL,
+                               "'%s' is no keep-alive: write auto, or a whole number and a unit, "
+                               "such as 30s, 10m or 1h",
+                               text_quote(text).text);
+        *ret_ms = ms < KEEP_ALIVE_AUTO ? (uint32_t)ms : KEEP_ALIVE_AUTO - 1; /* far too much */
+        return 0;
+}
+
 void size_format(uint64_t bytes, char *ret_text)
 {
         if (bytes == 0)
@@ -120,4 +137,12 @@ void duration_format(uint64_t ms, char *ret_text)
                 memcpy(ret_text, "0s", sizeof("0s"));
         else
                 quantity_format(ms, duration_units, COUNT(duration_units), ret_text);
+}
+
+void keep_alive_format(uint32_t ms, char *ret_text)
+{
+        if (ms == KEEP_ALIVE_AUTO)
+                memcpy(ret_text, "auto", sizeof("auto"));
+        else
+                duration_format(ms, ret_text);
 }

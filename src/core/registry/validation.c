@@ -192,11 +192,12 @@ static int number_validate(const struct number_bounds *bounds, struct err *err)
 
 static int numbers_validate(const struct function *f, struct err *err)
 {
+        uint32_t keep_alive_ms = f->keep_alive_ms == KEEP_ALIVE_AUTO ? 0 : f->keep_alive_ms;
         const struct number_bounds numbers[] = {
                 {"memory", NUMBER_SIZE, f->memory_bytes, MEMORY_MIN_BYTES, MEMORY_MAX_BYTES},
                 {"tmp", NUMBER_SIZE, f->tmp_bytes, TMP_MIN_BYTES, TMP_MAX_BYTES},
                 {"timeout", NUMBER_DURATION, f->timeout_ms, 1, TIMEOUT_MAX_MS},
-                {"keepAlive", NUMBER_DURATION, f->keep_alive_ms, 0, KEEP_ALIVE_MAX_MS},
+                {"keepAlive", NUMBER_DURATION, keep_alive_ms, 0, KEEP_ALIVE_MAX_MS},
                 {"concurrency", NUMBER_COUNT, f->concurrency, 1, CONCURRENCY_MAX},
                 {"max", NUMBER_COUNT, f->max_instances, 1, INSTANCES_MAX},
                 {"min", NUMBER_COUNT, f->min_instances, 0, f->max_instances},
