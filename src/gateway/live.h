@@ -61,7 +61,8 @@ struct live *live_new_for_trial(struct gateway *gateway, struct function *functi
 void live_free(struct live *live);
 /* What bounds its stock. On the scheduler's thread. */
 struct pool_bounds live_bounds(const struct live *live);
-/* On the scheduler's thread, with gateway->lives_lock held: the next version of the function goes on with what was learned. */
+/* On the scheduler's thread, with gateway->lives_lock held: the function's next version (NULL is
+ * fine) goes on with what was learned. */
 void live_bequeath(struct gateway *gateway, struct live *live, struct function *next,
                    uint64_t now_ns);
 /* Its output must be told apart call by call: nothing is put ahead from now on. */

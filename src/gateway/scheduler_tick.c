@@ -126,7 +126,8 @@ void scheduler_reconcile(struct scheduler *scheduler)
                         catalog_find_function(catalog, slice_of(live->function->id));
                 if (live->retired || current == live->function)
                         continue;
-                live_bequeath(gateway, live, current, scheduler->thread->loop.now_ns);
+                if (!atomic_load(&gateway->draining))
+                        live_bequeath(gateway, live, current, scheduler->thread->loop.now_ns);
                 live_retire(live);
         }
         pthread_mutex_unlock(&gateway->lives_lock);

@@ -67,14 +67,15 @@ struct pool {
         unsigned processors; /* for instances; home_count until somebody knows better */
         uint64_t next_ticket;
 
-        uint64_t run_ns;            /* moving average of a call's run time; 0: unknown */
-        uint64_t boot_ns;           /* moving average of a boot; 0: none was seen yet */
-        uint64_t spare_ns;          /* when stock was last taken, or an instance new */
+        uint64_t run_ns;   /* moving average of a call's run time; 0: unknown */
+        uint64_t boot_ns;  /* moving average of a boot; 0: none was seen yet */
+        uint64_t spare_ns; /* when stock was last taken, or an instance new */
+        bool stealing;     /* off only to measure what it is worth */
+        bool single_use;   /* keep-alive 0: an instance serves one call */
+        bool never_ahead;  /* its output must be told apart call by call */
+        bool draining;     /* retired version or shutdown: no stock is kept */
+
         struct keep_alive *learned; /* keep-alive is learned here; NULL: it is fixed */
-        bool stealing;              /* off only to measure what it is worth */
-        bool single_use;            /* keep-alive 0: an instance serves one call */
-        bool never_ahead;           /* its output must be told apart call by call */
-        bool draining;              /* retired version or shutdown: no stock is kept */
 };
 
 enum take_result {
