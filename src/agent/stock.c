@@ -276,19 +276,21 @@ struct instance *stock_take(struct stock *stock, const struct agent_spawn *reque
         return instance ? instance : take_from(stock, &stock->kinds[0], request);
 }
 
-/* The kind that lacks most of what it wants. */
+/* The kind that has the smallest part of what it wants: where there is no room for all, a large one
+ * must not keep out the others. NULL: all have what they want. */
 static struct stock_kind *find_shortest(struct stock *stock)
 {
         struct stock_kind *found = NULL;
-        size_t most_lacking = 0;
+        size_t found_there = 0;
 
         for (size_t i = 0; i < stock->kind_count; i++) {
                 struct stock_kind *kind = &stock->kinds[i];
                 size_t there = kind->count + kind->arriving_count;
-                size_t lacking = kind->wanted > there ? kind->wanted - there : 0;
-                if (lacking > most_lacking) {
+                if (there >= kind->wanted)
+                        continue;
+                if (!found || there * found->wanted < found_there * kind->wanted) {
                         found = kind;
-                        most_lacking = lacking;
+                        found_there = there;
                 }
         }
         return found;

@@ -257,6 +257,19 @@ def test_the_stock_stays_within_its_bound(agent, gateway, native, facts):
             assert len(parked(agent)) <= 8
 
 
+def test_who_asks_much_does_not_keep_others_out_of_a_small_stock(compile_probe):
+    with start_agent(stock=3) as agent:
+        code = agent.add_code({"main": (0o755, compile_probe("native", "-static"))})
+        facts = agent.add_code({"main.py": (0o644, PYTHON_FACTS)})
+        gateway = agent.connect()
+        for _ in range(8):  # until magpie-init alone is wanted in greater numbers than there is room
+            asked = [gateway.ask_spawn(code, "main") for _ in range(6)]
+            for made in [gateway.await_spawned(number) for number in asked]:
+                made.wait_ready()
+                made.__exit__()
+        from_nursery(agent, gateway, facts).__exit__()
+
+
 def test_the_stock_ends_with_its_agent():
     with start_agent(stock=8) as agent:
         watch = Watch(agent)

@@ -144,7 +144,7 @@ def to_text(value):
 _function_url_module = None
 
 
-def _function_url():
+def function_url_module():
     """Half of all functions never need it."""
     global _function_url_module
     if _function_url_module is None:
@@ -161,7 +161,7 @@ def answer(result):
     """Sends what the handler returned, by its kind."""
     kind = type(result)
     if kind is dict and "statusCode" in result:
-        _function_url().answer(result)
+        function_url_module().answer(result)
     elif kind is dict or kind in _PLAIN:
         frame.answer(0, JSON_META, to_json(result))
     elif kind is str:
@@ -213,7 +213,7 @@ def _serve(handler):
         try:
             context = Context(meta, deadline_ms)
             if flags & frame.FLAG_HTTP:
-                event = _function_url().event(meta, payload, context)
+                event = function_url_module().event(meta, payload, context)
             else:
                 event = parse_event(payload)
             result = handler(event, context)
