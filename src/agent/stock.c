@@ -296,6 +296,21 @@ static struct stock_kind *find_shortest(struct stock *stock)
         return found;
 }
 
+/* One of the kind that has most goes, where it has more than `kind` would have then. */
+static bool make_room(struct stock *stock, const struct stock_kind *kind)
+{
+        struct stock_kind *largest = &stock->kinds[0];
+
+        for (size_t i = 1; i < stock->kind_count; i++)
+                if (stock->kinds[i].count > largest->count)
+                        largest = &stock->kinds[i];
+        if (largest->count <= kind->count + kind->arriving_count + 1)
+                return false;
+        largest->wanted = largest->count - 1;
+        instance_kill(stock_pop(stock, largest));
+        return true;
+}
+
 /* The nursery runs as root: it serves those whose functions have no say in how it starts. */
 static bool comes_from_nursery(struct stock *stock, const struct stock_kind *kind)
 {
@@ -341,7 +356,7 @@ static void refill_on_timer(struct timer *timer)
         struct stock_kind *kind = find_shortest(stock);
         struct err err = {0};
 
-        if (!kind || stock->count >= stock->most)
+        if (!kind || (stock->count >= stock->most && !make_room(stock, kind)))
                 return;
         if (park_one(stock, kind, &err) < 0) {
                 log_warn("making a sandbox in advance: %s", err.text);

@@ -38,7 +38,8 @@ def facts(agent):
     return agent.add_code({"main.py": (0o644, PYTHON_FACTS), "main.js": (0o644, NODE_FACTS)})
 
 
-def from_stock(gateway, *arguments, which=lambda made: made.phases["clone"] == 0, **options):
+def from_stock(gateway, *arguments, which=lambda made: made.phases["clone"] == 0, patience_s=30,
+               **options):
     """Spawns until the sandbox is one that was made in advance; returns that one, ready."""
     found = []
 
@@ -50,7 +51,7 @@ def from_stock(gateway, *arguments, which=lambda made: made.phases["clone"] == 0
             return True
         made.__exit__()
         return False
-    assert eventually(one_is_from_stock, 30)
+    assert eventually(one_is_from_stock, patience_s)
     return found[0]
 
 
@@ -257,17 +258,18 @@ def test_the_stock_stays_within_its_bound(agent, gateway, native, facts):
             assert len(parked(agent)) <= 8
 
 
-def test_who_asks_much_does_not_keep_others_out_of_a_small_stock(compile_probe):
-    with start_agent(stock=3) as agent:
-        code = agent.add_code({"main": (0o755, compile_probe("native", "-static"))})
-        facts = agent.add_code({"main.py": (0o644, PYTHON_FACTS)})
+def test_who_asked_for_much_does_not_keep_others_out_of_the_stock():
+    with start_agent(stock=4) as agent:
+        code = agent.add_code({"main.py": (0o644, PYTHON_FACTS)})
         gateway = agent.connect()
-        for _ in range(8):  # until magpie-init alone is wanted in greater numbers than there is room
-            asked = [gateway.ask_spawn(code, "main") for _ in range(6)]
-            for made in [gateway.await_spawned(number) for number in asked]:
-                made.wait_ready()
-                made.__exit__()
-        from_nursery(agent, gateway, facts).__exit__()
+        asked = [gateway.ask_spawn(code, "main.handle", runtime=PYTHON3) for _ in range(8)]
+        for made in [gateway.await_spawned(number) for number in asked]:
+            made.wait_ready()
+            made.__exit__()
+        assert eventually(lambda: len(parked(agent)) == 4 + 1)  # the nursery is one
+        from_stock(gateway, code, "main.handle", runtime=PYTHON3, env=["TZ=UTC"], patience_s=5,
+                   which=lambda _: any("parked" in command(pid)
+                                       for pid in Watch(agent).pids())).__exit__()
 
 
 def test_the_stock_ends_with_its_agent():
