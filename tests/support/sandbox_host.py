@@ -58,9 +58,19 @@ class Watch:
                         (re.search(r"magpie-[0-9a-f]{16}$", link) for link in self.descriptors())
                         if match}
 
+    def _is_stock(self, pid):
+        """A sandbox that waits for a function; or one in the making, which is still where its agent
+        is."""
+        def mounts(process):
+            try:
+                return os.readlink(f"/proc/{process}/ns/mnt")
+            except OSError:
+                return None
+        return is_parked(pid) or mounts(pid) == mounts(self.agent.process.pid)
+
     def groups(self):
         return [group for group in groups(self.parents)
-                if not any(map(is_parked, self.pids_in(os.path.basename(group.rstrip("/")))))]
+                if not any(map(self._is_stock, self.pids_in(os.path.basename(group.rstrip("/")))))]
 
     def frozen(self):
         """Whether each of its sandboxes is frozen through and through."""
@@ -93,7 +103,7 @@ class Watch:
         first process. Nothing else of a sandbox can outlive that."""
         pid = self.agent.process.pid
         children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        return [child for child in children if not is_parked(child)]
+        return [child for child in children if not self._is_stock(child)]
 
     def pids(self):
         """Host pids in all its groups."""
