@@ -66,8 +66,9 @@ def _set_capabilities(mask):
 
 
 def _clone_into(group):
+    """As fork(2), but -1 where it fails."""
     arguments = _CloneArguments(flags=CLONE_INTO_CGROUP, exit_signal=SIGCHLD, cgroup=group)
-    return _check(_libc.syscall(SYS_CLONE3, ctypes.byref(arguments), ctypes.sizeof(arguments)))
+    return _libc.syscall(SYS_CLONE3, ctypes.byref(arguments), ctypes.sizeof(arguments))
 
 
 # ---- the new process ----
@@ -135,28 +136,39 @@ class Newborn:
 # ---- the nursery ----
 
 
-def _own_namespace():
-    return os.pidfd_open(os.getpid())
+def _help(newborn, number):
+    """Returns in the new process alone: whatever happens, the helper must not go on as a nursery."""
+    try:
+        if os.fork() > 0:
+            os._exit(0)
+        newborn.be_born(number)
+    except OSError as error:
+        os.write(CONTROL, _answer.pack(number, error.errno) + b"forking")
+        os._exit(1)
+    except BaseException:
+        os._exit(1)
 
 
-def _deliver(control, filter_bytes, own, number, fds):
+def _deliver(filter_bytes, own, number, fds):
     """True in the new process."""
     first, group, worker, log, *tasks = fds
+    newborn = Newborn(filter_bytes, first, worker, log, tasks)
     _check(_libc.setns(first, CLONE_NEWPID))
     helper = _clone_into(group)
     if helper == 0:
-        if os.fork() == 0:
-            Newborn(filter_bytes, first, worker, log, tasks).be_born(number)
-            return True
-        os._exit(0)
-    os.waitpid(helper, 0)
+        _help(newborn, number)
+        return True
+    failure = ctypes.get_errno()
     _check(_libc.setns(own, CLONE_NEWPID))
+    if helper < 0:
+        raise OSError(failure, "")
+    os.waitpid(helper, 0)
     return False
 
 
 def _serve(control, filter_bytes):
     """Returns in a new process; the nursery itself ends with the agent."""
-    own = _own_namespace()
+    own = os.pidfd_open(os.getpid())
     while True:
         message, extra, _, _ = control.recvmsg(64, 1024)
         if not message:
@@ -164,7 +176,7 @@ def _serve(control, filter_bytes):
         (number,) = _number.unpack(message)
         fds = [fd for _, _, data in extra for fd in memoryview(data).cast("i")]
         try:
-            if _deliver(control, filter_bytes, own, number, fds):
+            if _deliver(filter_bytes, own, number, fds):
                 return
         except OSError as error:
             os.write(CONTROL, _answer.pack(number, error.errno) + b"cloning")

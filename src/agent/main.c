@@ -13,6 +13,10 @@
  * (filter.c); builds the sandboxes' root file system in a mount namespace, the template
  * (template.c, rootfs.c); and leaves the host's file system for good.
  *
+ * Sandboxes are made ahead of need where that can be known (stock.c): parked without a function, and
+ * assigned to one on request (assign.c). For Python's there is one process besides, the nursery
+ * (nursery.c), which forks interpreters into them.
+ *
  * A sandbox is made in two halves. The parent (spawn.c) takes a slot, which stands for a control
  * group and a host user (slots.c), makes the group, the socket and the log pipe, and clones. The
  * child (child.c) takes its own copy of the template, mounts what is private, gives up every
