@@ -74,8 +74,11 @@ class Watch:
 
     def frozen(self):
         """Whether each of its sandboxes is frozen through and through."""
-        events = [pathlib.Path(group, "cgroup.events") for group in self.groups()]
-        return ["frozen 1" in path.read_text() for path in events if path.exists()]
+        states = []
+        for group in self.groups():
+            with contextlib.suppress(OSError):  # it has gone meanwhile
+                states.append("frozen 1" in pathlib.Path(group, "cgroup.events").read_text())
+        return states
 
     def descriptors(self):
         """What the agent's descriptors refer to."""
@@ -90,10 +93,11 @@ class Watch:
         return len(path.read_text().splitlines())
 
     def pids_in(self, slot):
-        """Host pids in a sandbox's group."""
+        """Host pids in a sandbox's group; none once that is gone."""
         for point, is_v2 in hierarchies().items():
-            for name in self.parents:
-                if is_v2 and (point / name / str(slot)).exists():
+            for name in self.parents if is_v2 else ():
+                # ENOENT where there is none, ENODEV where it goes while it is read.
+                with contextlib.suppress(OSError):
                     return list(map(int, (point / name / str(slot) / "cgroup.procs").read_text()
                                     .split()))
         return []
