@@ -29,6 +29,7 @@ USER = 1000
 CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS = 0x20000, 0x2000000, 0x4000000
 CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x8000000, 0x10000000, 0x20000000, 0x40000000
 CLONE_INTO_CGROUP = 0x200000000
+MS_NOSUID, MS_NODEV, MS_NOEXEC = 2, 4, 8
 SYS_CLONE3 = 435  # on every architecture
 SIGCHLD = 17
 RLIMIT_NOFILE = 7
@@ -63,6 +64,12 @@ def _set_capabilities(mask):
     header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
     data = (ctypes.c_uint32 * 6)(mask, mask, 0, 0, 0, 0)
     _check(_libc.capset(header, data))
+
+
+def _mount_proc():
+    """In the nursery's own mount namespace, to see its own memory."""
+    flags = MS_NOSUID | MS_NODEV | MS_NOEXEC
+    _check(_libc.mount(b"proc", b"/proc", b"proc", ctypes.c_ulong(flags), b"subset=pid,hidepid=2"))
 
 
 def _clone_into(group):
@@ -187,18 +194,20 @@ def _serve(control, filter_bytes):
 def main():
     here = __file__.rpartition("/")[0]
     sys.path.insert(0, here)
-    from magpie_shim import parking, worker
+    from magpie_shim import parking, snapshot, worker
 
     sys.path.remove(here)
+    _mount_proc()
     _set_capabilities(CAPABILITIES)
     control = _socket.socket(fileno=CONTROL)
     filter_bytes = control.recv(4096)
     gc.collect()
     gc.freeze()  # nobody's collection shall write to pages that all share
+    can_load = snapshot.begin()
     _serve(control, filter_bytes)
     control.detach()
     globals()["__file__"] = sys.argv[0] = f"{here}/shim.py"  # as in any other instance
-    parking.wait()
+    parking.wait(snapshot if can_load else None)
     worker.main()
 
 

@@ -3,6 +3,7 @@
 
 #include "agent/instance.h"
 #include "agent/nursery.h"
+#include "agent/snapshots.h"
 #include "agent/spawn.h"
 #include "agent/stock.h"
 #include "base/list.h"
@@ -17,6 +18,7 @@ struct agent {
         struct spawner spawner;
         struct stock stock;
         struct nursery nursery;
+        struct snapshots snapshots;
         struct list gateways;
         struct list instances;
         struct list by_id[AGENT_BUCKETS]; /* instances, by the gateway's number for them */

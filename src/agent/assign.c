@@ -36,9 +36,29 @@ static bool put_strings(struct spawner *spawner, size_t *used, const char *const
         return true;
 }
 
+/* With a descriptor, where it is not -1. */
+static int send_with(int socket_fd, struct slice bytes, int fd)
+{
+        union {
+                struct cmsghdr header;
+                char bytes[CMSG_SPACE(sizeof(int))];
+        } control = {.header = {.cmsg_level = SOL_SOCKET,
+                                .cmsg_type = SCM_RIGHTS,
+                                .cmsg_len = CMSG_LEN(sizeof(int))}};
+        struct iovec part = {.iov_base = (void *)(uintptr_t)bytes.data, .iov_len = bytes.length};
+        struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+
+        if (fd >= 0) {
+                memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
+                message.msg_control = control.bytes;
+                message.msg_controllen = sizeof(control.bytes);
+        }
+        return sendmsg(socket_fd, &message, MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
 /* Through the gateway's end of the worker socket, before the gateway has it. */
 static int send_boot(struct spawner *spawner, const struct spawned *spawned,
-                     const struct agent_spawn *request)
+                     const struct agent_spawn *request, int snapshot_fd)
 {
         char program[sizeof("/code/") + AGENT_HANDLER_MAX];
         const char *arguments[RUNTIME_ARGUMENTS_MAX] = {NULL};
@@ -57,12 +77,12 @@ static int send_boot(struct spawner *spawner, const struct spawned *spawned,
         if (!put_strings(spawner, &used, environment.variables))
                 return -EMSGSIZE;
         worker_frame_encode_header(&frame, spawner->boot);
-        return send(spawned->fds[AGENT_FD_SOCKET], spawner->boot, used, MSG_NOSIGNAL) < 0 ? -errno
-                                                                                          : 0;
+        return send_with(spawned->fds[AGENT_FD_SOCKET], slice_make(spawner->boot, used),
+                         snapshot_fd);
 }
 
 int spawner_assign(struct spawner *spawner, struct spawned *spawned,
-                   const struct agent_spawn *request, int code_fd, struct err *err)
+                   const struct agent_spawn *request, int code_fd, int snapshot_fd, struct err *err)
 {
         const struct cgroup_limits limits = {
                 .memory_bytes = request->memory_bytes,
@@ -77,7 +97,7 @@ int spawner_assign(struct spawner *spawner, struct spawned *spawned,
                 r = attach_code(spawner, spawned, request, code_fd, err);
         if (r < 0)
                 return r;
-        r = send_boot(spawner, spawned, request);
+        r = send_boot(spawner, spawned, request, snapshot_fd);
         if (r < 0)
                 return err_errno(err, r, "telling the sandbox its function");
         fd_close(&spawned->mount_fd);

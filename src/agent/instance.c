@@ -118,6 +118,15 @@ static void read_usage(struct instance *instance)
                 instance->cause = AGENT_EXIT_OUT_OF_MEMORY;
 }
 
+/* Whether it died of that is nobody's to find out: the next one starts without. */
+static void condemn_what_it_loaded(const struct instance *instance)
+{
+        if (instance->loaded != 0 &&
+            (instance->cause == AGENT_EXIT_SIGNAL ||
+             (instance->cause == AGENT_EXIT_CODE && instance->code == WORKER_SNAPSHOT_BROKEN)))
+                snapshots_condemn(&instance->agent->snapshots, instance->loaded);
+}
+
 /* The death of a pid namespace's first process is the death of all in it, and no one can leave it;
  * the kill catches what that reasoning has overlooked. */
 static void instance_empty(struct instance *instance)
@@ -153,6 +162,7 @@ static void instance_on_exit(struct loop_source *source, uint32_t events)
         loop_remove(&instance->agent->loop, &instance->exit);
         fd_close(&instance->made.pid_fd);
         read_usage(instance);
+        condemn_what_it_loaded(instance);
         instance_empty(instance);
 }
 
@@ -245,7 +255,7 @@ int instance_spawn(struct agent *agent, struct gateway *gateway, const struct ag
         int code_fd =
                 template_open_code(&agent->spawner.template, request->digest, request->verify);
         struct instance *instance;
-        int r = 0;
+        int snapshot_fd = -1, r = 0;
 
         if (code_fd < 0)
                 return err_errno(err, code_fd, "opening the code %s", request->digest);
@@ -256,7 +266,10 @@ int instance_spawn(struct agent *agent, struct gateway *gateway, const struct ag
                 r = instance_park_for(agent, request, &instance, err);
         if (r < 0)
                 return r;
-        r = spawner_assign(&agent->spawner, &instance->made, request, code_fd, err);
+        if (instance->made.from_nursery && !request->verify)
+                snapshot_fd = snapshots_lend(&agent->snapshots, request, agent->loop.now_ns,
+                                             &instance->loaded);
+        r = spawner_assign(&agent->spawner, &instance->made, request, code_fd, snapshot_fd, err);
         if (r < 0) {
                 instance_kill(instance); /* nobody hears of it */
                 return r;

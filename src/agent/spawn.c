@@ -327,6 +327,7 @@ int spawner_park(struct spawner *spawner, const struct parking *parking,
                 .adopted_log_fd = -1,
                 .fds = {-1, -1, -1, -1},
                 .has_interpreter = runtime_can_park(parking->runtime),
+                .from_nursery = parking->adopts,
                 .limits = parking->limits,
                 .tmp_bytes = parking->tmp_bytes,
         };

@@ -46,6 +46,7 @@ struct spawned {
         int adopted_log_fd;      /* the log pipe's other end, for a process that is to come */
         int fds[AGENT_FD_COUNT]; /* for the gateway */
         bool has_interpreter;    /* BOOT goes to that, and else to magpie-init */
+        bool from_nursery;       /* the interpreter is its fork */
         struct cgroup_limits limits;
         uint64_t tmp_bytes;
         uint32_t phase_us[AGENT_PHASE_COUNT]; /* all but AGENT_PHASE_TOTAL */
@@ -60,9 +61,10 @@ void spawner_deinit(struct spawner *spawner);
 /* Returns when magpie-init runs in its sandbox, or with nothing left behind. */
 int spawner_park(struct spawner *spawner, const struct parking *parking,
                  struct spawned *ret_spawned, struct err *err);
-/* assign.c. `code_fd` is template_open_code()'s. On failure the sandbox is good for nothing more. */
+/* assign.c. `code_fd` is template_open_code()'s; `snapshot_fd`, or -1, goes with BOOT. On failure the sandbox is good for nothing more. */
 int spawner_assign(struct spawner *spawner, struct spawned *spawned,
-                   const struct agent_spawn *request, int code_fd, struct err *err);
+                   const struct agent_spawn *request, int code_fd, int snapshot_fd,
+                   struct err *err);
 /* Ends the sandbox at once and waits for it: only for one that cannot be watched. */
 void spawner_undo(struct spawner *spawner, struct spawned *spawned);
 /* Closes the descriptors for the gateway, and what only a parked one needs. */

@@ -19,7 +19,9 @@
  * agent -> worker
  *   BOOT    the first frame to a worker that was started before its function was known. Payload: the
  *           environment, "NAME=value\0" each. meta, to magpie-init only: a command line, each word
- *           ended by '\0'.
+ *           ended by '\0'. A memfd may come with it (SCM_RIGHTS), to interpreters that the agent's
+ *           nursery has forked: a snapshot of an instance of the same function, version and environment
+ *           to load, or, when it is empty, to fill.
  * worker -> gateway
  *   READY   once, when the function can be invoked. value = microseconds spent loading it.
  *   RESULT  id, value = HTTP status (0: the platform's default) in its lower half, in its upper half
@@ -64,6 +66,12 @@ enum worker_flag {
         WORKER_FLAG_END = 1,  /* the body is complete with this frame */
         WORKER_FLAG_HTTP = 2, /* INVOKE: a function-URL request, its head is in the meta */
 };
+
+/* The first eight bytes of a snapshot, in the machine's order; before they are written, 0 or none. */
+#define WORKER_SNAPSHOT_COMPLETE 0x31746f687370616dull
+#define WORKER_SNAPSHOT_REFUSED 0x30746f687370616dull /* this function cannot have one */
+/* With this status an interpreter ends that could not load one and is no use any more. */
+#define WORKER_SNAPSHOT_BROKEN 122
 
 /* On the wire: u8 type, u8 flags, u16 meta_length, u32 id, u64 value. */
 /* The two halves of a RESULT's value. */

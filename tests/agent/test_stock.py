@@ -6,7 +6,8 @@ import signal
 import pytest
 from agent_client import EXEC, MIB, NODE, OUT_OF_MEMORY, PYTHON3
 from conftest import start_agent
-from sandbox_host import UID_FIRST, Watch, eventually, groups, host_uid, is_parked
+from sandbox_host import Watch, eventually, groups, host_uid
+from stocked import command, confinement, from_nursery, from_stock, parked
 
 PYTHON_FACTS = b"""import json, os, random, tempfile, time, uuid
 def handle(event, context):
@@ -36,36 +37,6 @@ def native(agent, compile_probe):
 @pytest.fixture(scope="module")
 def facts(agent):
     return agent.add_code({"main.py": (0o644, PYTHON_FACTS), "main.js": (0o644, NODE_FACTS)})
-
-
-def from_stock(gateway, *arguments, which=lambda made: made.phases["clone"] == 0, patience_s=30,
-               **options):
-    """Spawns until the sandbox is one that was made in advance; returns that one, ready."""
-    found = []
-
-    def one_is_from_stock():
-        made = gateway.spawn(*arguments, **options)
-        made.wait_ready()
-        if which(made):
-            found.append(made)
-            return True
-        made.__exit__()
-        return False
-    assert eventually(one_is_from_stock, patience_s)
-    return found[0]
-
-
-def from_nursery(agent, gateway, code):
-    """The only instance there is, and born in the nursery."""
-    return from_stock(gateway, code, "main.handle", runtime=PYTHON3, which=lambda _: any(
-        "nursery.py" in command(pid) for pid in Watch(agent).pids()))
-
-
-def parked(agent):
-    """Host pids of first processes that wait for a function."""
-    pid = agent.process.pid
-    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
-        return [int(child) for child in file.read().split() if is_parked(child)]
 
 
 def test_a_sandbox_from_stock_is_made_of_its_code_and_its_limits_alone(gateway, native):
@@ -121,43 +92,6 @@ def test_the_environment_is_as_if_it_had_just_been_started(agent, gateway, facts
     for name in ("colour", "variables", "folder", "zone"):
         assert found[name] == expected[name], name
     assert found["colour"] == "blue"
-
-
-# Lines of /proc/PID/status that tell what a process is confined by.
-CONFINING = ("Uid", "Gid", "Groups", "SigBlk", "SigIgn", "SigCgt", "CapInh", "CapPrm", "CapEff",
-             "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp", "Seccomp_filters")
-
-
-def confinement(gateway, agent, code):
-    """What the host sees of the function's process and of the sandbox's first process."""
-    with from_nursery(agent, gateway, code) if agent.stock else \
-            gateway.spawn(code, "main.handle", runtime=PYTHON3) as made:
-        if not agent.stock:
-            made.wait_ready()
-        first, second = sorted(Watch(agent).pids(), key=lambda pid: "magpie-init" not in command(pid))
-        status = dict(line.split(":\t", 1) for line in proc(second, "status").splitlines())
-        for name in ("pid", "mnt", "ipc", "uts", "net", "user", "cgroup"):
-            assert (os.readlink(f"/proc/{first}/ns/{name}")
-                    == os.readlink(f"/proc/{second}/ns/{name}")), name
-        assert proc(first, "cgroup") == proc(second, "cgroup")
-        uid = status.pop("Uid").split()
-        assert len(set(uid)) == 1 and int(uid[0]) >= UID_FIRST
-        found = {name: status[name].split() for name in CONFINING if name not in ("Uid", "Gid")}
-        found["limits"] = proc(second, "limits")
-        found["oom"] = proc(second, "oom_score_adj")
-        found["policy"] = os.sched_getscheduler(second)
-        found["parent"] = int(proc(second, "stat").rsplit(")", 1)[1].split()[1]) == first
-        found["inside"] = json.loads(made.invoke(b"{}"))
-        return found
-
-
-def proc(pid, name):
-    with open(f"/proc/{pid}/{name}", encoding="utf-8", errors="replace") as file:
-        return file.read()
-
-
-def command(pid):
-    return proc(pid, "cmdline")
 
 
 CONFINED = b"""import os, resource

@@ -15,12 +15,13 @@ import sandboxes
 from client import Connection, post
 from common import BODY, HERE, ROOT, Goals, Server, percentile
 
-RUNTIMES = ("native", "exec", "python", "node")
+RUNTIMES = ("native", "exec", "python", "python-imports", "node")
 # p50 in ms: the first step, and where it shall be; peers' least ratio.
 FIRST_STEP = {"native": 5, "python": 40, "node": 80}
-FINAL = {"native": 0.8, "exec": 4, "python": 3, "node": 5}
+FINAL = {"native": 0.8, "exec": 4, "python": 3, "node": 5}  # p50 in ms
+IMPORTS_LEAST = 5  # times: the same imports in a fresh interpreter
 PEERS = (("native", "bwrap", 3), ("native", "runc", 25), ("python", "fork+exec", 3),
-         ("node", "fork+exec", 4))
+         ("python-imports", "fork+exec", IMPORTS_LEAST), ("node", "fork+exec", 4))
 
 
 def deploy_all(server):
@@ -33,6 +34,7 @@ def deploy_all(server):
     for runtime, kind, file, handler in (
             ("exec", "exec", "echo.sh", "echo.sh"),
             ("python", "python3", "handler.py", "handler.handle"),
+            ("python-imports", "python3", "imports.py", "imports.handle"),
             ("node", "node", "handler.js", "handler.handle")):
         ids[runtime] = server.deploy(f"cold-{runtime}", kind,
                                      {file: (HERE / "functions" / file).read_bytes()},
@@ -116,7 +118,8 @@ def judge(ours, rare, peers):
         p50 = percentile(values, 50)
         if runtime in FIRST_STEP:
             goals.at_most(f"{runtime}: p50, first step", p50, FIRST_STEP[runtime], "ms")
-        goals.at_most(f"{runtime}: p50", p50, FINAL[runtime], "ms")
+        if runtime in FINAL:
+            goals.at_most(f"{runtime}: p50", p50, FINAL[runtime], "ms")
         goals.at_most(f"{runtime}: p99 against p50", percentile(values, 99) / p50, 5)
         if rare[runtime]:
             rare_p50 = statistics.median(answer["first_ms"] for answer in rare[runtime])

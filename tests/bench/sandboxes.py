@@ -21,12 +21,14 @@ def prepare_code(folder):
     code = folder / "code"
     code.mkdir()
     for name in ("peers/run_handler.py", "peers/run_handler.js", "functions/handler.py",
+                 "functions/imports.py",
                  "functions/handler.js", "functions/echo.sh"):
         shutil.copy(HERE / name, code)
     subprocess.run(["musl-gcc", "-static", "-O2", "-o", code / "echo", HERE / "peers/echo.c"],
                    check=True)
     return {"native": ["/code/echo"], "exec": ["/code/echo.sh"],
-            "python": ["/usr/bin/python3", "/code/run_handler.py"],
+            "python": ["/usr/bin/python3", "/code/run_handler.py", "handler"],
+            "python-imports": ["/usr/bin/python3", "/code/run_handler.py", "imports"],
             "node": ["/usr/bin/node", "/code/run_handler.js"]}
 
 

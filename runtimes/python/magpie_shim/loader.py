@@ -73,6 +73,10 @@ def _pick(module, name, handler):
     )
 
 
+def is_asynchronous(function):
+    return bool(getattr(getattr(function, "__code__", None), "co_flags", 0) & _CODE_IS_ASYNC)
+
+
 def load(code, handler):
     import builtins
 
@@ -83,8 +87,6 @@ def load(code, handler):
     if worker.variable(b"MAGPIE_VERIFY") == "1":
         _verify(code)
     function = _pick(_import(module, handler, code), name, handler)
-    if getattr(getattr(function, "__code__", None), "co_flags", 0) & _CODE_IS_ASYNC:
-        from . import results
-
-        results.event_loop()  # asyncio takes long to import: better now than in the first request
+    if is_asynchronous(function):
+        __import__("asyncio")  # takes long: better now than in the first request
     return function

@@ -36,11 +36,12 @@ def _rehearse():
     logs.flush()
 
 
-def wait():
-    """Returns when there is a function to load."""
+def wait(snapshot=None):
+    """Returns when there is a function to load. With the module `snapshot` in forks of the nursery."""
     worker.prepare()
+    worker.snapshot = snapshot
     _rehearse()
-    message = frame.receive()
+    message = snapshot.wait(frame.FD) if snapshot else frame.receive()
     if not message:
         worker._exit(0)  # never needed
     kind, _, meta_length, _, _ = frame.unpack(message)
