@@ -3,6 +3,7 @@
 
 const fs = require('fs');
 const path = require('path');
+const compileCache = require('./compile_cache');
 
 let CODE; // the bundle's folder; not known before load() where the process was parked
 const EXTENSIONS = ['.js', '.mjs', '.cjs'];
@@ -100,7 +101,9 @@ module.exports.load = async () => {
   }
   const watched = Object.entries(mishaps);
   watched.forEach(([event, mishap]) => process.on(event, mishap));
+  const isCached = compileCache.install(CODE);
   const handler = await load(file, name);
+  if (isCached) compileCache.keep();
   watched.forEach(([event, mishap]) => process.off(event, mishap));
   return handler;
 };

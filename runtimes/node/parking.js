@@ -9,6 +9,7 @@ const frame = require('./frame');
 require('./events');
 require('./loader');
 require('./log_stream');
+require('vm'); // the compile cache's
 require('./logs');
 require('./results').functionUrl(); // half of all functions need it
 

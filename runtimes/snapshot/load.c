@@ -20,7 +20,7 @@
 #define MUST(condition)                                                                            \
         do {                                                                                       \
                 if (!(condition))                                                                  \
-                        _exit(WORKER_SNAPSHOT_BROKEN);                                             \
+                        _exit(WORKER_HEIRLOOM_BROKEN);                                             \
         } while (0)
 
 /* ---- looking ---- */
@@ -32,7 +32,7 @@ static int read_tables(struct own *own, int fd)
         struct iovec parts[3];
         ssize_t got = pread(fd, header, sizeof(*header), 0);
 
-        if (got != sizeof(*header) || header->state != WORKER_SNAPSHOT_COMPLETE ||
+        if (got != sizeof(*header) || header->state != WORKER_HEIRLOOM_COMPLETE ||
             header->mapping_count > MAPPING_MAX || header->path_bytes > PATHS_MAX ||
             header->run_count > RUNS_MAX || header->signal_count > SIGNALS)
                 return -EPROTO;
@@ -283,7 +283,7 @@ static void become(int fd)
                 MUST(sigaction(header->signal_numbers[i], &header->signals[i], NULL) == 0);
         own->resumed = 1;
         (void)setcontext(&header->context);
-        _exit(WORKER_SNAPSHOT_BROKEN);
+        _exit(WORKER_HEIRLOOM_BROKEN);
 }
 
 int snapshot_load(int fd)

@@ -305,7 +305,7 @@ static int survey(struct own *own, uint64_t stack_from, uint64_t memory_limit)
 
 static int write_all(const struct own *own)
 {
-        const uint64_t complete = WORKER_SNAPSHOT_COMPLETE;
+        const uint64_t complete = WORKER_HEIRLOOM_COMPLETE;
         int r = write_at(&own->header, sizeof(own->header), 0);
 
         if (r == 0)
@@ -317,7 +317,7 @@ static int write_all(const struct own *own)
 
 void snapshot_refuse(void)
 {
-        const uint64_t refused = WORKER_SNAPSHOT_REFUSED;
+        const uint64_t refused = WORKER_HEIRLOOM_REFUSED;
 
         (void)ftruncate(SNAPSHOT_FD, 0);
         (void)write_at(&refused, sizeof(refused), 0);

@@ -1,9 +1,9 @@
 /* The agent's whole state; see main.c for how it works. */
 #pragma once
 
+#include "agent/heirlooms.h"
 #include "agent/instance.h"
 #include "agent/nursery.h"
-#include "agent/snapshots.h"
 #include "agent/spawn.h"
 #include "agent/stock.h"
 #include "base/list.h"
@@ -18,7 +18,7 @@ struct agent {
         struct spawner spawner;
         struct stock stock;
         struct nursery nursery;
-        struct snapshots snapshots;
+        struct heirlooms heirlooms;
         struct list gateways;
         struct list instances;
         struct list by_id[AGENT_BUCKETS]; /* instances, by the gateway's number for them */

@@ -9,16 +9,35 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
+
+/* -1: there is none, and it can be done without. */
+static int open_cache(const struct spawner *spawner, uint32_t slot,
+                      const struct heirloom_lent *heirloom)
+{
+        uid_t user = slots_host_user(&spawner->slots, slot);
+
+        if (heirloom->use == HEIRLOOM_TO_FILL && fchown(heirloom->fd, user, user) < 0)
+                return -1;
+        return heirloom->use == HEIRLOOM_NONE
+                       ? -1
+                       : template_open_cache(&spawner->template, heirloom->number,
+                                             heirloom->use == HEIRLOOM_TO_FILL);
+}
 
 static int attach_code(const struct spawner *spawner, const struct spawned *spawned,
-                       const struct agent_spawn *request, int code_fd, struct err *err)
+                       const struct agent_spawn *request, int code_fd,
+                       const struct heirloom_lent *heirloom, struct err *err)
 {
         bool resize = request->tmp_bytes != spawned->tmp_bytes;
         char tmp_options[TMP_OPTIONS_MAX];
+        AUTO(fd_close) int cache_fd = -1;
         int r;
 
+        if (request->runtime == AGENT_RUNTIME_NODE)
+                cache_fd = open_cache(spawner, spawned->slot, heirloom);
         tmp_options_make(tmp_options, request->tmp_bytes);
-        r = template_attach_code(&spawner->template, spawned->mount_fd, code_fd,
+        r = template_attach_code(&spawner->template, spawned->mount_fd, code_fd, cache_fd,
                                  resize ? tmp_options : NULL);
         return r < 0 ? err_errno(err, r, "mounting /code and /tmp") : 0;
 }
@@ -82,7 +101,8 @@ static int send_boot(struct spawner *spawner, const struct spawned *spawned,
 }
 
 int spawner_assign(struct spawner *spawner, struct spawned *spawned,
-                   const struct agent_spawn *request, int code_fd, int snapshot_fd, struct err *err)
+                   const struct agent_spawn *request, int code_fd,
+                   const struct heirloom_lent *heirloom, struct err *err)
 {
         const struct cgroup_limits limits = {
                 .memory_bytes = request->memory_bytes,
@@ -94,10 +114,10 @@ int spawner_assign(struct spawner *spawner, struct spawned *spawned,
                                      err);
 
         if (r == 0)
-                r = attach_code(spawner, spawned, request, code_fd, err);
+                r = attach_code(spawner, spawned, request, code_fd, heirloom, err);
         if (r < 0)
                 return r;
-        r = send_boot(spawner, spawned, request, snapshot_fd);
+        r = send_boot(spawner, spawned, request, spawned->from_nursery ? heirloom->fd : -1);
         if (r < 0)
                 return err_errno(err, r, "telling the sandbox its function");
         fd_close(&spawned->mount_fd);

@@ -119,12 +119,12 @@ static void read_usage(struct instance *instance)
 }
 
 /* Whether it died of that is nobody's to find out: the next one starts without. */
-static void condemn_what_it_loaded(const struct instance *instance)
+static void condemn_what_it_took(const struct instance *instance)
 {
-        if (instance->loaded != 0 &&
+        if (instance->heirloom != 0 &&
             (instance->cause == AGENT_EXIT_SIGNAL ||
-             (instance->cause == AGENT_EXIT_CODE && instance->code == WORKER_SNAPSHOT_BROKEN)))
-                snapshots_condemn(&instance->agent->snapshots, instance->loaded);
+             (instance->cause == AGENT_EXIT_CODE && instance->code == WORKER_HEIRLOOM_BROKEN)))
+                heirlooms_condemn(&instance->agent->heirlooms, instance->heirloom);
 }
 
 /* The death of a pid namespace's first process is the death of all in it, and no one can leave it;
@@ -162,7 +162,7 @@ static void instance_on_exit(struct loop_source *source, uint32_t events)
         loop_remove(&instance->agent->loop, &instance->exit);
         fd_close(&instance->made.pid_fd);
         read_usage(instance);
-        condemn_what_it_loaded(instance);
+        condemn_what_it_took(instance);
         instance_empty(instance);
 }
 
@@ -248,6 +248,13 @@ static int instance_park_for(struct agent *agent, const struct agent_spawn *requ
         return instance_park(agent, &parking, ret_instance, err);
 }
 
+/* A trial is of code that nobody may ever run again. */
+static bool can_inherit(const struct instance *instance, const struct agent_spawn *request)
+{
+        return !request->verify &&
+               (instance->made.from_nursery || request->runtime == AGENT_RUNTIME_NODE);
+}
+
 int instance_spawn(struct agent *agent, struct gateway *gateway, const struct agent_spawn *request,
                    struct instance **ret_instance, struct err *err)
 {
@@ -255,7 +262,8 @@ int instance_spawn(struct agent *agent, struct gateway *gateway, const struct ag
         int code_fd =
                 template_open_code(&agent->spawner.template, request->digest, request->verify);
         struct instance *instance;
-        int snapshot_fd = -1, r = 0;
+        struct heirloom_lent heirloom = {.fd = -1};
+        int r = 0;
 
         if (code_fd < 0)
                 return err_errno(err, code_fd, "opening the code %s", request->digest);
@@ -266,10 +274,11 @@ int instance_spawn(struct agent *agent, struct gateway *gateway, const struct ag
                 r = instance_park_for(agent, request, &instance, err);
         if (r < 0)
                 return r;
-        if (instance->made.from_nursery && !request->verify)
-                snapshot_fd = snapshots_lend(&agent->snapshots, request, agent->loop.now_ns,
-                                             &instance->loaded);
-        r = spawner_assign(&agent->spawner, &instance->made, request, code_fd, snapshot_fd, err);
+        if (can_inherit(instance, request))
+                heirloom = heirlooms_lend(&agent->heirlooms, request, agent->loop.now_ns);
+        if (heirloom.use == HEIRLOOM_TO_TAKE)
+                instance->heirloom = heirloom.number;
+        r = spawner_assign(&agent->spawner, &instance->made, request, code_fd, &heirloom, err);
         if (r < 0) {
                 instance_kill(instance); /* nobody hears of it */
                 return r;

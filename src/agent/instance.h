@@ -29,7 +29,7 @@ struct instance {
         bool kill_asked, out_of_memory;
         uint32_t cause, code; /* valid when EMPTYING; enum agent_exit_cause */
         uint64_t memory_peak; /* likewise, bytes */
-        uint64_t loaded;      /* the number of the snapshot that it began with; 0: none */
+        uint64_t heirloom;    /* the number of what it has taken over; 0: nothing */
 };
 
 /* Makes a sandbox without a function and watches it. It belongs to whoever has it in a list. */

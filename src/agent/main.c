@@ -15,8 +15,8 @@
  *
  * Sandboxes are made ahead of need where that can be known (stock.c): parked without a function, and
  * assigned to one on request (assign.c). For Python's there is one process besides, the nursery
- * (nursery.c), which forks interpreters into them; and what the first instance of a Python function has
- * imported, the others begin with (snapshots.c).
+ * (nursery.c), which forks interpreters into them; and what the first instance of a function has
+ * imported or compiled, the others begin with (heirlooms.c).
  *
  * A sandbox is made in two halves. The parent (spawn.c) takes a slot, which stands for a control
  * group and a host user (slots.c), makes the group, the socket and the log pipe, and clones. The
@@ -95,7 +95,7 @@ static void agent_end(struct agent *agent)
         loop_remove(&agent->loop, &agent->control);
         stock_close(&agent->stock);
         nursery_close(&agent->nursery);
-        snapshots_clear(&agent->snapshots);
+        heirlooms_close(&agent->heirlooms);
         LIST_FOR_EACH_SAFE (gateway, after, &agent->gateways, link)
                 gateway_end(gateway, NULL);
         agent_check_end(agent);
@@ -196,9 +196,11 @@ static int agent_init(struct agent *agent, const struct settings *settings, stru
                 r = loop_add(&agent->loop, &agent->signals, agent->signal_fd, EPOLLIN);
         if (r == 0)
                 r = loop_add(&agent->loop, &agent->control, CONTROL_FD, EPOLLIN);
+        if (r == 0)
+                r = heirlooms_init(&agent->heirlooms, &agent->loop, &agent->spawner.template,
+                                   agent->spawner.proc_fd);
         if (r < 0)
                 return err_errno(err, r, "preparing the event loop");
-        snapshots_init(&agent->snapshots, agent->spawner.proc_fd);
         nursery_init(&agent->nursery, agent);
         stock_init(&agent->stock, agent, settings->stock_most);
         return 0;

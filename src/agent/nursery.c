@@ -87,7 +87,7 @@ static void nursery_lose(struct nursery *nursery, const char *why)
         nursery_close(nursery);
         nursery->not_before_ns = nursery->agent->loop.now_ns + RETRY_NS;
         stock_lost_nursery(&nursery->agent->stock);
-        snapshots_clear(&nursery->agent->snapshots);
+        heirlooms_lost_nursery(&nursery->agent->heirlooms);
 }
 
 static void nursery_on_exit(struct loop_source *source, uint32_t events)

@@ -134,7 +134,7 @@ static int make_slot(struct slots *slots, struct err *err)
 
         if (slot == SLOT_COUNT)
                 return err_set(err, -EBUSY, "all %d sandboxes are in use", SLOT_COUNT);
-        user_fd = make_user_namespace(slots->proc_fd, slots->uid_first + slot);
+        user_fd = make_user_namespace(slots->proc_fd, slots_host_user(slots, slot));
         if (user_fd < 0)
                 return err_errno(err, user_fd, "making a user namespace");
         network_fd = make_network_namespace(slots);
@@ -159,6 +159,11 @@ int slots_take(struct slots *slots, uint32_t *ret_slot, struct slot *ret_namespa
         *ret_slot = slot;
         *ret_namespaces = slots->slots[slot];
         return 0;
+}
+
+uint32_t slots_host_user(const struct slots *slots, uint32_t slot)
+{
+        return slots->uid_first + slot;
 }
 
 void slots_give_back(struct slots *slots, uint32_t slot)

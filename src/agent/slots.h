@@ -42,4 +42,6 @@ void slots_deinit(struct slots *slots);
 /* 0; -EBUSY: all are taken. The namespaces stay the pool's. */
 int slots_take(struct slots *slots, uint32_t *ret_slot, struct slot *ret_namespaces,
                struct err *err);
+/* The function's user, as the host sees it. */
+uint32_t slots_host_user(const struct slots *slots, uint32_t slot);
 void slots_give_back(struct slots *slots, uint32_t slot);

@@ -132,7 +132,12 @@ int spawner_init(struct spawner *spawner, const char *data_dir, struct err *err)
 
         *spawner = (struct spawner){
                 .cgroups = {.unified_fd = -1, .v1_fd = {-1, -1, -1}},
-                .template = {.namespace_fd = -1, .code_fd = -1, .staging_fd = -1},
+                .template = {.namespace_fd = -1,
+                             .own_fd = -1,
+                             .code_fd = -1,
+                             .staging_fd = -1,
+                             .cache_fd = -1,
+                             .cache_read_fd = -1},
                 .proc_fd = -1,
         };
         r = init(spawner, data_dir, err);

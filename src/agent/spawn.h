@@ -5,6 +5,7 @@
 
 #include "agent/cgroup.h"
 #include "agent/filter.h"
+#include "agent/heirlooms.h"
 #include "agent/slots.h"
 #include "agent/template.h"
 #include "base/err.h"
@@ -61,10 +62,10 @@ void spawner_deinit(struct spawner *spawner);
 /* Returns when magpie-init runs in its sandbox, or with nothing left behind. */
 int spawner_park(struct spawner *spawner, const struct parking *parking,
                  struct spawned *ret_spawned, struct err *err);
-/* assign.c. `code_fd` is template_open_code()'s; `snapshot_fd`, or -1, goes with BOOT. On failure the sandbox is good for nothing more. */
+/* assign.c. `code_fd` is template_open_code()'s; its `heirloom` goes with it. On failure the sandbox is good for nothing more. */
 int spawner_assign(struct spawner *spawner, struct spawned *spawned,
-                   const struct agent_spawn *request, int code_fd, int snapshot_fd,
-                   struct err *err);
+                   const struct agent_spawn *request, int code_fd,
+                   const struct heirloom_lent *heirloom, struct err *err);
 /* Ends the sandbox at once and waits for it: only for one that cannot be watched. */
 void spawner_undo(struct spawner *spawner, struct spawned *spawned);
 /* Closes the descriptors for the gateway, and what only a parked one needs. */

@@ -387,6 +387,6 @@ static void review_on_timer(struct timer *timer)
 
         for (size_t i = 0; i < stock->kind_count; i++)
                 review_kind(stock, &stock->kinds[i], i == 0);
-        snapshots_review(&stock->agent->snapshots, stock->agent->loop.now_ns);
+        heirlooms_review(&stock->agent->heirlooms, stock->agent->loop.now_ns);
         loop_set_timer(&stock->agent->loop, timer, REVIEW_EVERY_MS);
 }

@@ -7,11 +7,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/mount.h>
 #include <linux/openat2.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -20,6 +23,9 @@
  * template, so that no trace of the store is left in a sandbox. */
 #define STORE_CODE "/code"
 #define STORE_STAGING "/tmp"
+#define CACHES "/run"
+#define CACHES_READ_ONLY "/var"
+#define CACHES_OPTIONS "mode=0711,size=256m,nr_inodes=1024"
 
 int template_clone_mount(int directory_fd, const char *path, struct err *err)
 {
@@ -103,6 +109,25 @@ static int attach_store(struct template *template, int code_mount, int staging_m
         return 0;
 }
 
+static int make_caches(struct template *template, struct err *err)
+{
+        const unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+        AUTO(fd_close) int read_only = -1;
+        int r;
+
+        if (mount("caches", CACHES, "tmpfs", flags, CACHES_OPTIONS) < 0)
+                return err_errno(err, -errno, "mounting the caches");
+        read_only = template_clone_mount(AT_FDCWD, CACHES, err);
+        if (read_only < 0)
+                return read_only;
+        r = attach(read_only, CACHES_READ_ONLY);
+        template->cache_fd = open(CACHES, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        template->cache_read_fd = open(CACHES_READ_ONLY, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (r < 0 || template->cache_fd < 0 || template->cache_read_fd < 0)
+                return err_errno(err, r < 0 ? r : -errno, "attaching the caches");
+        return 0;
+}
+
 static int make(struct template *template, const char *data_dir, int proc_fd, struct err *err)
 {
         AUTO(fd_close) int data_fd = open(data_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -133,15 +158,20 @@ static int make(struct template *template, const char *data_dir, int proc_fd, st
         template->own_fd = openat(proc_fd, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
         if (template->own_fd < 0)
                 return err_errno(err, -errno, "opening the agent's mount namespace");
-        return attach_store(template, code_mount, staging_mount, err);
+        r = attach_store(template, code_mount, staging_mount, err);
+        return r < 0 ? r : make_caches(template, err);
 }
 
 int template_make(struct template *template, const char *data_dir, int proc_fd, struct err *err)
 {
         int r;
 
-        *template = (struct template){
-                .namespace_fd = -1, .own_fd = -1, .code_fd = -1, .staging_fd = -1};
+        *template = (struct template){.namespace_fd = -1,
+                                      .own_fd = -1,
+                                      .code_fd = -1,
+                                      .staging_fd = -1,
+                                      .cache_fd = -1,
+                                      .cache_read_fd = -1};
         r = make(template, data_dir, proc_fd, err);
         if (r < 0)
                 template_close(template);
@@ -154,6 +184,8 @@ void template_close(struct template *template)
         fd_close(&template->own_fd);
         fd_close(&template->code_fd);
         fd_close(&template->staging_fd);
+        fd_close(&template->cache_fd);
+        fd_close(&template->cache_read_fd);
 }
 
 int template_open_code(const struct template *template, const char *digest, bool staging)
@@ -177,13 +209,15 @@ int template_open_code(const struct template *template, const char *digest, bool
 /* A mount can be attached only in one's own namespace, so the agent goes there and back. What runs
  * in the sandbox meanwhile has no way to change a mount. */
 int template_attach_code(const struct template *template, int namespace_fd, int code_fd,
-                         const char *tmp_options)
+                         int cache_fd, const char *tmp_options)
 {
         int r = 0;
 
         if (setns(namespace_fd, CLONE_NEWNS) < 0)
                 return -errno;
         if (move_mount(code_fd, "", AT_FDCWD, "/code", MOVE_MOUNT_F_EMPTY_PATH) < 0 ||
+            (cache_fd >= 0 && move_mount(cache_fd, "", AT_FDCWD, "/run/compile-cache",
+                                         MOVE_MOUNT_F_EMPTY_PATH) < 0) ||
             (tmp_options &&
              mount(NULL, "/tmp", NULL, MS_REMOUNT | MS_NOSUID | MS_NODEV, tmp_options) < 0))
                 r = -errno;
@@ -192,4 +226,46 @@ int template_attach_code(const struct template *template, int namespace_fd, int 
                 abort(); /* in a sandbox's the agent can do nothing right */
         }
         return r;
+}
+
+int template_make_cache(const struct template *template, uint64_t number)
+{
+        char name[24];
+        int fd;
+
+        (void)snprintf(name, sizeof(name), "%" PRIu64, number);
+        fd = openat(template->cache_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        return fd < 0 ? -errno : fd;
+}
+
+int template_open_cache(const struct template *template, uint64_t number, bool writable)
+{
+        char name[24];
+        int fd;
+
+        (void)snprintf(name, sizeof(name), "%" PRIu64, number);
+        fd = open_tree(writable ? template->cache_fd : template->cache_read_fd, name,
+                       OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+        return fd < 0 ? -errno : fd;
+}
+
+int template_watch_caches(const struct template *template)
+{
+        int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+
+        (void)template;
+        if (fd >= 0 && inotify_add_watch(fd, CACHES, IN_CLOSE_WRITE) < 0) {
+                int r = -errno;
+                fd_close(&fd);
+                return r;
+        }
+        return fd < 0 ? -errno : fd;
+}
+
+void template_remove_cache(const struct template *template, uint64_t number)
+{
+        char name[24];
+
+        (void)snprintf(name, sizeof(name), "%" PRIu64, number);
+        (void)unlinkat(template->cache_fd, name, 0);
 }

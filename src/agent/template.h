@@ -12,6 +12,7 @@
 #include "base/err.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct template
 {
@@ -19,6 +20,8 @@ struct template
         int own_fd;       /* the agent's own */
         int code_fd;      /* DATA-DIR/code */
         int staging_fd;   /* DATA-DIR/staging */
+        /* One tmpfs, mounted twice in the agent's own namespace alone. */
+        int cache_fd, cache_read_fd;
 };
 
 /* Afterwards the agent's own root is not the host's. `proc_fd`: the host's /proc. */
@@ -28,7 +31,14 @@ void template_close(struct template *template);
 /* The unpacked code `digest` as a mount that is attached nowhere yet. A descriptor or a negative
  * errno; -ENOENT where there is no such code. */
 int template_open_code(const struct template *template, const char *digest, bool staging);
-/* Attaches such a mount at /code of a sandbox's mount namespace, and gives its /tmp other options
- * where `tmp_options` is not NULL. */
+/* Attaches such a mount at /code of a sandbox's mount namespace, one of template_open_cache() beside it
+ * unless it is -1, and gives its /tmp other options where `tmp_options` is not NULL. */
 int template_attach_code(const struct template *template, int namespace_fd, int code_fd,
-                         const char *tmp_options);
+                         int cache_fd, const char *tmp_options);
+
+/* Files that are lent to sandboxes: a new, empty one, open; a mount of one; its end. */
+int template_make_cache(const struct template *template, uint64_t number);
+int template_open_cache(const struct template *template, uint64_t number, bool writable);
+/* Readable whenever one that was open for writing has been closed. */
+int template_watch_caches(const struct template *template);
+void template_remove_cache(const struct template *template, uint64_t number);

@@ -67,11 +67,12 @@ enum worker_flag {
         WORKER_FLAG_HTTP = 2, /* INVOKE: a function-URL request, its head is in the meta */
 };
 
-/* The first eight bytes of a snapshot, in the machine's order; before they are written, 0 or none. */
-#define WORKER_SNAPSHOT_COMPLETE 0x31746f687370616dull
-#define WORKER_SNAPSHOT_REFUSED 0x30746f687370616dull /* this function cannot have one */
+/* The first eight bytes of what an instance leaves to the next ones (agent/heirlooms.h), in the
+ * machine's order; before they are written, 0 or none. */
+#define WORKER_HEIRLOOM_COMPLETE 0x31746f687370616dull
+#define WORKER_HEIRLOOM_REFUSED 0x30746f687370616dull /* this function cannot have one */
 /* With this status an interpreter ends that could not load one and is no use any more. */
-#define WORKER_SNAPSHOT_BROKEN 122
+#define WORKER_HEIRLOOM_BROKEN 122
 
 /* On the wire: u8 type, u8 flags, u16 meta_length, u32 id, u64 value. */
 /* The two halves of a RESULT's value. */

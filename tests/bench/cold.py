@@ -2,12 +2,14 @@
 
 The functions keep no instance (keepAlive 0s), so every call starts one; the answer's Magpie-Start
 must say so. Once back to back, once a call a second (rare: caches and the kernel's grace periods
-are cold too). Peers run the same program: fork+exec without any sandbox, bwrap, crun, runc.
+are cold too), several at once, and beside thousands that are alive. Peers run the same program:
+fork+exec without any sandbox, bwrap, crun, runc.
 """
 import argparse
 import os
 import statistics
 import subprocess
+import threading
 import time
 
 import common
@@ -56,6 +58,67 @@ def calls(server, path, count, pause=0.0):
     connection.close()
     common.progress("")
     return answers
+
+
+def at_once(count, each, step):
+    """Milliseconds of every step, by so many threads that each take it so often."""
+    found = []
+
+    def take():
+        for _ in range(each):
+            found.append(step())
+    threads = [threading.Thread(target=take) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == count * each, "a thread has failed"
+    return found
+
+
+def measure_at_once(server, paths, folder, settings):
+    """runtime -> how many at once -> side -> milliseconds, the sides alternated."""
+    commands = sandboxes.prepare_code(folder) if settings.rounds else {}
+    peers = {name: make for name, make in sandboxes.ALL.items()
+             if settings.rounds and sandboxes.works_here(make, folder)}
+    found = {}
+    for runtime, path in paths.items():
+        request = post(path, server.port, BODY)
+        local = threading.local()
+
+        def ours():
+            if not hasattr(local, "connection"):
+                local.connection = Connection(server.port)
+            answer = local.connection.ask(request)
+            assert answer["status"] == 200 and answer["start"] == "cold", answer
+            return answer["first_ms"]
+        sides = {"magpie": ours}
+        for name, make in peers.items():
+            sides[name] = lambda make=make: sandboxes.first_byte_ms(make(folder, commands[runtime]))
+        found[runtime] = {}
+        for count in settings.at_once:
+            rounds = common.alternate({name: lambda step=step: at_once(count, 3, step)
+                                       for name, step in sides.items()}, settings.rounds or 5)
+            found[runtime][count] = {name: [ms for taken in each for ms in taken]
+                                     for name, each in rounds.items()}
+    return found
+
+
+def keep_alive(server, count):
+    """So many instances of another function, alive and frozen."""
+    subprocess.run([server.build / "magpie", "deploy", ROOT / "examples/native", "--name", "crowd",
+                    "--public", "--memory", "16MiB", "--min", str(count), "--max", str(count),
+                    "--server", server.url, "-q"],
+                   check=True, env={**os.environ, "MAGPIE_TOKEN": server.token},
+                   stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 300
+    while time.monotonic() < deadline:
+        there = server.request("GET", "/api/v1/functions/crowd").json()["instances"]
+        common.progress(f"{there} of {count}")
+        if there["frozen"] >= count:
+            return common.progress("")
+        time.sleep(0.2)
+    raise RuntimeError(f"there are no {count} instances, but {there}")
 
 
 def phases(before, after):
@@ -111,6 +174,41 @@ def show(ours, rare, peers, phase_means):
                       for runtime, means in phase_means.items()])
 
 
+def show_at_once(found):
+    rows = []
+    for runtime, counts in found.items():
+        for count, sides in counts.items():
+            base = percentile(sides["magpie"], 50)
+            rows.append([f"{runtime}, {count} at once", f"{base:.2f}",
+                         f"{percentile(sides['magpie'], 99):.2f}",
+                         *(f"{percentile(values, 50):.1f} ({percentile(values, 50) / base:.1f}x)"
+                           for name, values in sides.items() if name != "magpie")])
+    names = [name for name in next(iter(next(iter(found.values())).values())) if name != "magpie"]
+    common.table("Several at once, to the first byte (ms)",
+                 ["", "magpie p50", "p99", *(f"{name} p50" for name in names)], rows)
+
+
+def judge_at_once(goals, found):
+    for runtime, peer, least in PEERS:
+        for count, sides in found.get(runtime, {}).items():
+            if peer in sides and count > 1:
+                goals.at_least(f"{runtime}, {count} at once: {peer} is slower by",
+                               percentile(sides[peer], 50) / percentile(sides["magpie"], 50), least)
+
+
+def show_beside(count, ours, beside, goals):
+    rows = []
+    for runtime, answers in beside.items():
+        without = percentile([answer["first_ms"] for answer in ours[runtime]], 50)
+        values = [answer["first_ms"] for answer in answers]
+        p50 = percentile(values, 50)
+        rows.append([runtime, f"{without:.2f}", f"{p50:.2f}", f"{percentile(values, 99):.2f}",
+                     f"{p50 / without:.2f}x"])
+        goals.at_most(f"{runtime}: p50 beside {count:,} alive", p50 / without, 1.5)
+    common.table(f"Beside {count:,} that are alive (ms)",
+                 ["", "p50 without", "p50", "p99", "against without"], rows)
+
+
 def judge(ours, rare, peers):
     goals = Goals()
     for runtime, answers in ours.items():
@@ -137,11 +235,16 @@ def main():
     parser.add_argument("--calls", type=int, default=100, help="back to back, a runtime (100)")
     parser.add_argument("--rare", type=int, default=15, help="one a second, a runtime (15)")
     parser.add_argument("--rounds", type=int, default=20, help="calls of each peer (20)")
+    parser.add_argument("--at-once", type=lambda text: [int(word) for word in text.split(",")],
+                        default=[1, 2, 4, 8], help="1,2,4,8; 0: none")
+    parser.add_argument("--alive", type=int, default=2000, help="beside so many instances (2000)")
     parser.add_argument("--only", type=lambda text: text.split(","), default=list(RUNTIMES),
                         help=",".join(RUNTIMES))
     settings = parser.parse_args()
 
-    with common.scratch() as folder, Server() as server:
+    settings.at_once = [count for count in settings.at_once if count > 0]
+
+    with common.scratch() as folder, Server("--memory", "10TiB") as server:
         paths = {runtime: path for runtime, path in deploy_all(server).items()
                  if runtime in settings.only}
         before = server.metrics()
@@ -150,9 +253,21 @@ def main():
         rare = {runtime: calls(server, path, settings.rare, pause=1.0)
                 for runtime, path in paths.items()}
         peers = measure_peers(folder, settings.rounds) if settings.rounds else {}
+        several = measure_at_once(server, paths, folder, settings) if settings.at_once else {}
+        beside = {}
+        if settings.alive:
+            keep_alive(server, settings.alive)
+            beside = {runtime: calls(server, path, settings.calls)
+                      for runtime, path in paths.items()}
     show(ours, rare, peers, phase_means)
     goals = judge(ours, rare, peers)
+    if several:
+        show_at_once(several)
+        judge_at_once(goals, several)
+    if beside:
+        show_beside(settings.alive, ours, beside, goals)
     goals.show()
     common.keep("cold", {"settings": vars(settings), "ours": ours, "rare": rare, "peers": peers,
-                         "phase_means_ms": phase_means, "goals": goals.as_list()})
+                         "at_once": several, "beside": beside, "phase_means_ms": phase_means,
+                         "goals": goals.as_list()})
     return 0

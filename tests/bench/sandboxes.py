@@ -19,7 +19,7 @@ NAMESPACES = ("pid", "mount", "ipc", "uts", "network")
 def prepare_code(folder):
     """Programs and handlers in one folder; runtime -> command line inside it (as /code)."""
     code = folder / "code"
-    code.mkdir()
+    code.mkdir(exist_ok=True)
     for name in ("peers/run_handler.py", "peers/run_handler.js", "functions/handler.py",
                  "functions/imports.py",
                  "functions/handler.js", "functions/echo.sh"):

@@ -1,0 +1,328 @@
+/* Keeping heirlooms; see heirlooms.h. */
+#include "agent/heirlooms.h"
+
+#include "agent/file.h"
+#include "base/auto.h"
+#include "wire/worker_protocol.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define COUNT_MAX 64
+#define BYTES_MAX (512ull << 20)
+#define UNUSED_NS (3600 * 1000000000ull)
+/* Whoever has not written it by then never will. */
+#define FILLING_NS (60 * 1000000000ull)
+#define SHORT_OF_MEMORY 10 /* per cent that are available */
+
+enum heirloom_state { BEING_FILLED, USABLE, IMPOSSIBLE };
+
+struct heirloom {
+        struct list link;
+        enum heirloom_state state;
+        enum agent_runtime runtime;
+        uint64_t number, used_ns, bytes;
+        int fd; /* Python: a memfd; Node: a file in the template's folder of caches */
+        size_t key_length;
+        char key[]; /* digest, handler, environment, each with its NUL */
+};
+
+static void heirloom_close(struct heirlooms *heirlooms, struct heirloom *heirloom)
+{
+        heirlooms->bytes -= heirloom->bytes;
+        heirloom->bytes = 0;
+        if (heirloom->fd >= 0 && heirloom->runtime == AGENT_RUNTIME_NODE)
+                template_remove_cache(heirlooms->template, heirloom->number);
+        fd_close(&heirloom->fd);
+}
+
+static void heirloom_free(struct heirlooms *heirlooms, struct heirloom *heirloom)
+{
+        heirloom_close(heirlooms, heirloom);
+        list_remove(&heirloom->link);
+        heirlooms->count--;
+        free(heirloom);
+}
+
+void heirlooms_lost_nursery(struct heirlooms *heirlooms)
+{
+        struct heirloom *heirloom, *after;
+
+        LIST_FOR_EACH_SAFE (heirloom, after, &heirlooms->all, link)
+                if (heirloom->runtime == AGENT_RUNTIME_PYTHON3)
+                        heirloom_free(heirlooms, heirloom);
+}
+
+/* ---- whose it is ---- */
+
+static size_t key_length(const struct agent_spawn *request)
+{
+        size_t length = strlen(request->digest) + strlen(request->handler) + 2;
+
+        for (size_t i = 0; i < request->env_count; i++)
+                length += strlen(request->env[i]) + 1;
+        return length;
+}
+
+static char *put(char *at, const char *text)
+{
+        size_t size = strlen(text) + 1;
+
+        memcpy(at, text, size);
+        return at + size;
+}
+
+static struct heirloom *heirloom_new(const struct agent_spawn *request, uint64_t number)
+{
+        size_t length = key_length(request);
+        struct heirloom *heirloom = calloc(1, sizeof(*heirloom) + length);
+        char *at;
+
+        if (!heirloom)
+                return NULL;
+        list_init(&heirloom->link);
+        heirloom->runtime = request->runtime;
+        heirloom->number = number;
+        heirloom->fd = -1;
+        heirloom->key_length = length;
+        at = put(put(heirloom->key, request->digest), request->handler);
+        for (size_t i = 0; i < request->env_count; i++)
+                at = put(at, request->env[i]);
+        return heirloom;
+}
+
+static bool is_next(const char **at, const char *text)
+{
+        bool is = strcmp(*at, text) == 0;
+
+        *at += strlen(*at) + 1;
+        return is;
+}
+
+static bool is_of(const struct heirloom *heirloom, const struct agent_spawn *request)
+{
+        const char *at = heirloom->key;
+
+        if (heirloom->key_length != key_length(request) || !is_next(&at, request->digest) ||
+            !is_next(&at, request->handler))
+                return false;
+        for (size_t i = 0; i < request->env_count; i++)
+                if (!is_next(&at, request->env[i]))
+                        return false;
+        return true;
+}
+
+static struct heirloom *find(struct heirlooms *heirlooms, const struct agent_spawn *request)
+{
+        struct heirloom *heirloom;
+
+        LIST_FOR_EACH (heirloom, &heirlooms->all, link)
+                if (is_of(heirloom, request))
+                        return heirloom;
+        return NULL;
+}
+
+/* ---- what becomes of it ---- */
+
+static void bound(struct heirlooms *heirlooms, const struct heirloom *kept)
+{
+        struct heirloom *last;
+
+        while (heirlooms->count > COUNT_MAX || heirlooms->bytes > BYTES_MAX) {
+                last = CONTAINER_OF(heirlooms->all.previous, struct heirloom, link);
+                if (last == kept)
+                        return;
+                heirloom_free(heirlooms, last);
+        }
+}
+
+/* Whoever has written it may have kept a descriptor: after the seal that is worth nothing. */
+static int seal(const struct heirloom *heirloom)
+{
+        const int seals = F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL;
+
+        return fcntl(heirloom->fd, F_ADD_SEALS, seals) < 0 ? -errno : 0;
+}
+
+/* A file cannot be sealed, but copied. */
+static int copy(struct heirlooms *heirlooms, struct heirloom *heirloom, uint64_t size)
+{
+        uint64_t number = ++heirlooms->last_number;
+        AUTO(fd_close) int fd = template_make_cache(heirlooms->template, number);
+        off_t offset = 0;
+
+        if (fd < 0)
+                return fd;
+        while ((uint64_t)offset < size)
+                if (sendfile(fd, heirloom->fd, &offset, size - (uint64_t)offset) <= 0) {
+                        template_remove_cache(heirlooms->template, number);
+                        return -EIO;
+                }
+        heirloom_close(heirlooms, heirloom);
+        heirloom->number = number;
+        heirloom->fd = fd_steal(&fd);
+        return fchmod(heirloom->fd, 0444) < 0 ? -errno : 0;
+}
+
+static void finish(struct heirlooms *heirlooms, struct heirloom *heirloom)
+{
+        struct stat status;
+        int r = fstat(heirloom->fd, &status) < 0 ? -errno : 0;
+        uint64_t size = (uint64_t)status.st_size;
+
+        if (r == 0 && size > BYTES_MAX)
+                r = -EFBIG;
+        if (r == 0)
+                r = heirloom->runtime == AGENT_RUNTIME_NODE ? copy(heirlooms, heirloom, size)
+                                                            : seal(heirloom);
+        if (r < 0) {
+                heirloom_close(heirlooms, heirloom);
+                heirloom->state = IMPOSSIBLE;
+                return;
+        }
+        heirloom->state = USABLE;
+        heirloom->bytes = size;
+        heirlooms->bytes += size;
+        bound(heirlooms, heirloom);
+}
+
+static void look(struct heirlooms *heirlooms, struct heirloom *heirloom)
+{
+        uint64_t word = 0;
+
+        if (pread(heirloom->fd, &word, sizeof(word), 0) != sizeof(word))
+                return;
+        if (word == WORKER_HEIRLOOM_COMPLETE) {
+                finish(heirlooms, heirloom);
+        } else if (word == WORKER_HEIRLOOM_REFUSED) {
+                heirloom_close(heirlooms, heirloom);
+                heirloom->state = IMPOSSIBLE;
+        }
+}
+
+/* At once, so that no caller's request finds a file that the instance can still change: its shim waits
+ * until its own has gone (compile_cache.js). */
+static void on_written(struct loop_source *source, uint32_t events)
+{
+        struct heirlooms *heirlooms = CONTAINER_OF(source, struct heirlooms, written);
+        struct heirloom *heirloom, *after;
+        char notices[4096];
+
+        (void)events;
+        while (read(heirlooms->watch_fd, notices, sizeof(notices)) > 0)
+                ;
+        LIST_FOR_EACH_SAFE (heirloom, after, &heirlooms->all, link)
+                if (heirloom->state == BEING_FILLED && heirloom->runtime == AGENT_RUNTIME_NODE)
+                        look(heirlooms, heirloom);
+}
+
+int heirlooms_init(struct heirlooms *heirlooms, struct loop *loop, const struct template *template,
+                   int proc_fd)
+{
+        *heirlooms = (struct heirlooms){.loop = loop, .template = template, .proc_fd = proc_fd};
+        list_init(&heirlooms->all);
+        loop_source_init(&heirlooms->written, on_written);
+        heirlooms->watch_fd = template_watch_caches(template);
+        if (heirlooms->watch_fd < 0)
+                return heirlooms->watch_fd;
+        return loop_add(loop, &heirlooms->written, heirlooms->watch_fd, EPOLLIN);
+}
+
+void heirlooms_close(struct heirlooms *heirlooms)
+{
+        struct heirloom *heirloom, *after;
+
+        LIST_FOR_EACH_SAFE (heirloom, after, &heirlooms->all, link)
+                heirloom_free(heirlooms, heirloom);
+        loop_remove(heirlooms->loop, &heirlooms->written);
+        fd_close(&heirlooms->watch_fd);
+}
+
+static struct heirloom_lent begin(struct heirlooms *heirlooms, const struct agent_spawn *request,
+                                  uint64_t now_ns)
+{
+        struct heirloom *heirloom = heirloom_new(request, ++heirlooms->last_number);
+
+        if (!heirloom)
+                return (struct heirloom_lent){.fd = -1};
+        heirloom->used_ns = now_ns;
+        heirloom->fd = request->runtime == AGENT_RUNTIME_NODE
+                               ? template_make_cache(heirlooms->template, heirloom->number)
+                               : memfd_create("magpie-snapshot", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+        heirloom->state = heirloom->fd < 0 ? IMPOSSIBLE : BEING_FILLED;
+        list_push_front(&heirlooms->all, &heirloom->link);
+        heirlooms->count++;
+        bound(heirlooms, heirloom);
+        return (struct heirloom_lent){.use = heirloom->fd < 0 ? HEIRLOOM_NONE : HEIRLOOM_TO_FILL,
+                                      .number = heirloom->number,
+                                      .fd = heirloom->fd};
+}
+
+struct heirloom_lent heirlooms_lend(struct heirlooms *heirlooms, const struct agent_spawn *request,
+                                    uint64_t now_ns)
+{
+        struct heirloom *heirloom = find(heirlooms, request);
+
+        if (heirloom && heirloom->state == BEING_FILLED)
+                look(heirlooms, heirloom);
+        if (heirloom && heirloom->state == BEING_FILLED &&
+            now_ns - heirloom->used_ns > FILLING_NS) {
+                heirloom_free(heirlooms, heirloom);
+                heirloom = NULL;
+        }
+        if (!heirloom)
+                return begin(heirlooms, request, now_ns);
+        if (heirloom->state == BEING_FILLED)
+                return (struct heirloom_lent){.fd = -1};
+        heirloom->used_ns = now_ns;
+        list_remove(&heirloom->link);
+        list_push_front(&heirlooms->all, &heirloom->link);
+        return (struct heirloom_lent){.use = heirloom->state == USABLE ? HEIRLOOM_TO_TAKE
+                                                                       : HEIRLOOM_NONE,
+                                      .number = heirloom->number,
+                                      .fd = heirloom->fd};
+}
+
+void heirlooms_condemn(struct heirlooms *heirlooms, uint64_t number)
+{
+        struct heirloom *heirloom;
+
+        LIST_FOR_EACH (heirloom, &heirlooms->all, link)
+                if (heirloom->number == number) {
+                        heirloom_close(heirlooms, heirloom);
+                        heirloom->state = IMPOSSIBLE;
+                        return;
+                }
+}
+
+/* ---- how long ---- */
+
+static bool is_short_of_memory(int proc_fd)
+{
+        unsigned long long total, free_kib, available;
+        char text[256];
+
+        if (file_read_at(proc_fd, "meminfo", text, sizeof(text)) < 0 ||
+            sscanf(text, "MemTotal: %llu kB MemFree: %llu kB MemAvailable: %llu kB", &total,
+                   &free_kib, &available) != 3)
+                return false;
+        return available < total / 100 * SHORT_OF_MEMORY;
+}
+
+void heirlooms_review(struct heirlooms *heirlooms, uint64_t now_ns)
+{
+        bool is_short = heirlooms->bytes > 0 && is_short_of_memory(heirlooms->proc_fd);
+        struct heirloom *heirloom, *after;
+
+        LIST_FOR_EACH_SAFE (heirloom, after, &heirlooms->all, link)
+                if (is_short || now_ns - heirloom->used_ns >
+                                        (heirloom->state == BEING_FILLED ? FILLING_NS : UNUSED_NS))
+                        heirloom_free(heirlooms, heirloom);
+}

@@ -1,0 +1,126 @@
+"""Node functions whose later instances need not compile again what the first one has compiled."""
+import json
+
+import pytest
+from agent_client import NODE
+from conftest import start_agent
+from stocked import from_stock
+
+# The function says itself what it finds at the place of the cache, and tries to change it.
+SCRIPT = b"""const fs = require('fs'); const helper = require('./lib/helper'); const late = require('./late');
+const PATH = '/run/compile-cache';
+const before = fs.readFileSync(PATH);
+function attempt(change) {
+  try { change(); return 'done'; } catch (error) { return error.code; }
+}
+exports.handle = async (event) => {
+  const changes = {
+    write: attempt(() => fs.writeFileSync(PATH, 'forged')), append: attempt(() => fs.appendFileSync(PATH, 'x')),
+    truncate: attempt(() => fs.truncateSync(PATH, 0)), remove: attempt(() => fs.unlinkSync(PATH)),
+    mode: attempt(() => fs.chmodSync(PATH, 0o777)),
+  };
+  let stack = '';
+  try { helper.fail(); } catch (error) { stack = error.stack.split('\\n')[1]; }
+  const names = before.length < 16 ? [] :
+      JSON.parse(before.subarray(16, 16 + before.readUInt32LE(8)).toString()).map((each) => each[0]);
+  return {
+    found: before.subarray(0, 8).toString(), names: names.sort(), changes,
+    works: {stack, event, separator: (await late.path()).sep, name: helper.name, this: this === module.exports,
+            main: require.main === process.mainModule, resolved: require.resolve('./lib/helper'),
+            cached: Object.keys(require.cache).filter((name) => name.startsWith('/code')).sort(),
+            children: module.children.map((each) => each.filename)},
+  };
+};
+"""
+HELPER = b"exports.fail = () => { throw new Error('in the first line'); };\nexports.name = __filename + __dirname;\n"
+LATE = b"exports.path = () => import('path');\n"
+FILES = {"main.js": (0o644, SCRIPT), "lib/helper.js": (0o644, HELPER), "late.js": (0o644, LATE)}
+
+
+@pytest.fixture(scope="module")
+def agent():
+    with start_agent(stock=8) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def gateway(agent):
+    return agent.connect()
+
+
+def call(made, event=None):
+    return json.loads(made.invoke(json.dumps(event).encode()))
+
+
+def answers_of(gateway, code, count, **options):
+    found = []
+    for _ in range(count):
+        with gateway.spawn(code, "main.handle", runtime=NODE, **options) as made:
+            made.wait_ready()
+            found.append(call(made, {"a": 1}))
+    return found
+
+
+def test_later_instances_have_what_the_first_one_compiled(agent, gateway):
+    first, *others = answers_of(gateway, agent.add_code(FILES), 4)
+    assert first["found"] == ""
+    for other in others:
+        assert other["found"] == "mapshot1"
+        # Not late.js: import() would fail in it.
+        assert other["names"] == ["/code/lib/helper.js", "/code/main.js"]
+        assert other["works"] == first["works"]
+    assert "helper.js:1:30" in first["works"]["stack"]  # columns count as in the source
+
+
+def test_what_is_found_can_be_changed_by_nobody(agent, gateway):
+    _, *others = answers_of(gateway, agent.add_code(FILES), 3)
+    for other in others:
+        assert "done" not in other["changes"].values()
+
+
+def test_what_the_first_instance_writes_later_reaches_nobody(agent, gateway):
+    """Its file is its own; but the others' is a copy of what it held before the first call."""
+    code = agent.add_code({**FILES, "note.txt": (0o644, b"another version")})
+    first, *others = answers_of(gateway, code, 3)
+    assert first["changes"]["write"] == "done"
+    assert all(other["found"] == "mapshot1" for other in others)
+
+
+def test_a_parked_node_takes_it_too(agent, gateway):
+    code = agent.add_code({**FILES, "note.txt": (0o644, b"a third version")})
+    answers_of(gateway, code, 1)
+    with from_stock(gateway, code, "main.handle", runtime=NODE) as made:
+        assert call(made)["found"] == "mapshot1"
+
+
+@pytest.mark.parametrize("content", [
+    "'mapshot1'", "'mapshot1' + 'x'.repeat(100)", "Buffer.concat([Buffer.from('mapshot1'), Buffer.alloc(5000, 255)])",
+    "'mapshot1\\x02\\0\\0\\0\\0\\0\\0\\0[]'", "'mapshot1\\x20\\0\\0\\0\\0\\0\\0\\0[[\"/code/main.js\",0,64]]      ' + 'y'.repeat(64)",
+    "'mapshot0'",
+])
+def test_who_forges_a_cache_harms_nobody_but_itself(agent, gateway, content):
+    code = agent.add_code({"main.js": (0o644, b"""const fs = require('fs');
+try { fs.writeFileSync('/run/compile-cache', %s); while (fs.statSync('/run/compile-cache').nlink > 0); } catch {}
+exports.handle = () => ['well'];
+""" % content.encode())})
+    for _ in range(4):
+        with gateway.spawn(code, "main.handle", runtime=NODE) as made:
+            made.wait_ready()
+            assert call(made) == ["well"]
+
+
+def test_too_much_is_not_kept(agent, gateway):
+    """One cannot fill the place that all have together for long."""
+    code = agent.add_code({"main.js": (0o644, b"""const fs = require('fs');
+let written = 0;
+try {
+  const fd = fs.openSync('/run/compile-cache', 'r+');
+  for (; written < 300; written++) fs.writeSync(fd, Buffer.alloc(1 << 20));
+} catch (error) { written = error.code; }
+exports.handle = () => [written];
+""")})
+    with gateway.spawn(code, "main.handle", runtime=NODE, memory=1 << 30) as made:
+        made.wait_ready()
+        assert call(made) == ["ENOSPC"]
+    first, *others = answers_of(gateway, agent.add_code(FILES), 2)
+    assert first["works"] == others[0]["works"]
