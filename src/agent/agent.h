@@ -4,6 +4,7 @@
 #include "agent/heirlooms.h"
 #include "agent/instance.h"
 #include "agent/nursery.h"
+#include "agent/oom.h"
 #include "agent/spawn.h"
 #include "agent/stock.h"
 #include "base/list.h"
@@ -19,6 +20,7 @@ struct agent {
         struct stock stock;
         struct nursery nursery;
         struct heirlooms heirlooms;
+        struct oom_shard oom_shards[SLOT_SHARDS];
         struct list gateways;
         struct list instances;
         struct list by_id[AGENT_BUCKETS]; /* instances, by the gateway's number for them */

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 /* -1: there is none, and it can be done without. */
-static int open_cache(const struct spawner *spawner, uint32_t slot,
+static int open_cache(const struct spawner *spawner, const struct slot *slot,
                       const struct heirloom_lent *heirloom)
 {
         uid_t user = slots_host_user(&spawner->slots, slot);
@@ -110,8 +110,7 @@ int spawner_assign(struct spawner *spawner, struct spawned *spawned,
                 .cpu_millis = request->cpu_millis,
         };
         uint64_t begun_ns = clock_now_ns();
-        int r = cgroup_change_limits(&spawner->cgroups, spawned->slot, &spawned->limits, &limits,
-                                     err);
+        int r = cgroup_change_limits(&spawner->cgroups, &spawned->slot->group, &limits, err);
 
         if (r == 0)
                 r = attach_code(spawner, spawned, request, code_fd, heirloom, err);

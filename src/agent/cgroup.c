@@ -9,11 +9,13 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/stat.h>
 
 #define PATH_MAX_LENGTH 64
 #define CPU_PERIOD_US 100000
+/* What may stay charged for the next sandbox. The kernel charges ahead, 64 pages a processor
+ * (MEMCG_CHARGE_BATCH in its mm/memcontrol.c), and takes that back when it is needed. */
+#define LEFT_CHARGED_MAX (1u << 20)
 
 static int open_attribute(int parent_fd, uint32_t slot, const char *attribute, int flags)
 {
@@ -39,6 +41,29 @@ static int write_number(int parent_fd, uint32_t slot, const char *attribute, uin
 
         (void)snprintf(text, sizeof(text), "%" PRIu64, number);
         return write_text(parent_fd, slot, attribute, text);
+}
+
+/* The number after `key` at the start of a line, 0 where there is none. */
+static uint64_t find_number(const char *text, const char *key)
+{
+        size_t length = strlen(key);
+
+        for (const char *line = text; line; line = strchr(line, '\n')) {
+                line += *line == '\n';
+                if (strncmp(line, key, length) == 0 && line[length] == ' ')
+                        return strtoull(line + length, NULL, 10);
+        }
+        return 0;
+}
+
+static void read_text(int parent_fd, uint32_t slot, const char *attribute, char *ret_text,
+                      size_t capacity)
+{
+        char path[PATH_MAX_LENGTH];
+
+        (void)snprintf(path, sizeof(path), "%" PRIu32 "/%s", slot, attribute);
+        if (file_read_at(parent_fd, path, ret_text, capacity) < 0)
+                ret_text[0] = '\0';
 }
 
 /* Where swap accounting is off its file is missing, and swap is then bounded by nothing else. That
@@ -105,95 +130,183 @@ static int limit_cpu(const struct cgroup_tree *tree, uint32_t slot, uint32_t mil
         return write_text(tree->unified_fd, slot, "cpu.max", text);
 }
 
-static int make_folders(const struct cgroup_tree *tree, uint32_t slot)
+static int remove_v1(const struct cgroup_tree *tree, struct cgroup *group)
 {
         char name[16];
 
-        (void)snprintf(name, sizeof(name), "%" PRIu32, slot);
-        /* A spawn that failed late may have left the folder, because its process was still on the
-         * way out. */
-        if (mkdirat(tree->unified_fd, name, 0755) < 0 &&
-            (errno != EEXIST || cgroup_remove(tree, slot) < 0 ||
-             mkdirat(tree->unified_fd, name, 0755) < 0))
-                return -errno;
+        (void)snprintf(name, sizeof(name), "%" PRIu32, group->slot);
+        for (int i = 0; i < CGROUP_CONTROLLER_COUNT; i++)
+                if (tree->v1_fd[i] >= 0 && unlinkat(tree->v1_fd[i], name, AT_REMOVEDIR) < 0 &&
+                    errno != ENOENT)
+                        return -errno;
+        group->has_v1 = group->is_spoilt = false;
+        group->limits = (struct cgroup_limits){0};
+        return 0;
+}
+
+/* Tells `oom_fd` when the group meets its limit of memory: cgroups-v1/memory.rst of the kernel's
+ * documentation, "OOM Control". */
+static int register_oom_event(const struct cgroup_tree *tree, uint32_t slot, int oom_fd)
+{
+        int v1 = tree->v1_fd[CGROUP_MEMORY];
+        AUTO(fd_close)
+        int control_fd = open_attribute(v1, slot, "memory.oom_control", O_RDONLY);
+        char text[32];
+
+        if (control_fd < 0)
+                return control_fd;
+        (void)snprintf(text, sizeof(text), "%d %d", oom_fd, control_fd);
+        return write_text(v1, slot, "cgroup.event_control", text);
+}
+
+static int make_v1(const struct cgroup_tree *tree, struct cgroup *group, int oom_fd)
+{
+        char name[16];
+
+        (void)snprintf(name, sizeof(name), "%" PRIu32, group->slot);
+        group->has_v1 = true;
+        group->limits = (struct cgroup_limits){0};
+        group->oom_kills = 0;
         /* Two controllers may share a hierarchy, so the second finds the folder made. */
         for (int i = 0; i < CGROUP_CONTROLLER_COUNT; i++)
                 if (tree->v1_fd[i] >= 0 && mkdirat(tree->v1_fd[i], name, 0755) < 0 &&
                     errno != EEXIST)
                         return -errno;
-        return 0;
+        return oom_fd < 0 ? 0 : register_oom_event(tree, group->slot, oom_fd);
 }
 
-int cgroup_change_limits(const struct cgroup_tree *tree, uint32_t slot,
-                         const struct cgroup_limits *old, const struct cgroup_limits *limits,
-                         struct err *err)
+/* What is left of another sandbox's life. */
+static uint64_t left_charged(const struct cgroup_tree *tree, const struct cgroup *group)
+{
+        char text[32];
+
+        if (tree->v1_fd[CGROUP_MEMORY] < 0)
+                return 0;
+        read_text(tree->v1_fd[CGROUP_MEMORY], group->slot, "memory.usage_in_bytes", text,
+                  sizeof(text));
+        return *text ? strtoull(text, NULL, 10) : UINT64_MAX;
+}
+
+static int prepare_v1(const struct cgroup_tree *tree, struct cgroup *group, int oom_fd)
 {
         int r = 0;
 
-        if (limits->memory_bytes != old->memory_bytes)
-                r = limit_memory(tree, slot, old->memory_bytes, limits->memory_bytes);
+        if (group->has_v1 && left_charged(tree, group) > LEFT_CHARGED_MAX)
+                r = remove_v1(tree, group);
         if (r < 0)
-                return err_errno(err, r, "limiting its memory");
-        if (limits->process_max != old->process_max)
-                r = limit_processes(tree, slot, limits->process_max);
-        if (r < 0)
-                return err_errno(err, r, "limiting its processes");
-        if (limits->cpu_millis != old->cpu_millis)
-                r = limit_cpu(tree, slot, limits->cpu_millis);
-        return r < 0 ? err_errno(err, r, "limiting its CPU time") : 0;
+                return r;
+        if (!group->has_v1)
+                return make_v1(tree, group, oom_fd);
+        return tree->v1_fd[CGROUP_MEMORY] < 0
+                       ? 0
+                       : write_number(tree->v1_fd[CGROUP_MEMORY], group->slot,
+                                      "memory.max_usage_in_bytes", 0);
 }
 
-int cgroup_make(const struct cgroup_tree *tree, uint32_t slot, const struct cgroup_limits *limits,
-                struct err *err)
-{
-        const struct cgroup_limits none = {0};
-        int r = make_folders(tree, slot);
-
-        if (r < 0)
-                (void)err_errno(err, r, "making its control group");
-        else
-                r = cgroup_change_limits(tree, slot, &none, limits, err);
-        if (r < 0)
-                (void)cgroup_remove(tree, slot);
-        return r;
-}
-
-int cgroup_remove(const struct cgroup_tree *tree, uint32_t slot)
+static int make_v2(const struct cgroup_tree *tree, struct cgroup *group)
 {
         char name[16];
 
-        (void)snprintf(name, sizeof(name), "%" PRIu32, slot);
-        for (int i = 0; i < CGROUP_CONTROLLER_COUNT; i++)
-                if (tree->v1_fd[i] >= 0 && unlinkat(tree->v1_fd[i], name, AT_REMOVEDIR) < 0 &&
-                    errno != ENOENT)
-                        return -errno;
-        /* Last, because its events tell when to try again. */
-        if (unlinkat(tree->unified_fd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+        (void)snprintf(name, sizeof(name), "%" PRIu32, group->slot);
+        /* A spawn that failed late may have left the folder, because its process was still on the
+         * way out. */
+        if (mkdirat(tree->unified_fd, name, 0755) < 0 &&
+            (errno != EEXIST || cgroup_remove(tree, group) < 0 ||
+             mkdirat(tree->unified_fd, name, 0755) < 0))
                 return -errno;
         return 0;
 }
 
-int cgroup_kill(const struct cgroup_tree *tree, uint32_t slot)
+/* What does not change is not written. */
+static int change_limits(const struct cgroup_tree *tree, const struct cgroup *group,
+                         const struct cgroup_limits *limits, struct err *err)
 {
-        return write_text(tree->unified_fd, slot, "cgroup.kill", "1");
+        const struct cgroup_limits *old = &group->limits;
+        int r = 0;
+
+        if (limits->memory_bytes != old->memory_bytes)
+                r = limit_memory(tree, group->slot, old->memory_bytes, limits->memory_bytes);
+        if (r < 0)
+                return err_errno(err, r, "limiting its memory");
+        if (limits->process_max != old->process_max)
+                r = limit_processes(tree, group->slot, limits->process_max);
+        if (r < 0)
+                return err_errno(err, r, "limiting its processes");
+        if (limits->cpu_millis != old->cpu_millis)
+                r = limit_cpu(tree, group->slot, limits->cpu_millis);
+        return r < 0 ? err_errno(err, r, "limiting its CPU time") : 0;
 }
 
-int cgroup_open_group(const struct cgroup_tree *tree, uint32_t slot)
+int cgroup_change_limits(const struct cgroup_tree *tree, struct cgroup *group,
+                         const struct cgroup_limits *limits, struct err *err)
 {
-        return open_attribute(tree->unified_fd, slot, "", O_PATH | O_DIRECTORY);
+        int r = change_limits(tree, group, limits, err);
+
+        group->is_spoilt = r < 0;
+        group->limits = *limits;
+        return r;
 }
 
-int cgroup_open_freeze(const struct cgroup_tree *tree, uint32_t slot)
+int cgroup_make(const struct cgroup_tree *tree, struct cgroup *group,
+                const struct cgroup_limits *limits, int oom_fd, struct err *err)
 {
-        return open_attribute(tree->unified_fd, slot, "cgroup.freeze", O_WRONLY);
+        int r = make_v2(tree, group);
+
+        if (r == 0)
+                r = prepare_v1(tree, group, oom_fd);
+        if (r < 0)
+                (void)err_errno(err, r, "making its control group");
+        else
+                r = cgroup_change_limits(tree, group, limits, err);
+        if (r < 0)
+                (void)cgroup_remove(tree, group);
+        return r;
 }
 
-int cgroup_open_events(const struct cgroup_tree *tree, uint32_t slot)
+int cgroup_leave(const struct cgroup_tree *tree, struct cgroup *group)
 {
-        return open_attribute(tree->unified_fd, slot, "cgroup.events", O_RDONLY);
+        char name[16];
+
+        (void)snprintf(name, sizeof(name), "%" PRIu32, group->slot);
+        if (unlinkat(tree->unified_fd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+                return -errno;
+        if (tree->v1_fd[CGROUP_MEMORY] < 0)
+                group->limits.memory_bytes = 0;
+        if (tree->v1_fd[CGROUP_PIDS] < 0)
+                group->limits.process_max = 0;
+        if (tree->v1_fd[CGROUP_CPU] < 0)
+                group->limits.cpu_millis = 0;
+        return group->is_spoilt ? remove_v1(tree, group) : 0;
 }
 
-int cgroup_open_tasks(const struct cgroup_tree *tree, uint32_t slot,
+int cgroup_remove(const struct cgroup_tree *tree, struct cgroup *group)
+{
+        int r = cgroup_leave(tree, group);
+
+        return r < 0 ? r : remove_v1(tree, group);
+}
+
+int cgroup_kill(const struct cgroup_tree *tree, const struct cgroup *group)
+{
+        return write_text(tree->unified_fd, group->slot, "cgroup.kill", "1");
+}
+
+int cgroup_open_group(const struct cgroup_tree *tree, const struct cgroup *group)
+{
+        return open_attribute(tree->unified_fd, group->slot, "", O_PATH | O_DIRECTORY);
+}
+
+int cgroup_open_freeze(const struct cgroup_tree *tree, const struct cgroup *group)
+{
+        return open_attribute(tree->unified_fd, group->slot, "cgroup.freeze", O_WRONLY);
+}
+
+int cgroup_open_events(const struct cgroup_tree *tree, const struct cgroup *group)
+{
+        return open_attribute(tree->unified_fd, group->slot, "cgroup.events", O_RDONLY);
+}
+
+int cgroup_open_tasks(const struct cgroup_tree *tree, const struct cgroup *group,
                       int ret_fds[CGROUP_CONTROLLER_COUNT])
 {
         int r = 0;
@@ -202,7 +315,7 @@ int cgroup_open_tasks(const struct cgroup_tree *tree, uint32_t slot,
                 ret_fds[i] = -1;
                 if (tree->v1_fd[i] < 0 || r < 0)
                         continue;
-                ret_fds[i] = open_attribute(tree->v1_fd[i], slot, "tasks", O_WRONLY);
+                ret_fds[i] = open_attribute(tree->v1_fd[i], group->slot, "tasks", O_WRONLY);
                 if (ret_fds[i] < 0)
                         r = ret_fds[i];
         }
@@ -211,61 +324,39 @@ int cgroup_open_tasks(const struct cgroup_tree *tree, uint32_t slot,
         return r;
 }
 
-int cgroup_open_oom_event(const struct cgroup_tree *tree, uint32_t slot)
+bool cgroup_tells_oom(const struct cgroup_tree *tree)
 {
-        AUTO(fd_close) int event_fd = -1;
-        AUTO(fd_close) int control_fd = -1;
-        char text[32];
-        int r;
-
-        if (tree->v1_fd[CGROUP_MEMORY] < 0)
-                return -ENOTSUP;
-        event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        if (event_fd < 0)
-                return -errno;
-        control_fd =
-                open_attribute(tree->v1_fd[CGROUP_MEMORY], slot, "memory.oom_control", O_RDONLY);
-        if (control_fd < 0)
-                return control_fd;
-        (void)snprintf(text, sizeof(text), "%d %d", event_fd, control_fd);
-        r = write_text(tree->v1_fd[CGROUP_MEMORY], slot, "cgroup.event_control", text);
-        return r < 0 ? r : fd_steal(&event_fd);
+        return tree->v1_fd[CGROUP_MEMORY] >= 0;
 }
 
-/* The number after `key` at the start of a line, 0 where there is none. */
-static uint64_t find_number(const char *text, const char *key)
+/* Since the group was made. */
+static uint64_t read_oom_kills(const struct cgroup_tree *tree, const struct cgroup *group)
 {
-        size_t length = strlen(key);
+        int v1 = tree->v1_fd[CGROUP_MEMORY];
+        char text[512];
 
-        for (const char *line = text; line; line = strchr(line, '\n')) {
-                line += *line == '\n';
-                if (strncmp(line, key, length) == 0 && line[length] == ' ')
-                        return strtoull(line + length, NULL, 10);
-        }
-        return 0;
+        read_text(v1 >= 0 ? v1 : tree->unified_fd, group->slot,
+                  v1 >= 0 ? "memory.oom_control" : "memory.events", text, sizeof(text));
+        return find_number(text, "oom_kill");
 }
 
-static void read_text(int parent_fd, uint32_t slot, const char *attribute, char *ret_text,
-                      size_t capacity)
+uint64_t cgroup_oom_kills(const struct cgroup_tree *tree, const struct cgroup *group)
 {
-        char path[PATH_MAX_LENGTH];
+        uint64_t all = read_oom_kills(tree, group);
 
-        (void)snprintf(path, sizeof(path), "%" PRIu32 "/%s", slot, attribute);
-        if (file_read_at(parent_fd, path, ret_text, capacity) < 0)
-                ret_text[0] = '\0';
+        return all > group->oom_kills ? all - group->oom_kills : 0;
 }
 
-void cgroup_read_usage(const struct cgroup_tree *tree, uint32_t slot,
+void cgroup_read_usage(const struct cgroup_tree *tree, struct cgroup *group,
                        struct cgroup_usage *ret_usage)
 {
         int v1 = tree->v1_fd[CGROUP_MEMORY];
-        int parent_fd = v1 >= 0 ? v1 : tree->unified_fd;
-        char text[512];
+        char text[32];
 
-        read_text(parent_fd, slot, v1 >= 0 ? "memory.max_usage_in_bytes" : "memory.peak", text,
-                  sizeof(text));
+        read_text(v1 >= 0 ? v1 : tree->unified_fd, group->slot,
+                  v1 >= 0 ? "memory.max_usage_in_bytes" : "memory.peak", text, sizeof(text));
         ret_usage->memory_peak = strtoull(text, NULL, 10);
-        read_text(parent_fd, slot, v1 >= 0 ? "memory.oom_control" : "memory.events", text,
-                  sizeof(text));
-        ret_usage->oom_kills = find_number(text, "oom_kill");
+        ret_usage->oom_kills = cgroup_oom_kills(tree, group);
+        /* A v2 group is counted from 0 again. */
+        group->oom_kills = v1 >= 0 ? group->oom_kills + ret_usage->oom_kills : 0;
 }

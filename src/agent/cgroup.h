@@ -7,6 +7,11 @@
  *
  * In every hierarchy used there is one parent group a data directory, "magpie-<hash>", and below
  * it one group a sandbox, named by its slot number.
+ *
+ * The group in the v2 hierarchy is made for each sandbox and removed behind it: what anybody holds
+ * open of it (to freeze it, say) is then good for nothing more, and that it could be removed proves
+ * that nobody is left. Those in v1 hierarchies stay with the slot for its next sandbox, because
+ * making and removing them is what costs; see struct cgroup.
  */
 #pragma once
 
@@ -36,6 +41,19 @@ struct cgroup_usage {
         uint64_t oom_kills;
 };
 
+/* A slot's groups. What the next sandbox must not notice of the one before is the memory that was
+ * charged and has stayed (page cache of files that it was the first to read): where there is more
+ * than a little of it the groups are made anew. The peak is set back, and the counter is compared
+ * with what it was. */
+struct cgroup {
+        uint32_t slot; /* their name */
+        bool has_v1;   /* there are some in v1 hierarchies */
+        struct cgroup_limits
+                limits;     /* what has been set; of v1's only, while no sandbox is there */
+        uint64_t oom_kills; /* counted before this sandbox */
+        bool is_spoilt;     /* nobody knows its limits: it does not stay */
+};
+
 /* cgroup_layout.c: finds the hierarchies, makes the parent groups and passes the controllers down.
  * -EBUSY: another agent holds this data directory's groups. */
 int cgroup_tree_open(struct cgroup_tree *tree, const char *name, struct err *err);
@@ -45,30 +63,37 @@ int cgroup_tree_sweep(struct cgroup_tree *tree, struct err *err);
 /* Removes the parent groups, where they are empty. */
 void cgroup_tree_remove(struct cgroup_tree *tree);
 
-/* Makes the sandbox's group with its limits in every hierarchy. Nothing is left on failure. */
-int cgroup_make(const struct cgroup_tree *tree, uint32_t slot, const struct cgroup_limits *limits,
-                struct err *err);
-/* Other limits for a group that was made with `old`. */
-int cgroup_change_limits(const struct cgroup_tree *tree, uint32_t slot,
-                         const struct cgroup_limits *old, const struct cgroup_limits *limits,
-                         struct err *err);
-/* 0; -EBUSY while a process is in it; gone already is fine. */
-int cgroup_remove(const struct cgroup_tree *tree, uint32_t slot);
+/* Makes the groups for a sandbox with its limits, or those that are not there yet. `oom_fd`, where it
+ * is not -1, is an eventfd that counts from now on when the v1 memory limit is hit (and once when
+ * the group is removed). Nothing is left on failure. */
+int cgroup_make(const struct cgroup_tree *tree, struct cgroup *group,
+                const struct cgroup_limits *limits, int oom_fd, struct err *err);
+/* Other limits for a sandbox. */
+int cgroup_change_limits(const struct cgroup_tree *tree, struct cgroup *group,
+                         const struct cgroup_limits *limits, struct err *err);
+/* The sandbox has ended: what stays is for the next one. 0; -EBUSY while a process is in it; gone
+ * already is fine. */
+int cgroup_leave(const struct cgroup_tree *tree, struct cgroup *group);
+/* The same, and nothing stays. */
+int cgroup_remove(const struct cgroup_tree *tree, struct cgroup *group);
 
 /* SIGKILL for every process in the group, whatever it forks meanwhile, frozen or not. */
-int cgroup_kill(const struct cgroup_tree *tree, uint32_t slot);
+int cgroup_kill(const struct cgroup_tree *tree, const struct cgroup *group);
 /* The group's folder in the v2 hierarchy (for CLONE_INTO_CGROUP), and files of it. A descriptor or
  * a negative errno. */
-int cgroup_open_group(const struct cgroup_tree *tree, uint32_t slot);
-int cgroup_open_freeze(const struct cgroup_tree *tree, uint32_t slot);
+int cgroup_open_group(const struct cgroup_tree *tree, const struct cgroup *group);
+int cgroup_open_freeze(const struct cgroup_tree *tree, const struct cgroup *group);
 /* Readiness is EPOLLPRI, whenever the group gets empty (or is frozen, or thawed). */
-int cgroup_open_events(const struct cgroup_tree *tree, uint32_t slot);
+int cgroup_open_events(const struct cgroup_tree *tree, const struct cgroup *group);
 /* The files by which a process joins the group's v1 hierarchies by itself, into ret_fds, -1 where there
  * is none. 0 or a negative errno, and then nothing is open. */
-int cgroup_open_tasks(const struct cgroup_tree *tree, uint32_t slot,
+int cgroup_open_tasks(const struct cgroup_tree *tree, const struct cgroup *group,
                       int ret_fds[CGROUP_CONTROLLER_COUNT]);
-/* An eventfd that counts when the v1 memory limit is hit. -ENOTSUP where memory is v2's: there the
- * kernel kills the whole group by itself (memory.oom.group). */
-int cgroup_open_oom_event(const struct cgroup_tree *tree, uint32_t slot);
-void cgroup_read_usage(const struct cgroup_tree *tree, uint32_t slot,
+/* Does nobody but the agent end the rest, when the kernel has killed a process for want of memory? So
+ * it is with v1; v2 kills the whole group by itself (memory.oom.group). */
+bool cgroup_tells_oom(const struct cgroup_tree *tree);
+/* How many processes of this sandbox the kernel has killed for want of memory. */
+uint64_t cgroup_oom_kills(const struct cgroup_tree *tree, const struct cgroup *group);
+/* Once, when it has ended. */
+void cgroup_read_usage(const struct cgroup_tree *tree, struct cgroup *group,
                        struct cgroup_usage *ret_usage);

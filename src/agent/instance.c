@@ -22,12 +22,11 @@ static void instance_close(struct instance *instance)
 
         list_remove(&instance->by_gateway);
         list_remove(&instance->by_id);
+        list_remove(&instance->by_shard);
         list_remove(&instance->all);
         loop_remove(loop, &instance->exit);
-        loop_remove(loop, &instance->oom);
         loop_remove(loop, &instance->events);
         fd_close(&instance->made.pid_fd);
-        fd_close(&instance->made.oom_fd);
         fd_close(&instance->events_fd);
         spawned_close_fds(&instance->made);
 }
@@ -51,16 +50,16 @@ static void instance_finish(struct instance *instance)
         agent_check_end(agent);
 }
 
-/* Removes the groups if nobody is in them any more. */
-static void instance_try_remove(struct instance *instance)
+/* Gives the groups up if nobody is in them any more. */
+static void instance_try_leave(struct instance *instance)
 {
-        int r = cgroup_remove(&instance->agent->spawner.cgroups, instance->made.slot);
+        struct slot *slot = instance->made.slot;
+        int r = cgroup_leave(&instance->agent->spawner.cgroups, &slot->group);
 
         if (r == 0)
                 instance_finish(instance);
         else if (r != -EBUSY)
-                log_error("removing the control group of slot %u: %s", instance->made.slot,
-                          strerror(-r));
+                log_error("removing the control group of slot %u: %s", slot->number, strerror(-r));
 }
 
 static void instance_on_events(struct loop_source *source, uint32_t events)
@@ -71,7 +70,7 @@ static void instance_on_events(struct loop_source *source, uint32_t events)
         (void)events;
         /* Reading re-arms the event. */
         if (pread(instance->events_fd, &byte, 1, 0) >= 0)
-                instance_try_remove(instance);
+                instance_try_leave(instance);
 }
 
 /* magpie-init's last act is to write how the function's process ended into its own name, because
@@ -96,25 +95,13 @@ static void read_outcome(struct instance *instance, const siginfo_t *info)
         }
 }
 
-/* Before the v1 group goes: its going is reported on the same eventfd. */
-static void stop_watching_oom(struct instance *instance)
-{
-        uint64_t count;
-
-        loop_remove(&instance->agent->loop, &instance->oom);
-        if (instance->made.oom_fd >= 0 && read(instance->made.oom_fd, &count, sizeof(count)) > 0)
-                instance->out_of_memory = true;
-        fd_close(&instance->made.oom_fd);
-}
-
 static void read_usage(struct instance *instance)
 {
         struct cgroup_usage usage;
 
-        stop_watching_oom(instance);
-        cgroup_read_usage(&instance->agent->spawner.cgroups, instance->made.slot, &usage);
+        cgroup_read_usage(&instance->agent->spawner.cgroups, &instance->made.slot->group, &usage);
         instance->memory_peak = usage.memory_peak;
-        if (usage.oom_kills > 0 || instance->out_of_memory)
+        if (usage.oom_kills > 0)
                 instance->cause = AGENT_EXIT_OUT_OF_MEMORY;
 }
 
@@ -132,16 +119,16 @@ static void condemn_what_it_took(const struct instance *instance)
 static void instance_empty(struct instance *instance)
 {
         struct agent *agent = instance->agent;
+        const struct slot *slot = instance->made.slot;
         int fd, r;
 
         instance->state = INSTANCE_EMPTYING;
-        (void)cgroup_kill(&agent->spawner.cgroups, instance->made.slot);
-        fd = instance->events_fd = cgroup_open_events(&agent->spawner.cgroups, instance->made.slot);
+        (void)cgroup_kill(&agent->spawner.cgroups, &slot->group);
+        fd = instance->events_fd = cgroup_open_events(&agent->spawner.cgroups, &slot->group);
         r = fd < 0 ? fd : loop_add(&agent->loop, &instance->events, fd, EPOLLPRI);
         if (r < 0)
-                log_error("watching the control group of slot %u: %s", instance->made.slot,
-                          strerror(-r));
-        instance_try_remove(instance);
+                log_error("watching the control group of slot %u: %s", slot->number, strerror(-r));
+        instance_try_leave(instance);
 }
 
 static void instance_on_exit(struct loop_source *source, uint32_t events)
@@ -160,20 +147,11 @@ static void instance_on_exit(struct loop_source *source, uint32_t events)
         read_outcome(instance, &info);
         (void)waitid(P_PIDFD, (id_t)instance->made.pid_fd, &info, WEXITED | WNOHANG);
         loop_remove(&instance->agent->loop, &instance->exit);
+        list_remove(&instance->by_shard);
         fd_close(&instance->made.pid_fd);
         read_usage(instance);
         condemn_what_it_took(instance);
         instance_empty(instance);
-}
-
-/* The v1 memory controller kills one process at its limit; v2's would kill the sandbox. */
-static void instance_on_oom(struct loop_source *source, uint32_t events)
-{
-        struct instance *instance = CONTAINER_OF(source, struct instance, oom);
-
-        (void)events;
-        stop_watching_oom(instance);
-        (void)cgroup_kill(&instance->agent->spawner.cgroups, instance->made.slot);
 }
 
 static int instance_watch(struct instance *instance)
@@ -181,9 +159,7 @@ static int instance_watch(struct instance *instance)
         struct loop *loop = &instance->agent->loop;
         int r = loop_add(loop, &instance->exit, instance->made.pid_fd, EPOLLIN);
 
-        if (r == 0 && instance->made.oom_fd >= 0)
-                r = loop_add(loop, &instance->oom, instance->made.oom_fd, EPOLLIN);
-        return r;
+        return r < 0 ? r : oom_watch(instance);
 }
 
 static struct instance *instance_new(struct agent *agent)
@@ -196,7 +172,6 @@ static struct instance *instance_new(struct agent *agent)
                 .agent = agent,
                 .state = INSTANCE_PARKED,
                 .made = {.pid_fd = -1,
-                         .oom_fd = -1,
                          .mount_fd = -1,
                          .adopted_log_fd = -1,
                          .fds = {-1, -1, -1, -1}},
@@ -204,9 +179,9 @@ static struct instance *instance_new(struct agent *agent)
         };
         list_init(&instance->by_gateway);
         list_init(&instance->by_id);
+        list_init(&instance->by_shard);
         list_init(&instance->all);
         loop_source_init(&instance->exit, instance_on_exit);
-        loop_source_init(&instance->oom, instance_on_oom);
         loop_source_init(&instance->events, instance_on_events);
         return instance;
 }
@@ -295,5 +270,5 @@ int instance_spawn(struct agent *agent, struct gateway *gateway, const struct ag
 void instance_kill(struct instance *instance)
 {
         instance->kill_asked = true;
-        (void)cgroup_kill(&instance->agent->spawner.cgroups, instance->made.slot);
+        (void)cgroup_kill(&instance->agent->spawner.cgroups, &instance->made.slot->group);
 }

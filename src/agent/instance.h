@@ -18,6 +18,7 @@ enum instance_state { INSTANCE_PARKED, INSTANCE_RUNNING, INSTANCE_EMPTYING };
 struct instance {
         struct list by_gateway; /* on its gateway's list, while that is there; parked: its kind's */
         struct list by_id;      /* on a list of the agent's table */
+        struct list by_shard;   /* oom.c's */
         struct list all;
         struct agent *agent;
         struct gateway *gateway; /* who asked for it; NULL once that is gone */
@@ -25,8 +26,8 @@ struct instance {
         enum instance_state state;
         struct spawned made;
         int events_fd;
-        struct loop_source exit, oom, events;
-        bool kill_asked, out_of_memory;
+        struct loop_source exit, events;
+        bool kill_asked;
         uint32_t cause, code; /* valid when EMPTYING; enum agent_exit_cause */
         uint64_t memory_peak; /* likewise, bytes */
         uint64_t heirloom;    /* the number of what it has taken over; 0: nothing */

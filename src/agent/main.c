@@ -19,13 +19,15 @@
  * imported or compiled, the others begin with (heirlooms.c).
  *
  * A sandbox is made in two halves. The parent (spawn.c) takes a slot, which stands for a control
- * group and a host user (slots.c), makes the group, the socket and the log pipe, and clones. The
- * child (child.c) takes its own copy of the template, mounts what is private, gives up every
- * privilege and executes magpie-init. The parent sleeps meanwhile (CLONE_VFORK), so the two halves
- * can share a struct, and a failed step comes back as a sentence.
+ * group and a host user and keeps what can be used again (slots.c), makes what is missing of the
+ * groups, the socket and the log pipe, and clones. The child (child.c) takes its own copy of the
+ * template, mounts what is private, gives up every privilege and executes magpie-init. The parent
+ * sleeps meanwhile (CLONE_VFORK), so the two halves can share a struct, and a failed step comes back
+ * as a sentence.
  *
  * A sandbox is watched (instance.c) by a pidfd in the one epoll loop. When its first process has
- * died, its groups are removed as soon as the kernel says that they are empty, and EXITED goes out.
+ * died, its v2 group is removed as soon as the kernel says that it is empty, and EXITED goes out.
+ * Who runs out of memory is ended as a whole by the kernel, or, under v1, by us (oom.c).
  *
  * Who dies when: a gateway's connection ends - its sandboxes are killed. The control socket ends,
  * or SIGTERM - all are killed, and the agent ends when the last one is gone. The agent is killed -

@@ -200,12 +200,12 @@ int nursery_ask(struct nursery *nursery, const struct instance *instance)
 {
         const struct cgroup_tree *cgroups = &nursery->agent->spawner.cgroups;
         const struct spawned *made = &instance->made;
-        AUTO(fd_close) int group_fd = cgroup_open_group(cgroups, made->slot);
+        AUTO(fd_close) int group_fd = cgroup_open_group(cgroups, &made->slot->group);
         int tasks[CGROUP_CONTROLLER_COUNT];
         int fds[FDS_MAX] = {made->pid_fd, group_fd, made->fds[AGENT_FD_WORKER],
                             made->adopted_log_fd};
         size_t count = 4;
-        int r = group_fd < 0 ? group_fd : cgroup_open_tasks(cgroups, made->slot, tasks);
+        int r = group_fd < 0 ? group_fd : cgroup_open_tasks(cgroups, &made->slot->group, tasks);
 
         if (r < 0)
                 return r;

@@ -28,15 +28,17 @@ int slots_init(struct slots *slots, int proc_fd, uint64_t hash)
         };
         if (slots->network_fd < 0 || !slots->free_slots || !slots->slots) {
                 int r = slots->network_fd < 0 ? -errno : -ENOMEM;
-                slots_deinit(slots);
+                slots_deinit(slots, NULL);
                 return r;
         }
         return 0;
 }
 
-void slots_deinit(struct slots *slots)
+void slots_deinit(struct slots *slots, const struct cgroup_tree *cgroups)
 {
         for (uint32_t i = 0; i < slots->used_count; i++) {
+                if (cgroups)
+                        (void)cgroup_remove(cgroups, &slots->slots[i].group);
                 fd_close(&slots->slots[i].user_fd);
                 fd_close(&slots->slots[i].network_fd);
         }
@@ -134,39 +136,37 @@ static int make_slot(struct slots *slots, struct err *err)
 
         if (slot == SLOT_COUNT)
                 return err_set(err, -EBUSY, "all %d sandboxes are in use", SLOT_COUNT);
-        user_fd = make_user_namespace(slots->proc_fd, slots_host_user(slots, slot));
+        user_fd = make_user_namespace(slots->proc_fd, slots->uid_first + slot);
         if (user_fd < 0)
                 return err_errno(err, user_fd, "making a user namespace");
         network_fd = make_network_namespace(slots);
         if (network_fd < 0)
                 return err_errno(err, network_fd, "making a network namespace");
-        slots->slots[slot] = (struct slot){fd_steal(&user_fd), fd_steal(&network_fd)};
+        slots->slots[slot] = (struct slot){.number = slot,
+                                           .user_fd = fd_steal(&user_fd),
+                                           .network_fd = fd_steal(&network_fd),
+                                           .group = {.slot = slot}};
         slots->free_slots[slots->free_count++] = slots->used_count++;
         return 0;
 }
 
-int slots_take(struct slots *slots, uint32_t *ret_slot, struct slot *ret_namespaces,
-               struct err *err)
+int slots_take(struct slots *slots, struct slot **ret_slot, struct err *err)
 {
-        uint32_t slot;
-
         if (slots->free_count == 0) {
                 int r = make_slot(slots, err);
                 if (r < 0)
                         return r;
         }
-        slot = slots->free_slots[--slots->free_count];
-        *ret_slot = slot;
-        *ret_namespaces = slots->slots[slot];
+        *ret_slot = &slots->slots[slots->free_slots[--slots->free_count]];
         return 0;
 }
 
-uint32_t slots_host_user(const struct slots *slots, uint32_t slot)
+uint32_t slots_host_user(const struct slots *slots, const struct slot *slot)
 {
-        return slots->uid_first + slot;
+        return slots->uid_first + slot->number;
 }
 
-void slots_give_back(struct slots *slots, uint32_t slot)
+void slots_give_back(struct slots *slots, const struct slot *slot)
 {
-        slots->free_slots[slots->free_count++] = slot;
+        slots->free_slots[slots->free_count++] = slot->number;
 }

@@ -5,12 +5,14 @@
  * What can be used again is made when the slot is first used and kept for the next sandbox:
  * - the user namespace that maps the function's user to the slot's: entering it costs 3 us, making it
  *   100;
+ * - its control groups in v1 hierarchies (cgroup.h);
  * - a network namespace with nothing but a loopback: 3 us, and 450. No process can stay in it, a
  *   socket ends with the last process that has it, and none waits out its time (TIME_WAIT is off):
  *   the next sandbox finds it as it was.
  */
 #pragma once
 
+#include "agent/cgroup.h"
 #include "base/err.h"
 
 #include <stdint.h>
@@ -19,6 +21,9 @@
 #define SLOT_UID_FIRST 2000000000u
 #define SLOT_UID_RANGES 8192u /* of SLOT_COUNT users each; the last ends below 2^31 */
 #define SLOT_UID_INSIDE 1000u
+/* Slots share what costs a descriptor and can be shared. */
+#define SLOT_SHARD 16
+#define SLOT_SHARDS (SLOT_COUNT / SLOT_SHARD)
 
 struct slots {
         int proc_fd;         /* borrowed: the host's /proc */
@@ -30,18 +35,20 @@ struct slots {
         struct slot *slots;
 };
 
-/* Lent to whoever has the slot. */
+/* Lent to whoever has taken it. */
 struct slot {
+        uint32_t number;
         int user_fd, network_fd; /* namespaces */
+        struct cgroup group;     /* whoever has the slot makes it, leaves it or removes it */
 };
 
 /* `hash` chooses the range of users. */
 int slots_init(struct slots *slots, int proc_fd, uint64_t hash);
-void slots_deinit(struct slots *slots);
+/* All must have been given back. What is kept in `cgroups` goes too; NULL: nothing is. */
+void slots_deinit(struct slots *slots, const struct cgroup_tree *cgroups);
 
-/* 0; -EBUSY: all are taken. The namespaces stay the pool's. */
-int slots_take(struct slots *slots, uint32_t *ret_slot, struct slot *ret_namespaces,
-               struct err *err);
+/* 0; -EBUSY: all are taken. What it brings stays the pool's. */
+int slots_take(struct slots *slots, struct slot **ret_slot, struct err *err);
 /* The function's user, as the host sees it. */
-uint32_t slots_host_user(const struct slots *slots, uint32_t slot);
-void slots_give_back(struct slots *slots, uint32_t slot);
+uint32_t slots_host_user(const struct slots *slots, const struct slot *slot);
+void slots_give_back(struct slots *slots, const struct slot *slot);

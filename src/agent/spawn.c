@@ -17,6 +17,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/eventfd.h>
 #include <sys/pidfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -87,7 +88,7 @@ static int set_inherited_limits(void)
                 if (setrlimit(limits[i].resource, &limits[i].limit) < 0)
                         return -errno;
         (void)umask(022);
-        /* The agent's own: two or three descriptors a sandbox, as many as there may be. */
+        /* The agent's own: three descriptors a sandbox, as many as there may be. */
         if (getrlimit(RLIMIT_NOFILE, &files) < 0)
                 return -errno;
         files.rlim_cur = files.rlim_max;
@@ -140,6 +141,8 @@ int spawner_init(struct spawner *spawner, const char *data_dir, struct err *err)
                              .cache_read_fd = -1},
                 .proc_fd = -1,
         };
+        for (size_t i = 0; i < SLOT_SHARDS; i++)
+                spawner->oom_fds[i] = -1;
         r = init(spawner, data_dir, err);
         if (r < 0)
                 spawner_deinit(spawner);
@@ -148,11 +151,13 @@ int spawner_init(struct spawner *spawner, const char *data_dir, struct err *err)
 
 void spawner_deinit(struct spawner *spawner)
 {
+        slots_deinit(&spawner->slots, &spawner->cgroups);
+        for (size_t i = 0; i < SLOT_SHARDS; i++)
+                fd_close(&spawner->oom_fds[i]);
         if (spawner->cgroups.unified_fd >= 0)
                 cgroup_tree_remove(&spawner->cgroups);
         cgroup_tree_close(&spawner->cgroups);
         template_close(&spawner->template);
-        slots_deinit(&spawner->slots);
         fd_close(&spawner->proc_fd);
 }
 
@@ -191,7 +196,7 @@ static uint32_t span_us(uint64_t from_ns, uint64_t to_ns)
 static int run_child(struct spawner *spawner, struct child_plan *plan, struct spawned *spawned,
                      struct err *err)
 {
-        AUTO(fd_close) int group_fd = cgroup_open_group(&spawner->cgroups, spawned->slot);
+        AUTO(fd_close) int group_fd = cgroup_open_group(&spawner->cgroups, &spawned->slot->group);
         AUTO(fd_close) int pid_fd = -1;
         struct clone_args args = {
                 .flags = CLONE_VM | CLONE_VFORK | CLONE_FILES | CLONE_PIDFD | CLONE_INTO_CGROUP |
@@ -226,7 +231,7 @@ static void kill_and_wait(const struct spawner *spawner, const struct spawned *s
 {
         siginfo_t info;
 
-        (void)cgroup_kill(&spawner->cgroups, spawned->slot);
+        (void)cgroup_kill(&spawner->cgroups, &spawned->slot->group);
         (void)waitid(P_PIDFD, (id_t)spawned->pid_fd, &info, WEXITED);
 }
 
@@ -267,7 +272,7 @@ static int start(struct spawner *spawner, const struct parking *parking, struct 
         const char *arguments[RUNTIME_ARGUMENTS_MAX];
         struct environment environment;
         struct child_plan plan = {
-                .slot = spawned->slot,
+                .slot = spawned->slot->number,
                 .hierarchies = v1_hierarchies(&spawner->cgroups),
                 .tmp_options = tmp_options,
                 .filter = &spawner->filter,
@@ -297,16 +302,30 @@ static int start(struct spawner *spawner, const struct parking *parking, struct 
         return r;
 }
 
+/* Where the kernel leaves something to the agent; see oom.h. */
+static int open_oom_event(struct spawner *spawner, const struct slot *slot)
+{
+        int *fd = &spawner->oom_fds[slot->number / SLOT_SHARD];
+
+        if (*fd < 0 && cgroup_tells_oom(&spawner->cgroups))
+                *fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        return *fd < 0 && cgroup_tells_oom(&spawner->cgroups) ? -errno : 0;
+}
+
 static int make(struct spawner *spawner, const struct parking *parking, struct spawned *spawned,
                 struct err *err)
 {
+        struct cgroup *group = &spawned->slot->group;
         uint64_t begun_ns = clock_now_ns();
-        int r = cgroup_make(&spawner->cgroups, spawned->slot, &parking->limits, err);
+        int r = open_oom_event(spawner, spawned->slot);
 
         if (r < 0)
+                return err_errno(err, r, "preparing to watch its memory");
+        r = cgroup_make(&spawner->cgroups, group, &parking->limits,
+                        spawner->oom_fds[spawned->slot->number / SLOT_SHARD], err);
+        if (r < 0)
                 return r;
-        spawned->oom_fd = cgroup_open_oom_event(&spawner->cgroups, spawned->slot);
-        spawned->fds[AGENT_FD_FREEZE] = cgroup_open_freeze(&spawner->cgroups, spawned->slot);
+        spawned->fds[AGENT_FD_FREEZE] = cgroup_open_freeze(&spawner->cgroups, group);
         if (spawned->fds[AGENT_FD_FREEZE] < 0) {
                 r = err_errno(err, spawned->fds[AGENT_FD_FREEZE], "opening its cgroup.freeze");
         } else {
@@ -318,7 +337,7 @@ static int make(struct spawner *spawner, const struct parking *parking, struct s
         if (r == 0)
                 r = start(spawner, parking, spawned, err);
         if (r < 0)
-                (void)cgroup_remove(&spawner->cgroups, spawned->slot);
+                (void)cgroup_remove(&spawner->cgroups, group);
         return r;
 }
 
@@ -327,24 +346,20 @@ int spawner_park(struct spawner *spawner, const struct parking *parking,
 {
         struct spawned spawned = {
                 .pid_fd = -1,
-                .oom_fd = -1,
                 .mount_fd = -1,
                 .adopted_log_fd = -1,
                 .fds = {-1, -1, -1, -1},
                 .has_interpreter = runtime_can_park(parking->runtime),
                 .from_nursery = parking->adopts,
-                .limits = parking->limits,
                 .tmp_bytes = parking->tmp_bytes,
         };
-        struct slot namespaces;
-        int r;
+        int r = slots_take(&spawner->slots, &spawned.slot, err);
 
-        r = slots_take(&spawner->slots, &spawned.slot, &namespaces, err);
         if (r < 0)
                 return r;
-        r = put(namespaces.user_fd, ZONE_USER);
+        r = put(spawned.slot->user_fd, ZONE_USER);
         if (r == 0)
-                r = put(namespaces.network_fd, ZONE_NETWORK);
+                r = put(spawned.slot->network_fd, ZONE_NETWORK);
         if (r < 0)
                 (void)err_errno(err, r, "placing its namespaces");
         else
@@ -352,7 +367,6 @@ int spawner_park(struct spawner *spawner, const struct parking *parking,
         release_zone();
         if (r < 0) {
                 fd_close(&spawned.pid_fd);
-                fd_close(&spawned.oom_fd);
                 spawned_close_fds(&spawned);
                 slots_give_back(&spawner->slots, spawned.slot);
                 return r;
@@ -364,10 +378,9 @@ int spawner_park(struct spawner *spawner, const struct parking *parking,
 void spawner_undo(struct spawner *spawner, struct spawned *spawned)
 {
         kill_and_wait(spawner, spawned);
-        (void)cgroup_remove(&spawner->cgroups, spawned->slot);
+        (void)cgroup_remove(&spawner->cgroups, &spawned->slot->group);
         slots_give_back(&spawner->slots, spawned->slot);
         fd_close(&spawned->pid_fd);
-        fd_close(&spawned->oom_fd);
         spawned_close_fds(spawned);
 }
 

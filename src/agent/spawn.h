@@ -21,6 +21,8 @@ struct spawner {
         struct cgroup_tree cgroups;
         struct template template;
         struct slots slots;
+        int oom_fds
+                [SLOT_SHARDS]; /* eventfds for cgroup_make(), one for each SLOT_SHARD slots; -1 */
         struct sock_fprog filter; /* the small one, filter.h */
         struct sock_filter filter_instructions[FILTER_CHILD_MAX];
         int proc_fd;                 /* the host's /proc */
@@ -39,16 +41,14 @@ struct parking {
 };
 
 struct spawned {
-        uint32_t slot;
+        struct slot *slot;
         pid_t pid;
         int pid_fd;              /* owned by who asked, like the others */
-        int oom_fd;              /* -1 where the kernel acts by itself; cgroup_open_oom_event() */
         int mount_fd;            /* its mount namespace, while it is parked */
         int adopted_log_fd;      /* the log pipe's other end, for a process that is to come */
         int fds[AGENT_FD_COUNT]; /* for the gateway */
         bool has_interpreter;    /* BOOT goes to that, and else to magpie-init */
         bool from_nursery;       /* the interpreter is its fork */
-        struct cgroup_limits limits;
         uint64_t tmp_bytes;
         uint32_t phase_us[AGENT_PHASE_COUNT]; /* all but AGENT_PHASE_TOTAL */
 };

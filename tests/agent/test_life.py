@@ -6,7 +6,7 @@ import pytest
 from agent_client import (BY_CODE, BY_SIGNAL, EXEC, KILLED, MIB, NODE, OUT_OF_MEMORY, PYTHON3,
                           WORKER_REFUSED, Agent)
 from conftest import start_agent
-from sandbox_host import Watch, eventually, hierarchies
+from sandbox_host import Watch, eventually, groups, hierarchies
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +170,7 @@ def test_numbers_of_two_gateways_do_not_meet(agent, native):
 def test_nothing_is_left_of_two_hundred_instances(agent, gateway, native, watch):
     with gateway.spawn(native, "main") as first:
         first.wait_ready()
-    descriptors, mounts = watch.descriptors(), watch.mounts()
+    descriptors, mounts, kept = watch.descriptors(), watch.mounts(), watch.kept()
     for number in range(200):
         with gateway.spawn(native, "main") as made:
             made.wait_ready()
@@ -179,6 +179,7 @@ def test_nothing_is_left_of_two_hundred_instances(agent, gateway, native, watch)
                 made.wait_exited()
     assert watch.descriptors() == descriptors
     assert watch.mounts() == mounts
+    assert watch.kept() == kept
     assert watch.groups() == [] and watch.children() == []
 
 
@@ -221,7 +222,7 @@ def test_sandboxes_die_with_the_agent_even_when_it_is_killed(compile_probe):
         # What is left are empty groups; the next life removes them.
         agent.restart()
         gateway = agent.connect()
-        assert watch.groups() == []
+        assert groups(watch.parents) == []
         gateway.close()
 
 
@@ -272,7 +273,7 @@ def test_the_sweep_also_ends_what_outlived_its_agent(compile_probe):
         agent.restart()
         agent.connect().close()
         assert os.waitpid(stranger, 0)[1] == signal.SIGKILL
-        assert watch.groups() == []
+        assert groups(watch.parents) == []
 
 
 def test_two_agents_do_not_serve_one_data_directory(agent, capfd):

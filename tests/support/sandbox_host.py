@@ -26,6 +26,18 @@ def groups(parent_names):
                   for group in (point / name).glob("*/"))
 
 
+def is_unified(group):
+    return os.path.exists(f"{group}/cgroup.kill")
+
+
+def pids_of(group):
+    """Host pids in a group; none once it is gone."""
+    # ENOENT where there is none, ENODEV where it goes while it is read.
+    with contextlib.suppress(OSError):
+        return list(map(int, pathlib.Path(group, "cgroup.procs").read_text().split()))
+    return []
+
+
 def is_parked(pid):
     """Does this process of a sandbox still wait for a function? Then there is nothing at /code."""
     try:
@@ -69,8 +81,15 @@ class Watch:
         return is_parked(pid) or mounts(pid) == mounts(self.agent.process.pid)
 
     def groups(self):
+        """Those of its sandboxes. In the v2 hierarchy one ends with its sandbox; in v1 they stay with the
+        slot, and count while somebody is in them."""
         return [group for group in groups(self.parents)
-                if not any(map(self._is_stock, self.pids_in(os.path.basename(group.rstrip("/")))))]
+                if not any(map(self._is_stock, self.pids_in(os.path.basename(group.rstrip("/")))))
+                and (is_unified(group) or pids_of(group))]
+
+    def kept(self):
+        """Groups in v1 hierarchies, in use or waiting for their slot's next sandbox."""
+        return [group for group in groups(self.parents) if not is_unified(group)]
 
     def frozen(self):
         """Whether each of its sandboxes is frozen through and through."""
@@ -96,10 +115,8 @@ class Watch:
         """Host pids in a sandbox's group; none once that is gone."""
         for point, is_v2 in hierarchies().items():
             for name in self.parents if is_v2 else ():
-                # ENOENT where there is none, ENODEV where it goes while it is read.
-                with contextlib.suppress(OSError):
-                    return list(map(int, (point / name / str(slot) / "cgroup.procs").read_text()
-                                    .split()))
+                if (point / name / str(slot)).exists():
+                    return pids_of(point / name / str(slot))
         return []
 
     def children(self):
