@@ -17,30 +17,76 @@
  * (MEMCG_CHARGE_BATCH in its mm/memcontrol.c), and takes that back when it is needed. */
 #define LEFT_CHARGED_MAX (1u << 20)
 
-static int open_attribute(int parent_fd, uint32_t slot, const char *attribute, int flags)
+/* One group in one hierarchy. */
+struct place {
+        int parent_fd;
+        uint64_t name;
+};
+
+static struct place in_v2(const struct cgroup_tree *tree, const struct cgroup *group)
+{
+        return (struct place){tree->unified_fd, group->number};
+}
+
+/* Where the group has this controller. */
+static struct place place_of(const struct cgroup_tree *tree, const struct cgroup *group,
+                             enum cgroup_controller which)
+{
+        if (tree->v1_fd[which] < 0)
+                return in_v2(tree, group);
+        return (struct place){tree->v1_fd[which], group->slot};
+}
+
+static int make_folder(struct place place)
+{
+        char name[24];
+
+        (void)snprintf(name, sizeof(name), "%" PRIu64, place.name);
+        return mkdirat(place.parent_fd, name, 0755) < 0 ? -errno : 0;
+}
+
+/* 0 also where there is none. */
+static int remove_folder(struct place place)
+{
+        char name[24];
+
+        (void)snprintf(name, sizeof(name), "%" PRIu64, place.name);
+        return unlinkat(place.parent_fd, name, AT_REMOVEDIR) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+static int open_attribute(struct place place, const char *attribute, int flags)
 {
         char path[PATH_MAX_LENGTH];
         int fd;
 
-        (void)snprintf(path, sizeof(path), "%" PRIu32 "/%s", slot, attribute);
-        fd = openat(parent_fd, path, flags | O_CLOEXEC | O_NOFOLLOW);
+        (void)snprintf(path, sizeof(path), "%" PRIu64 "/%s", place.name, attribute);
+        fd = openat(place.parent_fd, path, flags | O_CLOEXEC | O_NOFOLLOW);
         return fd < 0 ? -errno : fd;
 }
 
-static int write_text(int parent_fd, uint32_t slot, const char *attribute, const char *text)
+static int write_text(struct place place, const char *attribute, const char *text)
 {
         char path[PATH_MAX_LENGTH];
 
-        (void)snprintf(path, sizeof(path), "%" PRIu32 "/%s", slot, attribute);
-        return file_write_at(parent_fd, path, text);
+        (void)snprintf(path, sizeof(path), "%" PRIu64 "/%s", place.name, attribute);
+        return file_write_at(place.parent_fd, path, text);
 }
 
-static int write_number(int parent_fd, uint32_t slot, const char *attribute, uint64_t number)
+static int write_number(struct place place, const char *attribute, uint64_t number)
 {
         char text[24];
 
         (void)snprintf(text, sizeof(text), "%" PRIu64, number);
-        return write_text(parent_fd, slot, attribute, text);
+        return write_text(place, attribute, text);
+}
+
+static void read_text(struct place place, const char *attribute, char *ret_text, size_t capacity)
+{
+        char path[PATH_MAX_LENGTH];
+
+        (void)snprintf(path, sizeof(path), "%" PRIu64 "/%s", place.name, attribute);
+        if (file_read_at(place.parent_fd, path, ret_text, capacity) < 0)
+                ret_text[0] = '\0';
 }
 
 /* The number after `key` at the start of a line, 0 where there is none. */
@@ -56,16 +102,6 @@ static uint64_t find_number(const char *text, const char *key)
         return 0;
 }
 
-static void read_text(int parent_fd, uint32_t slot, const char *attribute, char *ret_text,
-                      size_t capacity)
-{
-        char path[PATH_MAX_LENGTH];
-
-        (void)snprintf(path, sizeof(path), "%" PRIu32 "/%s", slot, attribute);
-        if (file_read_at(parent_fd, path, ret_text, capacity) < 0)
-                ret_text[0] = '\0';
-}
-
 /* Where swap accounting is off its file is missing, and swap is then bounded by nothing else. That
  * is the host's choice. */
 static int optional(int r)
@@ -75,70 +111,72 @@ static int optional(int r)
 
 /* v1's limit of memory and swap together is never below that of memory alone: raised, it goes first;
  * lowered, it comes last. */
-static int limit_memory_v1(int v1, uint32_t slot, uint64_t old_bytes, uint64_t bytes)
+static int limit_memory_v1(struct place place, uint64_t old_bytes, uint64_t bytes)
 {
         static const char memory[] = "memory.limit_in_bytes",
                           both[] = "memory.memsw.limit_in_bytes";
         bool raised = old_bytes != 0 && bytes > old_bytes;
-        int r = raised ? optional(write_number(v1, slot, both, bytes)) : 0;
+        int r = raised ? optional(write_number(place, both, bytes)) : 0;
 
         if (r == 0)
-                r = write_number(v1, slot, memory, bytes);
-        return r < 0 || raised ? r : optional(write_number(v1, slot, both, bytes));
+                r = write_number(place, memory, bytes);
+        return r < 0 || raised ? r : optional(write_number(place, both, bytes));
+}
+
+static int limit_memory_v2(struct place place, uint64_t bytes)
+{
+        int r = write_number(place, "memory.max", bytes);
+
+        if (r == 0)
+                r = optional(write_number(place, "memory.swap.max", 0));
+        return r < 0 ? r : write_number(place, "memory.oom.group", 1);
 }
 
 /* `old_bytes`: 0 where there was no limit. */
-static int limit_memory(const struct cgroup_tree *tree, uint32_t slot, uint64_t old_bytes,
-                        uint64_t bytes)
+static int limit_memory(const struct cgroup_tree *tree, const struct cgroup *group,
+                        uint64_t old_bytes, uint64_t bytes)
 {
-        int v1 = tree->v1_fd[CGROUP_MEMORY], v2 = tree->unified_fd;
-        int r;
+        struct place place = place_of(tree, group, CGROUP_MEMORY);
 
-        if (v1 >= 0)
-                return limit_memory_v1(v1, slot, old_bytes, bytes);
-        r = write_number(v2, slot, "memory.max", bytes);
-        if (r == 0)
-                r = optional(write_number(v2, slot, "memory.swap.max", 0));
-        return r < 0 ? r : write_number(v2, slot, "memory.oom.group", 1);
+        return tree->v1_fd[CGROUP_MEMORY] >= 0 ? limit_memory_v1(place, old_bytes, bytes)
+                                               : limit_memory_v2(place, bytes);
 }
 
-static int limit_processes(const struct cgroup_tree *tree, uint32_t slot, uint32_t most)
+static int limit_cpu_v1(struct place place, uint32_t millis, uint64_t quota_us)
 {
-        int v1 = tree->v1_fd[CGROUP_PIDS];
+        int r = write_number(place, "cpu.cfs_period_us", CPU_PERIOD_US);
 
-        return write_number(v1 >= 0 ? v1 : tree->unified_fd, slot, "pids.max", most);
+        if (r < 0)
+                return r;
+        return millis == 0 ? write_text(place, "cpu.cfs_quota_us", "-1")
+                           : write_number(place, "cpu.cfs_quota_us", quota_us);
 }
 
-static int limit_cpu(const struct cgroup_tree *tree, uint32_t slot, uint32_t millis)
+static int limit_cpu(const struct cgroup_tree *tree, const struct cgroup *group, uint32_t millis)
 {
-        int v1 = tree->v1_fd[CGROUP_CPU];
+        struct place place = place_of(tree, group, CGROUP_CPU);
         uint64_t quota_us = (uint64_t)millis * CPU_PERIOD_US / 1000;
         char text[48];
 
         if (!tree->has_cpu)
                 return -ENOTSUP;
-        if (v1 >= 0) {
-                int r = write_number(v1, slot, "cpu.cfs_period_us", CPU_PERIOD_US);
-                if (r < 0)
-                        return r;
-                return millis == 0 ? write_text(v1, slot, "cpu.cfs_quota_us", "-1")
-                                   : write_number(v1, slot, "cpu.cfs_quota_us", quota_us);
-        }
+        if (tree->v1_fd[CGROUP_CPU] >= 0)
+                return limit_cpu_v1(place, millis, quota_us);
         if (millis == 0)
-                return write_text(tree->unified_fd, slot, "cpu.max", "max");
+                return write_text(place, "cpu.max", "max");
         (void)snprintf(text, sizeof(text), "%" PRIu64 " %d", quota_us, CPU_PERIOD_US);
-        return write_text(tree->unified_fd, slot, "cpu.max", text);
+        return write_text(place, "cpu.max", text);
 }
 
 static int remove_v1(const struct cgroup_tree *tree, struct cgroup *group)
 {
-        char name[16];
-
-        (void)snprintf(name, sizeof(name), "%" PRIu32, group->slot);
-        for (int i = 0; i < CGROUP_CONTROLLER_COUNT; i++)
-                if (tree->v1_fd[i] >= 0 && unlinkat(tree->v1_fd[i], name, AT_REMOVEDIR) < 0 &&
-                    errno != ENOENT)
-                        return -errno;
+        for (int i = 0; i < CGROUP_CONTROLLER_COUNT; i++) {
+                int r = tree->v1_fd[i] < 0
+                                ? 0
+                                : remove_folder((struct place){tree->v1_fd[i], group->slot});
+                if (r < 0)
+                        return r;
+        }
         group->has_v1 = group->is_spoilt = false;
         group->limits = (struct cgroup_limits){0};
         return 0;
@@ -146,75 +184,70 @@ static int remove_v1(const struct cgroup_tree *tree, struct cgroup *group)
 
 /* Tells `oom_fd` when the group meets its limit of memory: cgroups-v1/memory.rst of the kernel's
  * documentation, "OOM Control". */
-static int register_oom_event(const struct cgroup_tree *tree, uint32_t slot, int oom_fd)
+static int register_oom_event(struct place place, int oom_fd)
 {
-        int v1 = tree->v1_fd[CGROUP_MEMORY];
-        AUTO(fd_close)
-        int control_fd = open_attribute(v1, slot, "memory.oom_control", O_RDONLY);
+        AUTO(fd_close) int control_fd = open_attribute(place, "memory.oom_control", O_RDONLY);
         char text[32];
 
         if (control_fd < 0)
                 return control_fd;
         (void)snprintf(text, sizeof(text), "%d %d", oom_fd, control_fd);
-        return write_text(v1, slot, "cgroup.event_control", text);
+        return write_text(place, "cgroup.event_control", text);
 }
 
 static int make_v1(const struct cgroup_tree *tree, struct cgroup *group, int oom_fd)
 {
-        char name[16];
-
-        (void)snprintf(name, sizeof(name), "%" PRIu32, group->slot);
         group->has_v1 = true;
         group->limits = (struct cgroup_limits){0};
         group->oom_kills = 0;
-        /* Two controllers may share a hierarchy, so the second finds the folder made. */
-        for (int i = 0; i < CGROUP_CONTROLLER_COUNT; i++)
-                if (tree->v1_fd[i] >= 0 && mkdirat(tree->v1_fd[i], name, 0755) < 0 &&
-                    errno != EEXIST)
-                        return -errno;
-        return oom_fd < 0 ? 0 : register_oom_event(tree, group->slot, oom_fd);
+        for (int i = 0; i < CGROUP_CONTROLLER_COUNT; i++) {
+                int r = tree->v1_fd[i] < 0
+                                ? 0
+                                : make_folder((struct place){tree->v1_fd[i], group->slot});
+                /* Two controllers may share a hierarchy, so the second finds the folder made. */
+                if (r < 0 && r != -EEXIST)
+                        return r;
+        }
+        return oom_fd < 0 ? 0 : register_oom_event(place_of(tree, group, CGROUP_MEMORY), oom_fd);
 }
 
 /* What is left of another sandbox's life. */
-static uint64_t left_charged(const struct cgroup_tree *tree, const struct cgroup *group)
+static uint64_t left_charged(struct place place)
 {
         char text[32];
 
-        if (tree->v1_fd[CGROUP_MEMORY] < 0)
-                return 0;
-        read_text(tree->v1_fd[CGROUP_MEMORY], group->slot, "memory.usage_in_bytes", text,
-                  sizeof(text));
+        read_text(place, "memory.usage_in_bytes", text, sizeof(text));
         return *text ? strtoull(text, NULL, 10) : UINT64_MAX;
 }
 
 static int prepare_v1(const struct cgroup_tree *tree, struct cgroup *group, int oom_fd)
 {
+        struct place place = place_of(tree, group, CGROUP_MEMORY);
+        bool has_memory = tree->v1_fd[CGROUP_MEMORY] >= 0;
         int r = 0;
 
-        if (group->has_v1 && left_charged(tree, group) > LEFT_CHARGED_MAX)
+        if (group->has_v1 && has_memory && left_charged(place) > LEFT_CHARGED_MAX)
                 r = remove_v1(tree, group);
         if (r < 0)
                 return r;
         if (!group->has_v1)
                 return make_v1(tree, group, oom_fd);
-        return tree->v1_fd[CGROUP_MEMORY] < 0
-                       ? 0
-                       : write_number(tree->v1_fd[CGROUP_MEMORY], group->slot,
-                                      "memory.max_usage_in_bytes", 0);
+        return has_memory ? write_number(place, "memory.max_usage_in_bytes", 0) : 0;
 }
 
-static int make_v2(const struct cgroup_tree *tree, struct cgroup *group)
+static int make_v2(struct cgroup_tree *tree, struct cgroup *group)
 {
-        char name[16];
-
-        (void)snprintf(name, sizeof(name), "%" PRIu32, group->slot);
         /* A spawn that failed late may have left the folder, because its process was still on the
          * way out. */
-        if (mkdirat(tree->unified_fd, name, 0755) < 0 &&
-            (errno != EEXIST || cgroup_remove(tree, group) < 0 ||
-             mkdirat(tree->unified_fd, name, 0755) < 0))
-                return -errno;
-        return 0;
+        int r = group->number == 0 ? 0 : cgroup_leave(tree, group);
+
+        if (r < 0)
+                return r;
+        group->number = tree->next_number++;
+        r = make_folder(in_v2(tree, group));
+        if (r < 0)
+                group->number = 0;
+        return r;
 }
 
 /* What does not change is not written. */
@@ -225,15 +258,16 @@ static int change_limits(const struct cgroup_tree *tree, const struct cgroup *gr
         int r = 0;
 
         if (limits->memory_bytes != old->memory_bytes)
-                r = limit_memory(tree, group->slot, old->memory_bytes, limits->memory_bytes);
+                r = limit_memory(tree, group, old->memory_bytes, limits->memory_bytes);
         if (r < 0)
                 return err_errno(err, r, "limiting its memory");
         if (limits->process_max != old->process_max)
-                r = limit_processes(tree, group->slot, limits->process_max);
+                r = write_number(place_of(tree, group, CGROUP_PIDS), "pids.max",
+                                 limits->process_max);
         if (r < 0)
                 return err_errno(err, r, "limiting its processes");
         if (limits->cpu_millis != old->cpu_millis)
-                r = limit_cpu(tree, group->slot, limits->cpu_millis);
+                r = limit_cpu(tree, group, limits->cpu_millis);
         return r < 0 ? err_errno(err, r, "limiting its CPU time") : 0;
 }
 
@@ -247,8 +281,8 @@ int cgroup_change_limits(const struct cgroup_tree *tree, struct cgroup *group,
         return r;
 }
 
-int cgroup_make(const struct cgroup_tree *tree, struct cgroup *group,
-                const struct cgroup_limits *limits, int oom_fd, struct err *err)
+int cgroup_make(struct cgroup_tree *tree, struct cgroup *group, const struct cgroup_limits *limits,
+                int oom_fd, struct err *err)
 {
         int r = make_v2(tree, group);
 
@@ -265,11 +299,11 @@ int cgroup_make(const struct cgroup_tree *tree, struct cgroup *group,
 
 int cgroup_leave(const struct cgroup_tree *tree, struct cgroup *group)
 {
-        char name[16];
+        int r = group->number == 0 ? 0 : remove_folder(in_v2(tree, group));
 
-        (void)snprintf(name, sizeof(name), "%" PRIu32, group->slot);
-        if (unlinkat(tree->unified_fd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
-                return -errno;
+        if (r < 0)
+                return r;
+        group->number = 0;
         if (tree->v1_fd[CGROUP_MEMORY] < 0)
                 group->limits.memory_bytes = 0;
         if (tree->v1_fd[CGROUP_PIDS] < 0)
@@ -288,22 +322,33 @@ int cgroup_remove(const struct cgroup_tree *tree, struct cgroup *group)
 
 int cgroup_kill(const struct cgroup_tree *tree, const struct cgroup *group)
 {
-        return write_text(tree->unified_fd, group->slot, "cgroup.kill", "1");
+        return write_text(in_v2(tree, group), "cgroup.kill", "1");
+}
+
+int cgroup_open_parent(const struct cgroup_tree *tree)
+{
+        int fd = openat(tree->unified_fd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+        return fd < 0 ? -errno : fd;
+}
+
+int cgroup_let_freeze(const struct cgroup_tree *tree, const struct cgroup *group, uid_t user)
+{
+        char path[PATH_MAX_LENGTH];
+
+        (void)snprintf(path, sizeof(path), "%" PRIu64 "/cgroup.freeze", group->number);
+        return fchownat(tree->unified_fd, path, user, (gid_t)-1, AT_SYMLINK_NOFOLLOW) < 0 ? -errno
+                                                                                          : 0;
 }
 
 int cgroup_open_group(const struct cgroup_tree *tree, const struct cgroup *group)
 {
-        return open_attribute(tree->unified_fd, group->slot, "", O_PATH | O_DIRECTORY);
-}
-
-int cgroup_open_freeze(const struct cgroup_tree *tree, const struct cgroup *group)
-{
-        return open_attribute(tree->unified_fd, group->slot, "cgroup.freeze", O_WRONLY);
+        return open_attribute(in_v2(tree, group), "", O_PATH | O_DIRECTORY);
 }
 
 int cgroup_open_events(const struct cgroup_tree *tree, const struct cgroup *group)
 {
-        return open_attribute(tree->unified_fd, group->slot, "cgroup.events", O_RDONLY);
+        return open_attribute(in_v2(tree, group), "cgroup.events", O_RDONLY);
 }
 
 int cgroup_open_tasks(const struct cgroup_tree *tree, const struct cgroup *group,
@@ -315,7 +360,8 @@ int cgroup_open_tasks(const struct cgroup_tree *tree, const struct cgroup *group
                 ret_fds[i] = -1;
                 if (tree->v1_fd[i] < 0 || r < 0)
                         continue;
-                ret_fds[i] = open_attribute(tree->v1_fd[i], group->slot, "tasks", O_WRONLY);
+                ret_fds[i] = open_attribute((struct place){tree->v1_fd[i], group->slot}, "tasks",
+                                            O_WRONLY);
                 if (ret_fds[i] < 0)
                         r = ret_fds[i];
         }
@@ -332,11 +378,11 @@ bool cgroup_tells_oom(const struct cgroup_tree *tree)
 /* Since the group was made. */
 static uint64_t read_oom_kills(const struct cgroup_tree *tree, const struct cgroup *group)
 {
-        int v1 = tree->v1_fd[CGROUP_MEMORY];
         char text[512];
 
-        read_text(v1 >= 0 ? v1 : tree->unified_fd, group->slot,
-                  v1 >= 0 ? "memory.oom_control" : "memory.events", text, sizeof(text));
+        read_text(place_of(tree, group, CGROUP_MEMORY),
+                  cgroup_tells_oom(tree) ? "memory.oom_control" : "memory.events", text,
+                  sizeof(text));
         return find_number(text, "oom_kill");
 }
 
@@ -350,13 +396,13 @@ uint64_t cgroup_oom_kills(const struct cgroup_tree *tree, const struct cgroup *g
 void cgroup_read_usage(const struct cgroup_tree *tree, struct cgroup *group,
                        struct cgroup_usage *ret_usage)
 {
-        int v1 = tree->v1_fd[CGROUP_MEMORY];
+        bool is_v1 = tree->v1_fd[CGROUP_MEMORY] >= 0;
         char text[32];
 
-        read_text(v1 >= 0 ? v1 : tree->unified_fd, group->slot,
-                  v1 >= 0 ? "memory.max_usage_in_bytes" : "memory.peak", text, sizeof(text));
+        read_text(place_of(tree, group, CGROUP_MEMORY),
+                  is_v1 ? "memory.max_usage_in_bytes" : "memory.peak", text, sizeof(text));
         ret_usage->memory_peak = strtoull(text, NULL, 10);
         ret_usage->oom_kills = cgroup_oom_kills(tree, group);
         /* A v2 group is counted from 0 again. */
-        group->oom_kills = v1 >= 0 ? group->oom_kills + ret_usage->oom_kills : 0;
+        group->oom_kills = is_v1 ? group->oom_kills + ret_usage->oom_kills : 0;
 }

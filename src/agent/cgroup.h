@@ -6,7 +6,8 @@
  * code path serves pure v2, pure v1 and every hybrid; docs/adr/0005-cgroup-layouts.md.
  *
  * In every hierarchy used there is one parent group a data directory, "magpie-<hash>", and below
- * it one group a sandbox, named by its slot number.
+ * it one group a sandbox, named in v1 hierarchies by its slot's number and in v2 by a number that no
+ * sandbox has had before.
  *
  * The group in the v2 hierarchy is made for each sandbox and removed behind it: what anybody holds
  * open of it (to freeze it, say) is then good for nothing more, and that it could be removed proves
@@ -19,6 +20,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 enum cgroup_controller { CGROUP_MEMORY, CGROUP_PIDS, CGROUP_CPU, CGROUP_CONTROLLER_COUNT };
 
@@ -28,6 +30,7 @@ struct cgroup_tree {
         /* The parent group in the controller's v1 hierarchy; -1: the controller is v2's. */
         int v1_fd[CGROUP_CONTROLLER_COUNT];
         bool has_cpu;
+        uint64_t next_number; /* see struct cgroup */
 };
 
 struct cgroup_limits {
@@ -46,8 +49,10 @@ struct cgroup_usage {
  * than a little of it the groups are made anew. The peak is set back, and the counter is compared
  * with what it was. */
 struct cgroup {
-        uint32_t slot; /* their name */
-        bool has_v1;   /* there are some in v1 hierarchies */
+        uint32_t slot; /* names its v1 groups */
+        uint64_t
+                number; /* names its v2 group, in this life of an agent or an earlier one; 0: none */
+        bool has_v1;
         struct cgroup_limits
                 limits;     /* what has been set; of v1's only, while no sandbox is there */
         uint64_t oom_kills; /* counted before this sandbox */
@@ -66,8 +71,8 @@ void cgroup_tree_remove(struct cgroup_tree *tree);
 /* Makes the groups for a sandbox with its limits, or those that are not there yet. `oom_fd`, where it
  * is not -1, is an eventfd that counts from now on when the v1 memory limit is hit (and once when
  * the group is removed). Nothing is left on failure. */
-int cgroup_make(const struct cgroup_tree *tree, struct cgroup *group,
-                const struct cgroup_limits *limits, int oom_fd, struct err *err);
+int cgroup_make(struct cgroup_tree *tree, struct cgroup *group, const struct cgroup_limits *limits,
+                int oom_fd, struct err *err);
 /* Other limits for a sandbox. */
 int cgroup_change_limits(const struct cgroup_tree *tree, struct cgroup *group,
                          const struct cgroup_limits *limits, struct err *err);
@@ -79,10 +84,13 @@ int cgroup_remove(const struct cgroup_tree *tree, struct cgroup *group);
 
 /* SIGKILL for every process in the group, whatever it forks meanwhile, frozen or not. */
 int cgroup_kill(const struct cgroup_tree *tree, const struct cgroup *group);
-/* The group's folder in the v2 hierarchy (for CLONE_INTO_CGROUP), and files of it. A descriptor or
- * a negative errno. */
+/* For whoever may freeze sandboxes: the folder of all in the v2 hierarchy, where each has the file
+ * NUMBER/cgroup.freeze, and the right to write to that of one. */
+int cgroup_open_parent(const struct cgroup_tree *tree);
+int cgroup_let_freeze(const struct cgroup_tree *tree, const struct cgroup *group, uid_t user);
+/* The group's folder in the v2 hierarchy (for CLONE_INTO_CGROUP). A descriptor or a negative
+ * errno. */
 int cgroup_open_group(const struct cgroup_tree *tree, const struct cgroup *group);
-int cgroup_open_freeze(const struct cgroup_tree *tree, const struct cgroup *group);
 /* Readiness is EPOLLPRI, whenever the group gets empty (or is frozen, or thawed). */
 int cgroup_open_events(const struct cgroup_tree *tree, const struct cgroup *group);
 /* The files by which a process joins the group's v1 hierarchies by itself, into ret_fds, -1 where there

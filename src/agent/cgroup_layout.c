@@ -242,7 +242,9 @@ static int open_unified(struct cgroup_tree *tree, const char *name, int *ret_roo
 int cgroup_tree_open(struct cgroup_tree *tree, const char *name, struct err *err)
 {
         AUTO(fd_close) int root_fd = -1;
-        struct cgroup_tree opened = {.unified_fd = -1, .v1_fd = {-1, -1, -1}};
+        /* Nobody makes a sandbox a microsecond, so no life meets the numbers of the one before. */
+        struct cgroup_tree opened = {
+                .unified_fd = -1, .v1_fd = {-1, -1, -1}, .next_number = clock_now_ns() / 1000};
         char available[256];
         int r = open_unified(&opened, name, &root_fd, err);
 

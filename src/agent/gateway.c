@@ -16,7 +16,7 @@
 /* The answer, `extra` and descriptors as one message. A gateway that does not read its answers is
  * ended: the agent never waits for it. */
 static void send_answer(struct gateway *gateway, const struct agent_message *answer,
-                        const char *extra, const int *fds)
+                        const char *extra, const int *fds, size_t fd_count)
 {
         struct iovec parts[] = {
                 {.iov_base = (void *)(uintptr_t)answer, .iov_len = sizeof(*answer)},
@@ -28,13 +28,13 @@ static void send_answer(struct gateway *gateway, const struct agent_message *ans
         } control = {0};
         struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
 
-        if (fds) {
+        if (fd_count > 0) {
                 control.header.cmsg_level = SOL_SOCKET;
                 control.header.cmsg_type = SCM_RIGHTS;
-                control.header.cmsg_len = CMSG_LEN(AGENT_FD_COUNT * sizeof(int));
-                memcpy(CMSG_DATA(&control.header), fds, AGENT_FD_COUNT * sizeof(int));
+                control.header.cmsg_len = CMSG_LEN(fd_count * sizeof(int));
+                memcpy(CMSG_DATA(&control.header), fds, fd_count * sizeof(int));
                 message.msg_control = control.bytes;
-                message.msg_controllen = sizeof(control.bytes);
+                message.msg_controllen = CMSG_SPACE(fd_count * sizeof(int));
         }
         if (sendmsg(gateway->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
                 /* Not ended here: the caller may be walking the gateway's instances. */
@@ -52,7 +52,7 @@ static void refuse(struct gateway *gateway, uint64_t instance_id, const struct e
                 .extra_length = (uint32_t)strlen(err->text) + 1,
         };
 
-        send_answer(gateway, &answer, err->text, NULL);
+        send_answer(gateway, &answer, err->text, NULL, 0);
 }
 
 void gateway_send_exited(struct gateway *gateway, const struct instance *instance)
@@ -65,18 +65,22 @@ void gateway_send_exited(struct gateway *gateway, const struct instance *instanc
                 .memory_bytes = instance->memory_peak,
         };
 
-        send_answer(gateway, &answer, NULL, NULL);
+        send_answer(gateway, &answer, NULL, NULL, 0);
 }
 
 static int on_hello(struct gateway *gateway, const struct agent_message *request, const char *extra)
 {
         struct agent_message answer = {.type = AGENT_HELLO, .code = AGENT_PROTOCOL_VERSION};
+        AUTO(fd_close) int groups_fd = -1;
 
         (void)extra;
         if (request->code != AGENT_PROTOCOL_VERSION || request->extra_length != 0)
                 return -EPROTO;
+        groups_fd = cgroup_open_parent(&gateway->agent->spawner.cgroups);
+        if (groups_fd < 0)
+                return groups_fd;
         gateway->state = GATEWAY_GREETED;
-        send_answer(gateway, &answer, NULL, NULL);
+        send_answer(gateway, &answer, NULL, &groups_fd, 1);
         return 0;
 }
 
@@ -97,8 +101,9 @@ static int on_spawn(struct gateway *gateway, const struct agent_message *request
                 return 0;
         }
         memcpy(answer.phase_us, instance->made.phase_us, sizeof(answer.phase_us));
+        answer.group = instance->made.slot->group.number;
         answer.phase_us[AGENT_PHASE_TOTAL] = (uint32_t)((clock_now_ns() - begun_ns) / 1000);
-        send_answer(gateway, &answer, NULL, instance->made.fds);
+        send_answer(gateway, &answer, NULL, instance->made.fds, AGENT_FD_COUNT);
         spawned_close_fds(&instance->made);
         return 0;
 }
@@ -143,11 +148,35 @@ static int dispatch(struct gateway *gateway, const char *bytes, size_t length)
         return -EPROTO;
 }
 
+/* As recv(2). Who greets is told by the kernel: the socket pair itself is the supervisor's making. */
+static ssize_t receive(struct gateway *gateway, char *bytes, size_t capacity)
+{
+        struct iovec part = {.iov_base = bytes, .iov_len = capacity};
+        union {
+                struct cmsghdr header;
+                char bytes[CMSG_SPACE(sizeof(struct ucred))];
+        } control;
+        struct msghdr message = {.msg_iov = &part,
+                                 .msg_iovlen = 1,
+                                 .msg_control = control.bytes,
+                                 .msg_controllen = sizeof(control.bytes)};
+        ssize_t length = recvmsg(gateway->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+        struct cmsghdr *header = length > 0 ? CMSG_FIRSTHDR(&message) : NULL;
+        struct ucred sender;
+
+        if (gateway->state == GATEWAY_NEW && header && header->cmsg_level == SOL_SOCKET &&
+            header->cmsg_type == SCM_CREDENTIALS) {
+                memcpy(&sender, CMSG_DATA(header), sizeof(sender));
+                gateway->user = sender.uid;
+        }
+        return length;
+}
+
 static void gateway_on_event(struct loop_source *source, uint32_t events)
 {
         struct gateway *gateway = CONTAINER_OF(source, struct gateway, source);
         char *bytes = gateway->agent->request;
-        ssize_t length = recv(gateway->fd, bytes, sizeof(gateway->agent->request), MSG_DONTWAIT);
+        ssize_t length = receive(gateway, bytes, sizeof(gateway->agent->request));
 
         (void)events;
         if (length < 0 && (errno == EAGAIN || errno == EINTR))
@@ -181,12 +210,13 @@ int gateway_accept(struct agent *agent, int fd)
 {
         AUTO(fd_close) int owned_fd = fd;
         AUTO(memory_free) struct gateway *gateway = calloc(1, sizeof(*gateway));
-        const int size = SEND_BUFFER_SIZE;
+        const int size = SEND_BUFFER_SIZE, on = 1;
         int r;
 
         if (!gateway)
                 return -ENOMEM;
-        if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)) < 0)
+        if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)) < 0 ||
+            setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0)
                 return -errno;
         gateway->agent = agent;
         gateway->state = GATEWAY_NEW;

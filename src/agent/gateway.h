@@ -13,6 +13,7 @@ struct gateway {
         struct agent *agent;
         struct loop_source source;
         int fd;
+        uid_t user; /* may freeze its sandboxes */
         enum gateway_state state;
 };
 

@@ -171,10 +171,7 @@ static struct instance *instance_new(struct agent *agent)
         *instance = (struct instance){
                 .agent = agent,
                 .state = INSTANCE_PARKED,
-                .made = {.pid_fd = -1,
-                         .mount_fd = -1,
-                         .adopted_log_fd = -1,
-                         .fds = {-1, -1, -1, -1}},
+                .made = {.pid_fd = -1, .mount_fd = -1, .adopted_log_fd = -1, .fds = {-1, -1, -1}},
                 .events_fd = -1,
         };
         list_init(&instance->by_gateway);
@@ -254,6 +251,12 @@ int instance_spawn(struct agent *agent, struct gateway *gateway, const struct ag
         if (heirloom.use == HEIRLOOM_TO_TAKE)
                 instance->heirloom = heirloom.number;
         r = spawner_assign(&agent->spawner, &instance->made, request, code_fd, &heirloom, err);
+        if (r == 0) {
+                r = cgroup_let_freeze(&agent->spawner.cgroups, &instance->made.slot->group,
+                                      gateway->user);
+                if (r < 0)
+                        (void)err_errno(err, r, "letting the gateway freeze it");
+        }
         if (r < 0) {
                 instance_kill(instance); /* nobody hears of it */
                 return r;

@@ -325,14 +325,9 @@ static int make(struct spawner *spawner, const struct parking *parking, struct s
                         spawner->oom_fds[spawned->slot->number / SLOT_SHARD], err);
         if (r < 0)
                 return r;
-        spawned->fds[AGENT_FD_FREEZE] = cgroup_open_freeze(&spawner->cgroups, group);
-        if (spawned->fds[AGENT_FD_FREEZE] < 0) {
-                r = err_errno(err, spawned->fds[AGENT_FD_FREEZE], "opening its cgroup.freeze");
-        } else {
-                r = make_channels(spawned);
-                if (r < 0)
-                        (void)err_errno(err, r, "making its socket and log pipe");
-        }
+        r = make_channels(spawned);
+        if (r < 0)
+                (void)err_errno(err, r, "making its socket and log pipe");
         spawned->phase_us[AGENT_PHASE_CGROUP] = span_us(begun_ns, clock_now_ns());
         if (r == 0)
                 r = start(spawner, parking, spawned, err);
@@ -348,7 +343,7 @@ int spawner_park(struct spawner *spawner, const struct parking *parking,
                 .pid_fd = -1,
                 .mount_fd = -1,
                 .adopted_log_fd = -1,
-                .fds = {-1, -1, -1, -1},
+                .fds = {-1, -1, -1},
                 .has_interpreter = runtime_can_park(parking->runtime),
                 .from_nursery = parking->adopts,
                 .tmp_bytes = parking->tmp_bytes,

@@ -389,7 +389,7 @@ struct instance *instance_new(struct live *live, uint64_t id, struct gateway_thr
         pool_instance_init(&instance->pool);
         instance->live = live;
         instance->id = id;
-        instance->fds = (struct sandbox_descriptors){-1, -1, -1, -1};
+        instance->fds = (struct sandbox_descriptors){.socket = -1, .worker = -1, .log = -1};
         atomic_init(&instance->thread, thread);
         loop_source_init(&instance->socket_source, instance_on_socket);
         loop_source_init(&instance->log_source, instance_on_log);
@@ -415,6 +415,5 @@ void instance_close(struct instance *instance)
 {
         fd_close(&instance->fds.socket);
         fd_close(&instance->fds.worker);
-        fd_close(&instance->fds.freeze);
         fd_close(&instance->fds.log);
 }

@@ -1,4 +1,4 @@
-/* One instance as the gateway holds it: four descriptors and what is known of the sandbox.
+/* One instance as the gateway holds it: three descriptors and what is known of the sandbox.
  *
  * Its input and output happen on one thread, its home (`thread`); it moves by being detached there
  * and handed over by letter. Frames to it are collected in the thread's arena and sent at the end

@@ -165,17 +165,23 @@ static void instance_be_loud(struct instance *instance, bool loud)
         instance_watch_room(instance, instance->socket_source.events & EPOLLOUT);
 }
 
+static int instance_set_frozen(const struct instance *instance, bool frozen)
+{
+        const struct sandbox_host *host = instance_gateway(instance)->scheduler.host;
+
+        return host->ops->set_frozen(host, instance->fds.group, frozen);
+}
+
 void instance_thaw(struct instance *instance)
 {
-        if (pwrite(instance->fds.freeze, "0", 1, 0) < 0)
+        if (instance_set_frozen(instance, false) < 0)
                 instance_fail(instance, OUTCOME_PLATFORM, "it could not be thawed");
 }
 
 void instance_freeze(struct instance *instance)
 {
         /* Where it fails the sandbox is just gone, and ended() is on its way. */
-        if (pwrite(instance->fds.freeze, "1", 1, 0) < 0)
-                return;
+        (void)instance_set_frozen(instance, true);
 }
 
 /* Receiving ------------------------------------------------------------------------------------- */

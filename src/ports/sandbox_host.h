@@ -3,12 +3,14 @@
  * Everything is asynchronous and happens on the loop of the thread that owns the host. Orders are
  * sent at once; each order leads to exactly one made() or refused(), each made() to exactly one
  * ended(). lost() means that the host itself died, and with it every sandbox: ended() and refused()
- * do not follow for those; orders are accepted again after ready().
+ * do not follow for those; orders are accepted again after ready(). Only freezing is done at once,
+ * on whatever thread.
  */
 #pragma once
 
 #include "core/registry/function.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum sandbox_end {
@@ -19,12 +21,12 @@ enum sandbox_end {
         SANDBOX_LOST,          /* the host died */
 };
 
-/* Owned by whoever receives them. */
+/* The descriptors are owned by whoever receives them. */
 struct sandbox_descriptors {
-        int socket; /* the worker protocol, non-blocking */
-        int worker; /* the other end of it, to take requests back */
-        int freeze; /* cgroup.freeze: "1" or "0" */
-        int log;    /* what the function writes to its stdout and stderr */
+        int socket;     /* the worker protocol, non-blocking */
+        int worker;     /* the other end of it, to take requests back */
+        int log;        /* what the function writes to its stdout and stderr */
+        uint64_t group; /* for set_frozen() */
 };
 
 struct sandbox_order {
@@ -56,6 +58,8 @@ struct sandbox_host_ops {
         /* 0, or -ENOTCONN while the host is away, or -EINVAL for what cannot be sent. */
         int (*make)(struct sandbox_host *host, const struct sandbox_order *order);
         void (*kill)(struct sandbox_host *host, uint64_t instance_id);
+        /* 0 or a negative errno: where it is gone, and its end is on the way. */
+        int (*set_frozen)(const struct sandbox_host *host, uint64_t group, bool frozen);
 };
 
 struct sandbox_host {

@@ -10,7 +10,10 @@
  *            handler, then the environment ("NAME=value"), in all at most AGENT_EXTRA_MAX bytes.
  *   KILL     end this instance, whatever it does. Unknown ids are ignored (it may just have died).
  * agent -> gateway
- *   SPAWNED  with AGENT_FD_COUNT descriptors by SCM_RIGHTS, in the order of enum agent_fd.
+ *   HELLO    with one descriptor: the folder of all sandboxes' groups in the cgroup v2 hierarchy.
+ *   SPAWNED  with AGENT_FD_COUNT descriptors by SCM_RIGHTS, in the order of enum agent_fd. What freezes
+ *            the instance is the file GROUP/cgroup.freeze of HELLO's folder; it belongs to the user
+ *            that the gateway runs as. No other sandbox ever has that GROUP.
  *   REFUSED  could not be made. extra: one NUL-terminated sentence; `code` the errno.
  *   EXITED   every process of the instance is gone and its cgroup removed. Sent exactly once for
  *            each SPAWNED.
@@ -24,7 +27,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define AGENT_PROTOCOL_VERSION 1u
+#define AGENT_PROTOCOL_VERSION 2u
 #define AGENT_EXTRA_MAX 49152
 #define AGENT_ENV_MAX 128
 #define AGENT_DIGEST_LENGTH 64
@@ -48,9 +51,8 @@ enum agent_runtime { /* what magpie-init is told to run; the agent knows the com
 enum agent_fd {
         AGENT_FD_SOCKET = 0, /* the gateway's end of the worker socket, non-blocking */
         AGENT_FD_WORKER = 1, /* a duplicate of the worker's end, to take requests back */
-        AGENT_FD_FREEZE = 2, /* the instance's cgroup.freeze, open for writing */
-        AGENT_FD_LOG = 3,    /* read end of the pipe that is the sandbox's stdout and stderr */
-        AGENT_FD_COUNT = 4,
+        AGENT_FD_LOG = 2,    /* read end of the pipe that is the sandbox's stdout and stderr */
+        AGENT_FD_COUNT = 3,
 };
 
 enum agent_exit_cause {
@@ -73,6 +75,7 @@ struct agent_message {
         uint32_t verify;       /* SPAWN: 1: a registration check, the code lies in staging/ */
         uint32_t extra_length; /* bytes that follow */
         uint32_t phase_us[8];  /* SPAWNED: where the time went, by enum agent_phase */
+        uint64_t group;        /* SPAWNED: see there */
 };
 
 enum agent_phase {
@@ -86,7 +89,7 @@ enum agent_phase {
         AGENT_PHASE_COUNT = 8,
 };
 
-_Static_assert(sizeof(struct agent_message) == 88, "no padding: the struct is the wire format");
+_Static_assert(sizeof(struct agent_message) == 96, "no padding: the struct is the wire format");
 
 #define AGENT_MESSAGE_MAX (sizeof(struct agent_message) + AGENT_EXTRA_MAX)
 

@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 from agent_client import (EXEC, EXITED, HELLO, KILL, MESSAGE, MIB, REFUSED, SPAWN, SPAWNED,
-                          VERSION)
+                          VERSION, Refused)
 from conftest import start_agent
 from server import build_dir
 
@@ -85,7 +85,7 @@ def test_strings_that_are_not_a_spawns_end_the_connection(connection, extra):
 def test_a_good_request_is_the_measure_of_these_tests(connection, probe_code):
     connection.send(SPAWN, instance_id=1, **GOOD, extra=spawn_extra(probe_code))
     answer = connection.receive()
-    assert answer["type"] == SPAWNED and len(answer["fds"]) == 4
+    assert answer["type"] == SPAWNED and len(answer["fds"]) == 3
     for fd in answer["fds"]:
         socket.close(fd)
 
@@ -124,6 +124,20 @@ def test_a_gateway_that_never_reads_is_ended_and_the_agent_goes_on(agent, probe_
     with good.spawn(probe_code, "probe", runtime=EXEC) as instance:
         instance.wait_ready()
     assert watch.groups() == []
+
+
+def test_descriptors_that_a_gateway_sends_are_not_kept(agent, connection, probe_code, watch):
+    with connection.spawn(probe_code, "probe", runtime=EXEC) as instance:
+        instance.wait_ready()
+        before = len(watch.descriptors())
+        for _ in range(20):
+            request = MESSAGE.pack(KILL, 0, 123456, *([0] * 17))
+            socket.send_fds(connection.socket, [request], [0, 1, 2])
+        assert instance.invoke(b"become_root") == b"EPERM\n"
+        connection.send(KILL, instance_id=123456)
+        with pytest.raises(Refused):  # answered when all the others have been
+            connection.spawn("f" * 64, "probe", runtime=EXEC)
+        assert len(watch.descriptors()) == before
 
 
 def test_messages_on_the_control_socket_without_a_descriptor_are_ignored(agent, probe_code):

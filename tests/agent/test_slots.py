@@ -1,4 +1,5 @@
 """What a slot keeps from one sandbox to the next, and that the next notices nothing of the one before."""
+import contextlib
 import os
 
 import pytest
@@ -118,14 +119,65 @@ def test_the_next_sandbox_is_not_frozen_where_this_one_was(gateway, native, free
 def test_what_can_freeze_a_sandbox_ends_with_it(gateway, native):
     with gateway.spawn(native, "main") as made:
         made.wait_ready()
-        kept = os.dup(made.freeze_fd)
+        kept = os.open(f"{made.group}/cgroup.freeze", os.O_WRONLY, dir_fd=gateway.groups_fd)
         made.kill()
     with gateway.spawn(native, "main") as heir:
         heir.wait_ready()
         with pytest.raises(OSError, match="No such device"):
-            os.pwrite(kept, b"1", 0)
+            os.write(kept, b"1")
+        with pytest.raises(FileNotFoundError):
+            made.set_frozen(True)
         assert heir.invoke(b"not frozen") == b"not frozen"
     os.close(kept)
+
+
+def test_another_life_of_the_agent_uses_none_of_the_numbers_again(compile_probe):
+    with start_agent() as agent:
+        code = agent.add_code({"main": (0o755, compile_probe("native", "-static"))})
+        numbers = []
+        for _ in range(2):
+            with agent.connect().spawn(code, "main") as made:
+                numbers.append(made.group)
+            agent.restart()
+        assert numbers[0] < numbers[1]
+
+
+def test_a_gateway_may_freeze_its_own_sandboxes_and_nothing_else(compile_probe):
+    """It runs as another user; the files are that user's from the moment a sandbox is its own."""
+    with start_agent(stock=2) as agent:
+        code = agent.add_code({"main": (0o755, compile_probe("native", "-static"))})
+        watch = Watch(agent)
+        with as_user(65534):
+            gateway = agent.connect()
+        with gateway.spawn(code, "main") as made:
+            made.wait_ready()
+            assert eventually(lambda: len(owners(watch)) >= 2)
+            folder = next(path for path in owners(watch) if path.endswith(f"/{made.group}"))
+            assert owners(watch)[folder] == 65534
+            assert {owner for path, owner in owners(watch).items() if path != folder} == {0}
+            assert {os.stat(f"{folder}/{name}").st_uid
+                    for name in os.listdir(folder) if name != "cgroup.freeze"} == {0}
+            with as_user(65534):
+                made.set_frozen(True)
+            assert eventually(lambda: watch.frozen() == [True])
+
+
+@contextlib.contextmanager
+def as_user(uid):
+    os.setresuid(uid, uid, 0)
+    try:
+        yield
+    finally:
+        os.setresuid(0, 0, 0)
+
+
+def owners(watch):
+    """Whose the files are that freeze sandboxes, those in stock too: {folder: user}."""
+    found = {}
+    for group in groups(watch.parents):
+        with contextlib.suppress(FileNotFoundError):
+            found[group.rstrip("/")] = os.stat(f"{group}/cgroup.freeze").st_uid
+    return found
 
 
 def test_groups_with_memory_that_stays_charged_are_made_anew():

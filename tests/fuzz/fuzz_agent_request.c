@@ -7,6 +7,7 @@
 static void clear_unused(struct agent_message *message)
 {
         message->code = message->cause = 0;
+        message->group = 0;
         memset(message->phase_us, 0, sizeof(message->phase_us));
 }
 

@@ -23,14 +23,14 @@ import subprocess
 import tempfile
 import time
 
-VERSION = 1
+VERSION = 2
 HELLO, SPAWN, KILL, SPAWNED, REFUSED, EXITED = range(1, 7)
 PYTHON3, NODE, NATIVE, EXEC = range(1, 5)
 BY_CODE, BY_SIGNAL, OUT_OF_MEMORY, KILLED = range(1, 5)
 PHASES = ("cgroup", "clone", "total", "mount", "confine", "exec", "assign")
 MIB = 1 << 20
 
-MESSAGE = struct.Struct("=IIQIIQQIIII8I")
+MESSAGE = struct.Struct("=IIQIIQQIIII8IQ")
 FRAME = struct.Struct("<BBHIQ")
 INVOKE, DATA, READY, RESULT, ERROR, LOG, WORKER_REFUSED = range(1, 8)
 END, HTTP = 1, 2
@@ -171,6 +171,7 @@ class Gateway:
         self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             socket.send_fds(agent.control, [b"g"], [theirs.fileno()])
+        self.groups_fd = -1
         self.next_id = 1
         self.exited = {}
         self.answers = {}
@@ -179,12 +180,13 @@ class Gateway:
         self.send(HELLO, code=VERSION)
         answer = self.receive()
         assert answer["type"] == HELLO and answer["code"] == VERSION, answer
+        (self.groups_fd,) = answer["fds"]
 
     def send(self, kind, *, code=0, instance_id=0, runtime=0, memory=0, tmp=0, cpu=0, processes=0,
              verify=0, extra=b"", extra_length=None):
         length = len(extra) if extra_length is None else extra_length
         head = MESSAGE.pack(kind, code, instance_id, runtime, 0, memory, tmp, cpu, processes,
-                            verify, length, *([0] * 8))
+                            verify, length, *([0] * 8), 0)
         self.socket.send(head + extra)
 
     def receive(self, deadline_s=None):
@@ -194,7 +196,8 @@ class Gateway:
             raise EOFError("the agent has ended the connection")
         fields = MESSAGE.unpack_from(message)
         return {"type": fields[0], "code": fields[1], "instance_id": fields[2],
-                "cause": fields[4], "memory": fields[5], "phases": dict(zip(PHASES, fields[11:])),
+                "cause": fields[4], "memory": fields[5], "phases": dict(zip(PHASES, fields[11:19])),
+                "group": fields[19],
                 "extra": message[MESSAGE.size:], "fds": fds}
 
     def _take(self):
@@ -223,7 +226,7 @@ class Gateway:
         answer = self.answers.pop(instance_id)
         if answer["type"] == REFUSED:
             raise Refused(answer["code"], answer["extra"].rstrip(b"\0").decode())
-        return Instance(self, instance_id, answer["fds"], answer["phases"])
+        return Instance(self, instance_id, answer)
 
     def spawn(self, digest, handler, **options):
         return self.await_spawned(self.ask_spawn(digest, handler, **options))
@@ -238,20 +241,29 @@ class Gateway:
 
     def close(self):
         self.socket.close()
+        if self.groups_fd >= 0:
+            os.close(self.groups_fd)
+            self.groups_fd = -1
 
 
 class Instance:
-    def __init__(self, gateway, instance_id, fds, phases):
-        self.gateway, self.id, self.phases = gateway, instance_id, phases
+    def __init__(self, gateway, instance_id, answer):
+        fds = answer["fds"]
+        self.gateway, self.id, self.phases = gateway, instance_id, answer["phases"]
+        self.group = answer["group"]
         self.socket = socket.socket(fileno=fds[0])
         self.worker = socket.socket(fileno=fds[1])
-        self.freeze_fd, self.log_fd = fds[2], fds[3]
+        self.log_fd = fds[2]
         self.next_invocation = 1
         self.logs = []
 
     def set_frozen(self, frozen):
         """Asks for it; the processes stop a moment later (sandbox_host.Watch.frozen)."""
-        os.pwrite(self.freeze_fd, b"1" if frozen else b"0", 0)
+        file = os.open(f"{self.group}/cgroup.freeze", os.O_WRONLY, dir_fd=self.gateway.groups_fd)
+        try:
+            os.write(file, b"1" if frozen else b"0")
+        finally:
+            os.close(file)
 
     def receive(self, deadline_s=None):
         """The next frame. The agent's EXITED in the middle of it is an EOFError."""
@@ -347,10 +359,9 @@ class Instance:
     def close(self):
         self.socket.close()
         self.worker.close()
-        for name in ("freeze_fd", "log_fd"):
-            if getattr(self, name) >= 0:
-                os.close(getattr(self, name))
-                setattr(self, name, -1)
+        if self.log_fd >= 0:
+            os.close(self.log_fd)
+            self.log_fd = -1
 
     def __enter__(self):
         return self

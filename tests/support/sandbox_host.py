@@ -84,8 +84,8 @@ class Watch:
         """Those of its sandboxes. In the v2 hierarchy one ends with its sandbox; in v1 they stay with the
         slot, and count while somebody is in them."""
         return [group for group in groups(self.parents)
-                if not any(map(self._is_stock, self.pids_in(os.path.basename(group.rstrip("/")))))
-                and (is_unified(group) or pids_of(group))]
+                if (is_unified(group) or pids_of(group))
+                and not any(map(self._is_stock, pids_of(group)))]
 
     def kept(self):
         """Groups in v1 hierarchies, in use or waiting for their slot's next sandbox."""
@@ -111,14 +111,6 @@ class Watch:
         path = pathlib.Path(f"/proc/{self.agent.process.pid}/mountinfo")
         return len(path.read_text().splitlines())
 
-    def pids_in(self, slot):
-        """Host pids in a sandbox's group; none once that is gone."""
-        for point, is_v2 in hierarchies().items():
-            for name in self.parents if is_v2 else ():
-                if (point / name / str(slot)).exists():
-                    return pids_of(point / name / str(slot))
-        return []
-
     def children(self):
         """Host pids of its child processes, dead ones that are not reaped too: each sandbox's
         first process. Nothing else of a sandbox can outlive that."""
@@ -128,8 +120,7 @@ class Watch:
 
     def pids(self):
         """Host pids in all its groups."""
-        slots = {os.path.basename(group.rstrip("/")) for group in self.groups()}
-        return {pid for slot in slots for pid in self.pids_in(slot)}
+        return {pid for group in self.groups() if is_unified(group) for pid in pids_of(group)}
 
 
 def eventually(condition, deadline_s=10):

@@ -6,6 +6,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -59,6 +60,18 @@ static size_t descriptors_take(struct msghdr *header, int ret_fds[AGENT_FD_COUNT
         return count;
 }
 
+static bool agent_client_greeted(struct agent_client *client, int *groups_fd)
+{
+        if (*groups_fd < 0)
+                return false;
+        if (client->groups_fd < 0)
+                client->groups_fd = fd_steal(groups_fd);
+        else if (dup3(*groups_fd, client->groups_fd, O_CLOEXEC) < 0)
+                return false;
+        client->listener->ops->ready(client->listener);
+        return true;
+}
+
 /* False for what an agent does not say. */
 static bool agent_client_handle(struct agent_client *client, const struct agent_message *message,
                                 const char *extra, int fds[AGENT_FD_COUNT], size_t fd_count)
@@ -67,16 +80,14 @@ static bool agent_client_handle(struct agent_client *client, const struct agent_
 
         switch ((enum agent_message_type)message->type) {
         case AGENT_HELLO:
-                if (message->code != AGENT_PROTOCOL_VERSION)
-                        return false;
-                listener->ops->ready(listener);
-                return true;
+                return message->code == AGENT_PROTOCOL_VERSION && fd_count == 1 &&
+                       agent_client_greeted(client, &fds[0]);
         case AGENT_SPAWNED: {
                 struct sandbox_descriptors descriptors = {
                         .socket = fds[AGENT_FD_SOCKET],
                         .worker = fds[AGENT_FD_WORKER],
-                        .freeze = fds[AGENT_FD_FREEZE],
                         .log = fds[AGENT_FD_LOG],
+                        .group = message->group,
                 };
                 if (fd_count != AGENT_FD_COUNT) { /* no room for more: this one sandbox is lost */
                         client->host.ops->kill(&client->host, message->instance_id);
@@ -106,7 +117,7 @@ static bool agent_client_handle(struct agent_client *client, const struct agent_
 /* One message; false when there is none, or the agent is gone. */
 static bool agent_client_receive(struct agent_client *client)
 {
-        int fds[AGENT_FD_COUNT] = {-1, -1, -1, -1};
+        int fds[AGENT_FD_COUNT] = {-1, -1, -1};
         char control[CMSG_SPACE(sizeof(int) * 8)];
         struct iovec part = {.iov_base = client->message, .iov_len = AGENT_MESSAGE_MAX};
         struct msghdr header = {.msg_iov = &part,
@@ -214,9 +225,23 @@ static void agent_client_kill(struct sandbox_host *host, uint64_t instance_id)
                 (void)send(client->channel_fd, &message, sizeof(message), MSG_NOSIGNAL);
 }
 
+/* Opened for each write: a descriptor more an instance would be a quarter less of instances where
+ * descriptors are what bounds them. */
+static int agent_client_set_frozen(const struct sandbox_host *host, uint64_t group, bool frozen)
+{
+        const struct agent_client *client = CONTAINER_OF(host, struct agent_client, host);
+        AUTO(fd_close) int fd = -1;
+        char path[40];
+
+        (void)snprintf(path, sizeof(path), "%llu/cgroup.freeze", (unsigned long long)group);
+        fd = openat(client->groups_fd, path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+        return fd < 0 || write(fd, frozen ? "1" : "0", 1) < 0 ? -errno : 0;
+}
+
 static const struct sandbox_host_ops agent_client_ops = {
         .make = agent_client_make,
         .kill = agent_client_kill,
+        .set_frozen = agent_client_set_frozen,
 };
 
 int agent_client_init(struct agent_client *client, struct loop *loop,
@@ -226,6 +251,7 @@ int agent_client_init(struct agent_client *client, struct loop *loop,
                                         .listener = listener,
                                         .loop = loop,
                                         .channel_fd = -1,
+                                        .groups_fd = -1,
                                         .message = malloc(AGENT_MESSAGE_MAX)};
         loop_source_init(&client->source, agent_client_on_event);
         return client->message ? 0 : -ENOMEM;
@@ -235,6 +261,7 @@ void agent_client_deinit(struct agent_client *client)
 {
         loop_remove(client->loop, &client->source);
         fd_close(&client->channel_fd);
+        fd_close(&client->groups_fd);
         free(client->message);
         client->message = NULL;
 }

@@ -10,7 +10,8 @@ struct agent_client {
         struct loop *loop;                 /* borrowed */
         struct loop_source source;
         int channel_fd; /* -1 while no agent is there */
-        char *message;  /* AGENT_MESSAGE_MAX bytes, for both directions */
+        int groups_fd; /* HELLO's folder: the same number for every agent, as other threads use it */
+        char *message; /* AGENT_MESSAGE_MAX bytes, for both directions */
 };
 
 int agent_client_init(struct agent_client *client, struct loop *loop,

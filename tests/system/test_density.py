@@ -1,0 +1,39 @@
+"""What an instance takes of what there is only so much of."""
+import collections
+import os
+
+import pytest
+from node_host import NodeHost
+from raw_http import eventually
+from server import Server
+
+COUNT = 40
+
+
+def descriptors(pid):
+    """How many of each kind a process has open."""
+    folder = f"/proc/{pid}/fd"
+    return collections.Counter(os.readlink(f"{folder}/{fd}").split(":")[0]
+                               for fd in os.listdir(folder))
+
+
+@pytest.fixture(scope="module")
+def grown(compile_native):
+    """What agent and gateway have open: with one instance, and with as many more as COUNT, all frozen."""
+    with Server("--no-stock") as node:
+        host, found = NodeHost(node), []
+        for name, count in (("first", 1), ("more", COUNT)):
+            node.deploy(name, "native", {"main": compile_native("worker")}, min=count, max=count)
+            state = f'magpie_instances{{function="admin/{name}",state="frozen"}}'
+            eventually(lambda: node.metrics().get(state) == count, "all are frozen")
+            found.append({"agent": descriptors(host.agent), "gateway": descriptors(host.gateway)})
+        yield {name: found[1][name] - found[0][name] for name in ("agent", "gateway")}
+
+
+def test_an_instance_takes_three_descriptors_of_the_gateway(grown):
+    assert grown["gateway"]["socket"] == 2 * COUNT and grown["gateway"]["pipe"] == COUNT
+    assert grown["gateway"].total() <= 3 * COUNT + 2
+
+
+def test_an_instance_takes_three_descriptors_of_the_agent(grown):
+    assert grown["agent"].total() <= 3 * COUNT + COUNT // 16 + 1
