@@ -17,33 +17,46 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-int slots_init(struct slots *slots, int proc_fd, uint64_t hash)
+static void push(struct slot_stack *stack, uint32_t number)
+{
+        stack->numbers[stack->count++] = number;
+}
+
+int slots_init(struct slots *slots, const struct cgroup_tree *cgroups, int proc_fd, uint64_t hash)
 {
         *slots = (struct slots){
+                .cgroups = cgroups,
                 .proc_fd = proc_fd,
                 .network_fd = openat(proc_fd, "self/ns/net", O_RDONLY | O_CLOEXEC),
                 .uid_first = SLOT_UID_FIRST + (uint32_t)(hash % SLOT_UID_RANGES) * SLOT_COUNT,
-                .free_slots = calloc(SLOT_COUNT, sizeof(uint32_t)),
+                .kept = {.numbers = calloc(SLOT_KEPT_MAX, sizeof(uint32_t))},
+                .bare = {.numbers = calloc(SLOT_COUNT, sizeof(uint32_t))},
                 .slots = calloc(SLOT_COUNT, sizeof(struct slot)),
         };
-        if (slots->network_fd < 0 || !slots->free_slots || !slots->slots) {
+        if (slots->network_fd < 0 || !slots->kept.numbers || !slots->bare.numbers ||
+            !slots->slots) {
                 int r = slots->network_fd < 0 ? -errno : -ENOMEM;
-                slots_deinit(slots, NULL);
+                slots_deinit(slots);
                 return r;
         }
         return 0;
 }
 
-void slots_deinit(struct slots *slots, const struct cgroup_tree *cgroups)
+static void empty_slot(struct slots *slots, struct slot *slot)
 {
-        for (uint32_t i = 0; i < slots->used_count; i++) {
-                if (cgroups)
-                        (void)cgroup_remove(cgroups, &slots->slots[i].group);
-                fd_close(&slots->slots[i].user_fd);
-                fd_close(&slots->slots[i].network_fd);
-        }
+        (void)cgroup_remove(slots->cgroups,
+                            &slot->group); /* a later sandbox removes what is left */
+        fd_close(&slot->user_fd);
+        fd_close(&slot->network_fd);
+}
+
+void slots_deinit(struct slots *slots)
+{
+        for (uint32_t i = 0; i < slots->used_count; i++)
+                empty_slot(slots, &slots->slots[i]);
         fd_close(&slots->network_fd);
-        free(slots->free_slots);
+        free(slots->kept.numbers);
+        free(slots->bare.numbers);
         free(slots->slots);
         *slots = (struct slots){.network_fd = -1};
 }
@@ -128,36 +141,54 @@ static int make_network_namespace(const struct slots *slots)
         return r < 0 ? r : fd;
 }
 
-static int make_slot(struct slots *slots, struct err *err)
+/* What a bare slot lacks. */
+static int fill_slot(struct slots *slots, struct slot *slot, struct err *err)
 {
-        uint32_t slot = slots->used_count;
-        AUTO(fd_close) int user_fd = -1;
+        AUTO(fd_close)
+        int user_fd = make_user_namespace(slots->proc_fd, slots->uid_first + slot->number);
         AUTO(fd_close) int network_fd = -1;
 
-        if (slot == SLOT_COUNT)
-                return err_set(err, -EBUSY, "all %d sandboxes are in use", SLOT_COUNT);
-        user_fd = make_user_namespace(slots->proc_fd, slots->uid_first + slot);
         if (user_fd < 0)
                 return err_errno(err, user_fd, "making a user namespace");
         network_fd = make_network_namespace(slots);
         if (network_fd < 0)
                 return err_errno(err, network_fd, "making a network namespace");
-        slots->slots[slot] = (struct slot){.number = slot,
-                                           .user_fd = fd_steal(&user_fd),
-                                           .network_fd = fd_steal(&network_fd),
-                                           .group = {.slot = slot}};
-        slots->free_slots[slots->free_count++] = slots->used_count++;
+        slot->user_fd = fd_steal(&user_fd);
+        slot->network_fd = fd_steal(&network_fd);
         return 0;
+}
+
+static struct slot *add_slot(struct slots *slots)
+{
+        struct slot *slot = &slots->slots[slots->used_count];
+
+        *slot = (struct slot){.number = slots->used_count,
+                              .user_fd = -1,
+                              .network_fd = -1,
+                              .group = {.slot = slots->used_count}};
+        slots->used_count++;
+        return slot;
 }
 
 int slots_take(struct slots *slots, struct slot **ret_slot, struct err *err)
 {
-        if (slots->free_count == 0) {
-                int r = make_slot(slots, err);
-                if (r < 0)
-                        return r;
+        struct slot *slot;
+        int r;
+
+        if (slots->kept.count > 0) {
+                *ret_slot = &slots->slots[slots->kept.numbers[--slots->kept.count]];
+                return 0;
         }
-        *ret_slot = &slots->slots[slots->free_slots[--slots->free_count]];
+        if (slots->bare.count == 0 && slots->used_count == SLOT_COUNT)
+                return err_set(err, -EBUSY, "all %d sandboxes are in use", SLOT_COUNT);
+        slot = slots->bare.count > 0 ? &slots->slots[slots->bare.numbers[--slots->bare.count]]
+                                     : add_slot(slots);
+        r = fill_slot(slots, slot, err);
+        if (r < 0) {
+                push(&slots->bare, slot->number);
+                return r;
+        }
+        *ret_slot = slot;
         return 0;
 }
 
@@ -166,7 +197,12 @@ uint32_t slots_host_user(const struct slots *slots, const struct slot *slot)
         return slots->uid_first + slot->number;
 }
 
-void slots_give_back(struct slots *slots, const struct slot *slot)
+void slots_give_back(struct slots *slots, struct slot *slot)
 {
-        slots->free_slots[slots->free_count++] = slot->number;
+        if (slots->kept.count < SLOT_KEPT_MAX) {
+                push(&slots->kept, slot->number);
+                return;
+        }
+        empty_slot(slots, slot);
+        push(&slots->bare, slot->number);
 }

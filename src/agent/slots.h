@@ -2,7 +2,8 @@
  * it a host user of its own; no two sandboxes have one at the same time. Several agents on a host
  * (one a data directory) draw their users from different ranges, chosen by a hash.
  *
- * What can be used again is made when the slot is first used and kept for the next sandbox:
+ * What can be used again is made when the slot is taken and not there yet, and kept for the next
+ * sandbox:
  * - the user namespace that maps the function's user to the slot's: entering it costs 3 us, making it
  *   100;
  * - its control groups in v1 hierarchies (cgroup.h);
@@ -21,17 +22,27 @@
 #define SLOT_UID_FIRST 2000000000u
 #define SLOT_UID_RANGES 8192u /* of SLOT_COUNT users each; the last ends below 2^31 */
 #define SLOT_UID_INSIDE 1000u
+/* What so many free slots have is kept (0.25 MiB each, most of it the network namespace's); what a
+ * crowd leaves behind beyond that is given up. */
+#define SLOT_KEPT_MAX 256
 /* Slots share what costs a descriptor and can be shared. */
 #define SLOT_SHARD 16
 #define SLOT_SHARDS (SLOT_COUNT / SLOT_SHARD)
 
+/* The one given back last is warm in the caches. */
+struct slot_stack {
+        uint32_t count;
+        uint32_t *numbers;
+};
+
 struct slots {
-        int proc_fd;         /* borrowed: the host's /proc */
-        int network_fd;      /* the agent's own network namespace */
-        uint32_t uid_first;  /* slot 0's host user */
-        uint32_t used_count; /* slots that were ever taken: 0 .. used_count - 1 */
-        uint32_t free_count;
-        uint32_t *free_slots; /* a stack: the one given back last is warm in the caches */
+        int proc_fd;                       /* borrowed: the host's /proc */
+        int network_fd;                    /* the agent's own network namespace */
+        uint32_t uid_first;                /* slot 0's host user */
+        const struct cgroup_tree *cgroups; /* borrowed */
+        uint32_t used_count;               /* slots that were ever taken: 0 .. used_count - 1 */
+        struct slot_stack kept;            /* free, with all that can be used again */
+        struct slot_stack bare;            /* free, with nothing */
         struct slot *slots;
 };
 
@@ -43,12 +54,12 @@ struct slot {
 };
 
 /* `hash` chooses the range of users. */
-int slots_init(struct slots *slots, int proc_fd, uint64_t hash);
-/* All must have been given back. What is kept in `cgroups` goes too; NULL: nothing is. */
-void slots_deinit(struct slots *slots, const struct cgroup_tree *cgroups);
+int slots_init(struct slots *slots, const struct cgroup_tree *cgroups, int proc_fd, uint64_t hash);
+/* Gives up whatever is kept. */
+void slots_deinit(struct slots *slots);
 
 /* 0; -EBUSY: all are taken. What it brings stays the pool's. */
 int slots_take(struct slots *slots, struct slot **ret_slot, struct err *err);
 /* The function's user, as the host sees it. */
 uint32_t slots_host_user(const struct slots *slots, const struct slot *slot);
-void slots_give_back(struct slots *slots, const struct slot *slot);
+void slots_give_back(struct slots *slots, struct slot *slot);

@@ -112,7 +112,7 @@ static int init(struct spawner *spawner, const char *data_dir, struct err *err)
         if (spawner->proc_fd < 0)
                 return err_errno(err, -errno, "opening /proc");
         hash = hash_bytes(resolved, strlen(resolved), 0);
-        r = slots_init(&spawner->slots, spawner->proc_fd, hash);
+        r = slots_init(&spawner->slots, &spawner->cgroups, spawner->proc_fd, hash);
         if (r < 0)
                 return err_errno(err, r, "making the slots");
         r = open_cgroups(spawner, hash, err);
@@ -151,7 +151,7 @@ int spawner_init(struct spawner *spawner, const char *data_dir, struct err *err)
 
 void spawner_deinit(struct spawner *spawner)
 {
-        slots_deinit(&spawner->slots, &spawner->cgroups);
+        slots_deinit(&spawner->slots);
         for (size_t i = 0; i < SLOT_SHARDS; i++)
                 fd_close(&spawner->oom_fds[i]);
         if (spawner->cgroups.unified_fd >= 0)

@@ -215,6 +215,33 @@ def test_there_are_no_more_groups_than_sandboxes_lived_at_once(compile_probe):
         assert watch.groups() == []
 
 
+KEPT_MAX = 256
+
+
+def test_what_a_crowd_leaves_behind_is_given_up(compile_probe):
+    """Each namespace and group costs the kernel memory for as long as it is kept."""
+    with start_agent() as agent:
+        code = agent.add_code({"main": (0o755, compile_probe("native", "-static"))})
+        gateway = agent.connect()
+        watch = Watch(agent)
+
+        def crowd():
+            asked = [gateway.ask_spawn(code, "main") for _ in range(KEPT_MAX + 20)]
+            for made in [gateway.await_spawned(number) for number in asked]:
+                made.wait_ready()
+                made.__exit__()
+            return {os.path.basename(group.rstrip("/")) for group in watch.kept()}
+        first = crowd()
+        assert len(first) in (0, KEPT_MAX)
+        assert namespaces(watch) == 2 * KEPT_MAX and watch.groups() == []
+        assert len(crowd()) == len(first) and namespaces(watch) == 2 * KEPT_MAX
+
+
+def namespaces(watch):
+    """How many user and network namespaces the agent holds, its own left out."""
+    return sum(name.startswith(("user:", "net:")) for name in watch.descriptors()) - 1
+
+
 def test_a_life_after_a_kill_finds_what_was_kept_and_removes_it(compile_probe):
     with start_agent() as agent:
         code = agent.add_code({"main": (0o755, compile_probe("native", "-static"))})
