@@ -12,9 +12,8 @@ static const struct {
         const char *title;
         const struct check *checks;
 } groups[] = {
-        {"Sandboxes", checks_kernel},
-        {"Control groups", checks_cgroup},
-        {"Limits", checks_limits},
+        {"Sandboxes", checks_kernel},  {"Control groups", checks_cgroup},
+        {"Limits", checks_limits},     {"Live instances", checks_density},
         {"This machine", checks_host},
 };
 
@@ -58,6 +57,7 @@ static void finding_deinit(struct finding *finding)
         free(finding->found);
         free(finding->meaning);
         free(finding->mend);
+        free(finding->raise);
 }
 
 static void print_finding(const struct check *check, const struct finding *finding)
@@ -70,6 +70,9 @@ static void print_finding(const struct check *check, const struct finding *findi
         if (finding->mend)
                 (void)printf("        %smend it:%s %s\n", style_on(stdout, STYLE_BOLD),
                              style_on(stdout, STYLE_PLAIN), finding->mend);
+        if (finding->raise)
+                (void)printf("        %sraise it:%s %s\n", style_on(stdout, STYLE_BOLD),
+                             style_on(stdout, STYLE_PLAIN), finding->raise);
 }
 
 static void add_finding(cJSON *list, const struct check *check, const struct finding *finding)
@@ -82,6 +85,8 @@ static void add_finding(cJSON *list, const struct check *check, const struct fin
         (void)cJSON_AddStringToObject(item, "meaning", finding->meaning);
         if (finding->mend)
                 (void)cJSON_AddStringToObject(item, "mend", finding->mend);
+        if (finding->raise)
+                (void)cJSON_AddStringToObject(item, "raise", finding->raise);
         (void)cJSON_AddItemToArray(list, item);
 }
 

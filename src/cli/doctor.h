@@ -2,7 +2,7 @@
  *
  * Each check looks at one thing and fills in a finding. The checks stand in tables, one a file:
  * doctor_kernel.c (what sandboxes are made of), doctor_cgroup.c, doctor_limits.c (how many of
- * anything), doctor_host.c (what else a node needs).
+ * anything), doctor_density.c (how many instances), doctor_host.c (what else a node needs).
  */
 #pragma once
 
@@ -16,6 +16,7 @@ struct finding {
         char *found;   /* what is there: "Linux 6.1.0" */
         char *meaning; /* a sentence: what that means for functions */
         char *mend;    /* the command that mends it; NULL where there is nothing to mend */
+        char *raise;   /* the command by which more would be possible; mostly NULL */
 };
 
 struct doctor {
@@ -33,7 +34,8 @@ struct check {
         const char *meaning;
 };
 
-extern const struct check checks_kernel[], checks_cgroup[], checks_limits[], checks_host[];
+extern const struct check checks_kernel[], checks_cgroup[], checks_limits[], checks_density[],
+        checks_host[];
 
 /* Fill in a finding. `meaning` and `mend` are copied; mend may be NULL. `found` is taken over. */
 void finding_set(struct finding *finding, enum verdict verdict, char *found, const char *meaning,

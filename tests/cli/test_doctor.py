@@ -2,6 +2,8 @@
 import json
 import os
 import pathlib
+import re
+import subprocess
 
 import pytest
 
@@ -54,8 +56,47 @@ def test_a_data_folder_that_the_node_could_not_reach_fails_with_the_command(cli)
     assert found["data folder"]["mend"] == f"chmod o+x {closed}"
 
 
+def instances(check):
+    """(how many, by what)"""
+    number, bound = re.fullmatch(r"(\d+) at once, by (.*)", check["found"]).groups()
+    return int(number), bound
+
+
+def checks_with_files(cli, most):
+    """What it finds where a process may open no more files than that."""
+    command = ["prlimit", f"--nofile={most}:{most}", cli.program, "doctor", "-o", "json"]
+    ended = subprocess.run(command, env=cli.environment, capture_output=True, text=True, timeout=60,
+                           check=False)
+    return {check["check"]: check for check in json.loads(ended.stdout)}
+
+
+def test_it_says_how_many_instances_can_live_and_what_bounds_them_first(cli):
+    _, found = checks(cli)
+    for name in ("native", "python3", "node"):
+        check = found[f"{name} instances"]
+        number, _ = instances(check)
+        later = [int(match) for match in re.findall(r"for (\d+)", check["meaning"])]
+        assert check["verdict"] == "ok" and check["raise"]
+        assert [number, *later] == sorted([number, *later]) and len(later) == 3
+    assert instances(found["node instances"])[0] <= instances(found["native instances"])[0]
+
+
+def test_open_files_bound_instances_by_three_each(cli):
+    found = checks_with_files(cli, 4096)
+    assert instances(found["native instances"]) == ((4096 - 1024) // 3, "open files")
+    assert "nofile" in found["native instances"]["raise"]
+
+
+def test_where_next_to_none_can_live_it_warns_with_the_command(cli):
+    found = checks_with_files(cli, 1100)
+    check = found["native instances"]
+    assert instances(check) == (25, "open files") and check["verdict"] == "warn"
+    assert "nofile" in check["mend"] and "raise" not in check
+
+
 def test_for_a_person_it_is_lines_and_a_sum(cli):
     shown = cli.run("doctor")
     assert "\nControl groups\n" in shown.stdout
     assert "  ok    kernel " in shown.stdout
+    assert "\nLive instances\n" in shown.stdout and "        raise it: " in shown.stdout
     assert "this machine" in shown.stderr
