@@ -1,9 +1,11 @@
 """What a slot keeps from one sandbox to the next, and that the next notices nothing of the one before."""
 import contextlib
+import errno
 import os
+import resource
 
 import pytest
-from agent_client import BY_CODE, EXEC, KILLED, MIB, OUT_OF_MEMORY
+from agent_client import BY_CODE, EXEC, KILLED, MIB, OUT_OF_MEMORY, Refused
 from conftest import start_agent
 from sandbox_host import Watch, eventually, groups
 
@@ -240,6 +242,35 @@ def test_what_a_crowd_leaves_behind_is_given_up(compile_probe):
 def namespaces(watch):
     """How many user and network namespaces the agent holds, its own left out."""
     return sum(name.startswith(("user:", "net:")) for name in watch.descriptors()) - 1
+
+
+def test_an_agent_without_descriptors_left_refuses_and_goes_on(compile_probe):
+    most, left = 4096, 90  # a sandbox's own limit of files is not to be above the agent's
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 2 * most:
+        pytest.skip("needs as many descriptors itself")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2 * most), hard))
+    with start_agent(wrapper=["prlimit", f"--nofile={most}:{most}"]) as agent:
+        code = agent.add_code({"main": (0o755, compile_probe("native", "-static"))})
+        gateway = agent.connect()
+        watch = Watch(agent)
+        idle = [agent.connect(greet=False) for _ in range(most - left - len(watch.descriptors()))]
+        assert eventually(lambda: len(watch.descriptors()) >= most - left)
+        rounds = []
+        for _ in range(3):
+            made = []
+            with pytest.raises(Refused) as refused:
+                while len(made) < left:
+                    made.append(gateway.spawn(code, "main"))
+            assert refused.value.code == errno.EMFILE
+            for each in made:
+                each.wait_ready()
+                assert each.invoke(b"well?") == b"well?"
+            rounds.append(len(made))
+            for each in made:
+                each.__exit__()
+            assert watch.groups() == [] and watch.children() == []
+        assert len(idle) > 3000 and rounds[0] >= left // 3 - 5 and rounds[1] == rounds[2]
 
 
 def test_a_life_after_a_kill_finds_what_was_kept_and_removes_it(compile_probe):

@@ -1,0 +1,24 @@
+"""Hundreds of sandboxes come and go, and leave nothing. ./dev bench leaks does it with thousands, and
+looks at the kernel's memory too."""
+import pytest
+from conftest import start_agent
+from ledger import Ledger
+
+
+@pytest.mark.parametrize("kind, cycles", [("native", 200), ("python", 60)])
+@pytest.mark.parametrize("stock", [0, 4], ids=["on request", "from stock"])
+def test_hundreds_of_sandboxes_come_and_go_and_leave_nothing(compile_probe, kind, cycles, stock):
+    with start_agent(stock=stock) as agent:
+        ledger = Ledger(agent, compile_probe("native", "-static"))
+        ledger.run(kind, 24)
+        before = ledger.take()
+        ledger.run(kind, cycles)
+        after = ledger.take()
+    assert after["mounts"] == before["mounts"]
+    # What stands in stock may differ by a few; each has six descriptors, or with its groups seven.
+    more = after["in stock"] - before["in stock"]
+    assert after["descriptors"] - before["descriptors"] <= 7 * max(more, 0)
+    assert after["groups"] - before["groups"] <= 4 * max(more, 0)
+    assert after["groups in use"] == after["children"] == 0
+    assert after["dying groups"] - before["dying groups"] < cycles // 4
+    assert after["agent KiB"] - before["agent KiB"] < 512
