@@ -191,7 +191,8 @@ class Gateway:
 
     def receive(self, deadline_s=None):
         wait_readable(self.socket, deadline_s)
-        message, fds, _, _ = socket.recv_fds(self.socket, 65536, 4)
+        # An agent that is started later must not inherit them.
+        message, fds, _, _ = socket.recv_fds(self.socket, 65536, 4, socket.MSG_CMSG_CLOEXEC)
         if not message:
             raise EOFError("the agent has ended the connection")
         fields = MESSAGE.unpack_from(message)
