@@ -270,7 +270,7 @@ struct instance *stock_take(struct stock *stock, const struct agent_spawn *reque
 
         if (stock->most == 0)
                 return NULL;
-        kind = kind_of(stock, request);
+        kind = request->plain ? NULL : kind_of(stock, request);
         if (kind)
                 instance = take_from(stock, kind, request);
         return instance ? instance : take_from(stock, &stock->kinds[0], request);

@@ -49,7 +49,7 @@ static int check_limits(const struct agent_message *message)
         if (message->cpu_millis != 0 && (message->cpu_millis < AGENT_CPU_MILLIS_MIN ||
                                          message->cpu_millis > AGENT_CPU_MILLIS_MAX))
                 return -EPROTO;
-        if (message->verify > 1)
+        if (message->flags & ~(uint32_t)(AGENT_SPAWN_VERIFY | AGENT_SPAWN_PLAIN))
                 return -EPROTO;
         return 0;
 }
@@ -82,7 +82,8 @@ int agent_spawn_decode(const struct agent_message *message, const char *extra,
                 .tmp_bytes = message->tmp_bytes,
                 .cpu_millis = message->cpu_millis,
                 .process_max = message->process_max,
-                .verify = message->verify == 1,
+                .verify = message->flags & AGENT_SPAWN_VERIFY,
+                .plain = message->flags & AGENT_SPAWN_PLAIN,
         };
         int r = check_limits(message);
 
@@ -131,7 +132,8 @@ int agent_spawn_encode(const struct agent_spawn *spawn, void *ret_message, size_
                 .tmp_bytes = spawn->tmp_bytes,
                 .cpu_millis = spawn->cpu_millis,
                 .process_max = spawn->process_max,
-                .verify = spawn->verify ? 1 : 0,
+                .flags = (spawn->verify ? AGENT_SPAWN_VERIFY : 0u) |
+                         (spawn->plain ? AGENT_SPAWN_PLAIN : 0u),
         };
         char *data = ret_message;
         size_t used = sizeof(message);

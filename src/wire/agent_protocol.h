@@ -24,6 +24,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -62,6 +63,11 @@ enum agent_exit_cause {
         AGENT_EXIT_KILLED = 4,        /* by our own KILL */
 };
 
+enum agent_spawn_flag {
+        AGENT_SPAWN_VERIFY = 1, /* a registration check, the code lies in staging/ */
+        AGENT_SPAWN_PLAIN = 2,  /* its interpreter is started for it: no parked one, no fork */
+};
+
 struct agent_message {
         uint32_t type;
         uint32_t code;         /* HELLO: version; REFUSED: errno; EXITED: status or signal */
@@ -72,7 +78,7 @@ struct agent_message {
         uint64_t tmp_bytes;    /* SPAWN: size of /tmp */
         uint32_t cpu_millis;   /* SPAWN: thousandths of a core; 0: no limit */
         uint32_t process_max;  /* SPAWN */
-        uint32_t verify;       /* SPAWN: 1: a registration check, the code lies in staging/ */
+        uint32_t flags;        /* SPAWN: enum agent_spawn_flag */
         uint32_t extra_length; /* bytes that follow */
         uint32_t phase_us[8];  /* SPAWNED: where the time went, by enum agent_phase */
         uint64_t group;        /* SPAWNED: see there */
@@ -99,7 +105,7 @@ struct agent_spawn {
         enum agent_runtime runtime;
         uint64_t memory_bytes, tmp_bytes;
         uint32_t cpu_millis, process_max;
-        int verify;
+        bool verify, plain; /* enum agent_spawn_flag */
         const char *digest;
         const char *handler;
         size_t env_count;

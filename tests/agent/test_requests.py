@@ -62,7 +62,7 @@ GOOD = {"runtime": EXEC, "memory": 64 * MIB, "tmp": MIB, "processes": 16}
 @pytest.mark.parametrize("change", [
     {"runtime": 0}, {"runtime": 5}, {"memory": 0}, {"memory": 1}, {"memory": 2**63},
     {"tmp": 0}, {"tmp": 2**60}, {"processes": 0}, {"processes": 1}, {"processes": 100000},
-    {"cpu": 1}, {"cpu": 2**32 - 1}, {"verify": 2}, {"extra_length": 3},
+    {"cpu": 1}, {"cpu": 2**32 - 1}, {"flags": 4}, {"extra_length": 3},
 ])
 def test_a_limit_out_of_range_ends_the_connection(connection, probe_code, change):
     connection.send(SPAWN, instance_id=1, **{**GOOD, "extra": spawn_extra(probe_code), **change})

@@ -130,6 +130,20 @@ def handle(event, context):
         assert json.loads(made.invoke(b"{}")) == expected and "ok" not in expected.values()
 
 
+def test_who_does_not_bear_a_fork_gets_an_interpreter_that_is_started_for_it(agent, gateway, facts):
+    from_nursery(agent, gateway, facts).__exit__()
+    for runtime, program in ((PYTHON3, "shim.py"), (NODE, "shim.js")):
+        # The sandbox itself may wait in stock, and does.
+        with from_stock(gateway, facts, "main.handle", runtime=runtime, plain=True) as made:
+            first, second = sorted(map(command, Watch(agent).pids()),
+                                   key=lambda line: "magpie-init" not in line)
+            assert first == "magpie-init\0park\0"
+            assert second.endswith(f"/{program}\0") and "nursery" not in second, second
+            assert json.loads(made.invoke(b"{}"))["folder"] == "/code"
+    # Nobody else is denied a fork for it.
+    from_nursery(agent, gateway, facts).__exit__()
+
+
 def test_what_an_interpreter_reads_when_it_starts_was_there_when_it_started(gateway, facts):
     """A parked one is used only where it had the same."""
     zone = {"env": ["TZ=Asia/Tokyo", "LD_LIBRARY_PATH=/code/lib"]}

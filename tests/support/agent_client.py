@@ -26,6 +26,7 @@ import time
 VERSION = 2
 HELLO, SPAWN, KILL, SPAWNED, REFUSED, EXITED = range(1, 7)
 PYTHON3, NODE, NATIVE, EXEC = range(1, 5)
+VERIFY, PLAIN = 1, 2  # flags of SPAWN
 BY_CODE, BY_SIGNAL, OUT_OF_MEMORY, KILLED = range(1, 5)
 PHASES = ("cgroup", "clone", "total", "mount", "confine", "exec", "assign")
 MIB = 1 << 20
@@ -183,10 +184,10 @@ class Gateway:
         (self.groups_fd,) = answer["fds"]
 
     def send(self, kind, *, code=0, instance_id=0, runtime=0, memory=0, tmp=0, cpu=0, processes=0,
-             verify=0, extra=b"", extra_length=None):
+             flags=0, extra=b"", extra_length=None):
         length = len(extra) if extra_length is None else extra_length
         head = MESSAGE.pack(kind, code, instance_id, runtime, 0, memory, tmp, cpu, processes,
-                            verify, length, *([0] * 8), 0)
+                            flags, length, *([0] * 8), 0)
         self.socket.send(head + extra)
 
     def receive(self, deadline_s=None):
@@ -212,13 +213,13 @@ class Gateway:
             self.answers[message["instance_id"]] = message
 
     def ask_spawn(self, digest, handler, *, runtime=NATIVE, env=(), memory=128 * MIB,
-                  tmp=16 * MIB, cpu=0, processes=64, verify=False):
+                  tmp=16 * MIB, cpu=0, processes=64, verify=False, plain=False):
         instance_id = self.next_id
         self.next_id += 1
         strings = [digest, handler, *env]
         extra = b"".join(text.encode() + b"\0" for text in strings)
         self.send(SPAWN, instance_id=instance_id, runtime=runtime, memory=memory, tmp=tmp, cpu=cpu,
-                  processes=processes, verify=int(verify), extra=extra)
+                  processes=processes, flags=VERIFY * verify | PLAIN * plain, extra=extra)
         return instance_id
 
     def await_spawned(self, instance_id):

@@ -15,7 +15,7 @@ static const struct agent_spawn sample = {
         .tmp_bytes = 64 << 20,
         .cpu_millis = 1500,
         .process_max = 64,
-        .verify = 1,
+        .verify = true,
         .digest = DIGEST,
         .handler = "bin/hello",
         .env_count = 2,
@@ -53,12 +53,31 @@ TEST(a_spawn_comes_out_as_it_went_in)
         ck_assert_uint_eq(spawn.tmp_bytes, sample.tmp_bytes);
         ck_assert_uint_eq(spawn.cpu_millis, 1500);
         ck_assert_uint_eq(spawn.process_max, 64);
-        ck_assert_int_eq(spawn.verify, 1);
+        ck_assert(spawn.verify && !spawn.plain);
         ck_assert_str_eq(spawn.digest, DIGEST);
         ck_assert_str_eq(spawn.handler, "bin/hello");
         ck_assert_uint_eq(spawn.env_count, 2);
         ck_assert_str_eq(spawn.env[0], "A=1");
         ck_assert_str_eq(spawn.env[1], "B=");
+}
+TEST_END
+
+TEST(each_flag_of_a_spawn_is_passed_and_another_is_refused)
+{
+        struct agent_message *message = (void *)wire;
+        struct agent_spawn spawn, plain = sample;
+        int length;
+
+        plain.verify = false;
+        plain.plain = true;
+        ck_assert_int_eq(pass(&plain, &spawn), 0);
+        ck_assert(spawn.plain && !spawn.verify);
+        plain.verify = true;
+        ck_assert_int_eq(pass(&plain, &spawn), 0);
+        ck_assert(spawn.plain && spawn.verify);
+        length = agent_spawn_encode(&plain, wire, sizeof(wire));
+        message->flags = 4;
+        ck_assert_int_eq(decode((size_t)length, &spawn), -EPROTO);
 }
 TEST_END
 
@@ -148,6 +167,7 @@ TEST(what_does_not_fit_is_not_sent)
 }
 TEST_END
 
-TEST_MAIN("agent_protocol", a_spawn_comes_out_as_it_went_in, every_cut_of_a_spawn_is_refused,
+TEST_MAIN("agent_protocol", a_spawn_comes_out_as_it_went_in,
+          each_flag_of_a_spawn_is_passed_and_another_is_refused, every_cut_of_a_spawn_is_refused,
           limits_out_of_range_are_refused, a_digest_or_handler_that_leads_elsewhere_is_refused,
           an_environment_that_is_none_is_refused, what_does_not_fit_is_not_sent)
