@@ -17,7 +17,7 @@
 /* What the flags said; the key is the one of function.yaml. */
 struct deploy_flags {
         const char *name, *runtime, *handler, *memory, *timeout, *keep_alive, *concurrency, *min,
-                *max;
+                *max, *zygote;
         struct text_list env;
         bool is_public, is_private, dry_run;
 };
@@ -92,6 +92,7 @@ static int deploy_apply_flags(struct manifest *manifest, const struct deploy_fla
                 {"concurrency", flags->concurrency},
                 {"min", flags->min},
                 {"max", flags->max},
+                {"zygote", flags->zygote},
                 {"public", flags->is_public    ? "true"
                            : flags->is_private ? "false"
                                                : NULL},
@@ -258,6 +259,8 @@ static int deploy_run(struct cli *cli, int argc, char **argv)
                 {"keep-alive", 0, OPTION_TEXT, "TIME",
                  "how long an idle instance is kept (10m); 0s: not at all; auto: learned",
                  &flags.keep_alive},
+                {"zygote", 0, OPTION_TEXT, "auto|off",
+                 "off: each interpreter is started plainly, not forked (auto)", &flags.zygote},
                 {"public", 0, OPTION_FLAG, NULL, "anybody may call the function's url",
                  &flags.is_public},
                 {"private", 0, OPTION_FLAG, NULL, "only you may call it (the default)",

@@ -22,6 +22,7 @@ static void inspect_limits(const cJSON *function)
         inspect_line("memory", text_copy(json_text(function, "memory")));
         inspect_line("timeout", text_copy(json_text(function, "timeout")));
         inspect_line("keep-alive", text_copy(json_text(function, "keepAlive")));
+        inspect_line("zygote", text_copy(json_text(function, "zygote")));
         inspect_line("concurrency", text_format("%.0f", json_number(function, "concurrency")));
         inspect_line("instances", text_format("%.0f to %.0f", json_number(function, "min"),
                                               json_number(function, "max")));

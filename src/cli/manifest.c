@@ -15,6 +15,7 @@
 enum key_kind {
         KEY_NAME,
         KEY_RUNTIME,
+        KEY_ZYGOTE,
         KEY_PLAIN,
         KEY_SIZE,
         KEY_DURATION,
@@ -48,6 +49,7 @@ static const struct key {
         {"max", KEY_COUNT, offsetof(struct manifest, max),
          offsetof(struct function, max_instances)},
         {"public", KEY_BOOL, offsetof(struct manifest, is_public), 0},
+        {"zygote", KEY_ZYGOTE, offsetof(struct manifest, zygote), 0},
         {"build", KEY_PLAIN, offsetof(struct manifest, build), 0},
         {"env", KEY_MAP, 0, 0},
 };
@@ -67,6 +69,7 @@ void manifest_deinit(struct manifest *manifest)
         free(manifest->memory);
         free(manifest->timeout);
         free(manifest->keep_alive);
+        free(manifest->zygote);
         free(manifest->build);
         text_list_deinit(&manifest->env);
         manifest_init(manifest);
@@ -98,7 +101,7 @@ static int key_unknown(const char *name, struct err *err)
                                nearest);
         return err_set(err, -EINVAL,
                        "there is no key '%s'; there are name, runtime, handler, memory, timeout, "
-                       "env, concurrency, min, max, keepAlive, public and build",
+                       "env, concurrency, min, max, keepAlive, public, zygote and build",
                        name);
 }
 
@@ -124,6 +127,7 @@ static int key_check_bounds(const struct key *key, uint64_t amount, struct err *
 static int key_check_plainly(const struct key *key, const char *value, struct err *err)
 {
         enum runtime runtime;
+        bool starts_plainly;
 
         switch (key->kind) {
         case KEY_NAME:
@@ -133,6 +137,10 @@ static int key_check_plainly(const struct key *key, const char *value, struct er
                         return 0;
                 return err_set(err, -EINVAL, "runtime is python3, node, native or exec, not '%s'",
                                value);
+        case KEY_ZYGOTE:
+                if (zygote_parse(slice_of(value), &starts_plainly))
+                        return 0;
+                return err_set(err, -EINVAL, "zygote is auto or off, not '%s'", value);
         case KEY_PLAIN:
                 if (*value)
                         return 0;
@@ -215,6 +223,7 @@ int manifest_set(struct manifest *manifest, const char *name, const char *value,
         switch (key->kind) {
         case KEY_NAME:
         case KEY_RUNTIME:
+        case KEY_ZYGOTE:
         case KEY_PLAIN:
         case KEY_SIZE:
         case KEY_DURATION:
@@ -305,6 +314,7 @@ cJSON *manifest_to_json(const struct manifest *manifest)
         add_text(object, "memory", manifest->memory);
         add_text(object, "timeout", manifest->timeout);
         add_text(object, "keepAlive", manifest->keep_alive);
+        add_text(object, "zygote", manifest->zygote);
         add_count(object, "concurrency", manifest->concurrency);
         add_count(object, "min", manifest->min);
         add_count(object, "max", manifest->max);

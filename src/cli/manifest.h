@@ -16,7 +16,8 @@
 #define MANIFEST_MAX 65536
 
 struct manifest {
-        char *name, *runtime, *handler, *memory, *timeout, *keep_alive; /* NULL: not said */
+        char *name, *runtime, *handler, *memory, *timeout, *keep_alive,
+                *zygote;            /* NULL: not said */
         char *build;                /* a shell command that makes the code; never sent */
         long concurrency, min, max; /* -1: not said */
         int is_public;              /* -1: not said */

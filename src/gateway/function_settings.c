@@ -145,6 +145,18 @@ static int read_public(const cJSON *value, void *target, struct err *err)
         return json_read_truth(value, &function_of(target)->is_public, err);
 }
 
+static int read_zygote(const cJSON *value, void *target, struct err *err)
+{
+        const char *name;
+        int r = json_read_text(value, &name, err);
+
+        if (r < 0)
+                return r;
+        if (!zygote_parse(slice_of(name), &function_of(target)->starts_plainly))
+                return err_set(err, -EINVAL, "zygote must be auto or off.");
+        return 0;
+}
+
 /* One variable as "NAME=value". */
 static int env_assignment(const cJSON *variable, char **ret_text, struct err *err)
 {
@@ -192,7 +204,7 @@ static int read_env(const cJSON *value, void *target, struct err *err)
 #define SETTINGS                                                                                   \
         {"handler", read_handler}, {"memory", read_memory}, {"timeout", read_timeout},             \
                 {"keepAlive", read_keep_alive}, {"concurrency", read_concurrency},                 \
-                {"min", read_min}, {"max", read_max}, {"env", read_env},                           \
+                {"min", read_min}, {"max", read_max}, {"env", read_env}, {"zygote", read_zygote},  \
         {                                                                                          \
                 "public", read_public                                                              \
         }
@@ -278,6 +290,7 @@ cJSON *function_document(const struct function *function)
         (void)cJSON_AddStringToObject(document, "timeout", text);
         keep_alive_format(function->keep_alive_ms, text);
         (void)cJSON_AddStringToObject(document, "keepAlive", text);
+        (void)cJSON_AddStringToObject(document, "zygote", zygote_name(function->starts_plainly));
         (void)cJSON_AddNumberToObject(document, "concurrency", function->concurrency);
         (void)cJSON_AddNumberToObject(document, "min", function->min_instances);
         (void)cJSON_AddNumberToObject(document, "max", function->max_instances);

@@ -30,6 +30,7 @@ concurrency: 4
 min: 1
 max: 9
 public: true
+zygote: off
 env:
   GREETING: Hi there
   EMPTY: ""
@@ -40,18 +41,20 @@ env:
     assert settings == {
         "name": "hello", "runtime": "python3", "handler": "main.handler", "memory": "256MiB",
         "timeout": "5s", "keepAlive": "0s", "concurrency": 4, "min": 1, "max": 9, "public": True,
-        "env": {"GREETING": "Hi there", "EMPTY": "", "NUMBER": "42"}, "files": ["main.py"]}
+        "zygote": "off", "env": {"GREETING": "Hi there", "EMPTY": "", "NUMBER": "42"},
+        "files": ["main.py"]}
 
 
 def test_every_flag_says_what_its_key_says(folder):
     settings = plan(folder, "--name", "n", "--runtime", "python3", "--handler", "main.handler",
                     "--memory", "256MiB", "--timeout", "5s", "--env", "A=1", "--concurrency", "4",
-                    "--min", "1", "--max", "9", "--keep-alive", "0s", "--public")
+                    "--min", "1", "--max", "9", "--keep-alive", "0s", "--zygote", "off",
+                    "--public")
     del settings["packedBytes"]
     assert settings == {
         "name": "n", "runtime": "python3", "handler": "main.handler", "memory": "256MiB",
         "timeout": "5s", "keepAlive": "0s", "concurrency": 4, "min": 1, "max": 9, "public": True,
-        "env": {"A": "1"}, "files": ["main.py"]}
+        "zygote": "off", "env": {"A": "1"}, "files": ["main.py"]}
 
 
 def test_flags_override_the_file_and_add_to_its_env(folder):
@@ -106,6 +109,7 @@ def test_a_build_that_fails_ends_the_deployment(folder):
     ("min: 20000\n", 1, "min 20000 is not allowed"),
     ("public: yes\n", 1, "public is true or false, not 'yes'"),
     ("handler: ''\n", 1, "handler is empty"),
+    ("zygote: no\n", 1, "zygote is auto or off, not 'no'"),
     ("env: NAME=value\n", 1, "env is a mapping"),
     ("env:\n  A: 1\n  B: [1]\n", 3, "B is one plain value"),
     ("env:\n  A: 1\n  A: 2\n", 3, "'A' is said twice"),

@@ -100,6 +100,7 @@ static void expect_same_function(const struct function *a, const struct function
         ck_assert_uint_eq(a->max_instances, b->max_instances);
         ck_assert_uint_eq(a->cpu_millis, b->cpu_millis);
         ck_assert_int_eq(a->is_public, b->is_public);
+        ck_assert_int_eq(a->starts_plainly, b->starts_plainly);
         ck_assert_uint_eq(a->env_count, b->env_count);
         for (size_t i = 0; i < a->env_count; i++)
                 ck_assert_str_eq(a->env[i], b->env[i]);
@@ -282,7 +283,27 @@ TEST(a_database_of_a_newer_version_is_refused)
         story_close_store(&story);
         tamper("PRAGMA user_version = 99");
         ck_assert_str_eq(refusal(-EUCLEAN),
-                         "it was written by a newer magpie (schema 99, this one knows 1)");
+                         "it was written by a newer magpie (schema 99, this one knows 2)");
+        end();
+}
+TEST_END
+
+TEST(what_a_node_without_the_zygotes_setting_has_written_is_read)
+{
+        struct user *user = story_user(1);
+        struct function *function = story_function(1, user), *found;
+
+        begin();
+        ck_assert_int_eq(story_create_user(&story, user), STORE_OK);
+        ck_assert_int_eq(story_create(&story, function), STORE_OK);
+        story_close_store(&story);
+        tamper("ALTER TABLE functions DROP COLUMN starts_plainly; PRAGMA user_version = 1");
+        open_registry();
+        found = catalog_find_function(story.catalog, slice_of(function->id));
+        ck_assert(!found->starts_plainly);
+        expect_same_function(found, function);
+        user_unref(user);
+        function_unref(function);
         end();
 }
 TEST_END
@@ -467,6 +488,7 @@ TEST_MAIN("registry_sqlite", everything_is_the_same_after_closing_and_opening,
           a_second_process_is_kept_out, a_folder_that_is_missing_is_named,
           a_file_that_is_no_database_is_refused_and_left_alone,
           the_database_of_another_program_is_refused, a_database_of_a_newer_version_is_refused,
+          what_a_node_without_the_zygotes_setting_has_written_is_read,
           a_row_that_cannot_be_is_named, a_page_that_was_overwritten_is_found_at_the_start,
           a_full_disk_fails_the_request_alone_and_later_ones_succeed,
           what_was_acknowledged_survives_kill_9)

@@ -120,6 +120,7 @@ static inline struct function *story_function(unsigned number, const struct user
         function->tmp_bytes = 32ull << 20;
         function->timeout_ms = 5000 + number;
         function->keep_alive_ms = number % 3 == 0 ? KEEP_ALIVE_AUTO : 1000;
+        function->starts_plainly = number % 2 == 0;
         function->concurrency = 7;
         function->min_instances = 2;
         function->max_instances = 9;

@@ -11,7 +11,7 @@ def person(server):
 def test_a_function_is_created_and_shown_with_every_setting(person):
     function = create(person, "settings", memory="64MiB", timeout="1500ms", keepAlive="2m",
                       env={"GREETING": "hé\n", "EMPTY": ""}, concurrency=1, min=0, max=7,
-                      public=True)
+                      public=True, zygote="off")
     shown = person.request("GET", f"/api/v1/functions/{function}")
     assert shown.status == 200 and shown.headers["Content-Type"] == "application/json"
     document = shown.json()
@@ -21,7 +21,8 @@ def test_a_function_is_created_and_shown_with_every_setting(person):
     assert document == {
         "functionId": function, "name": "settings", "namespace": namespace, "runtime": "python3",
         "image": None, "handler": "main.handle", "memory": "64MiB", "timeout": "1500ms",
-        "keepAlive": "2m", "env": {"GREETING": "hé\n", "EMPTY": ""}, "concurrency": 1, "min": 0,
+        "keepAlive": "2m", "zygote": "off", "concurrency": 1, "min": 0,
+        "env": {"GREETING": "hé\n", "EMPTY": ""},
         "max": 7, "public": True, "version": 1, "codeBytes": document["codeBytes"],
         "url": f"/f/{namespace}/settings",
         "instances": {"idle": 0, "frozen": 0, "busy": 0, "starting": 0}}
@@ -34,6 +35,7 @@ def test_the_defaults_are_shown(person):
     assert document["memory"] == "128MiB" and document["timeout"] == "30s"
     assert document["keepAlive"] == "10m" and document["concurrency"] == 1
     assert document["min"] == 0 and document["public"] is False and document["env"] == {}
+    assert document["zygote"] == "auto"
 
 
 def test_a_keep_alive_that_is_learned_is_shown_and_can_be_changed_back(person):
@@ -80,6 +82,7 @@ def test_a_name_is_taken_once_for_each_owner(server, person):
     ({"env": {"A": 1}}, "env"), ({"env": ["A=1"]}, "env"),
     ({"env": {f"N{i}": "" for i in range(101)}}, "env"), ({"public": 1}, "public"),
     ({"handler": "x" * 256}, "handler"), ({"handler": "a\nb"}, "handler"),
+    ({"zygote": "on"}, "zygote"), ({"zygote": False}, "zygote"),
     ({"code": "?"}, "base64"), ({"code": None}, "code"), ({"colour": "blue"}, "colour"),
 ])
 def test_a_wrong_setting_is_refused_and_named(person, change, word):

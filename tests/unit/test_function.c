@@ -377,6 +377,20 @@ TEST(a_keep_alive_is_a_duration_or_auto)
 }
 TEST_END
 
+TEST(a_zygote_is_auto_or_off)
+{
+        static const char *const wrong[] = {"", "Off", "on", "false", "auto "};
+        bool starts_plainly = true;
+
+        ck_assert(zygote_parse(SLICE("auto"), &starts_plainly) && !starts_plainly);
+        ck_assert(zygote_parse(SLICE("off"), &starts_plainly) && starts_plainly);
+        ck_assert_str_eq(zygote_name(true), "off");
+        ck_assert_str_eq(zygote_name(false), "auto");
+        for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+                ck_assert(!zygote_parse(slice_of(wrong[i]), &starts_plainly));
+}
+TEST_END
+
 TEST(a_keep_alive_beyond_all_bounds_is_not_taken_for_auto)
 {
         uint32_t ms = 0;
@@ -454,7 +468,7 @@ TEST_MAIN("function", a_new_function_has_the_documented_defaults_and_is_valid,
           names_handlers_digests_and_environments_are_checked_in_a_function,
           an_environment_is_bounded_as_a_whole, sizes_are_read_in_powers_of_1024_whatever_the_case,
           durations_need_a_unit_unless_they_are_nought, a_keep_alive_is_a_duration_or_auto,
-          a_keep_alive_beyond_all_bounds_is_not_taken_for_auto,
+          a_keep_alive_beyond_all_bounds_is_not_taken_for_auto, a_zygote_is_auto_or_off,
           what_is_written_is_read_back_as_the_same_quantity,
           ids_sort_by_time_and_carry_all_their_chance,
           only_26_characters_of_crockfords_alphabet_are_an_id)

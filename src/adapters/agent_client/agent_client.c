@@ -178,6 +178,7 @@ static int agent_client_make(struct sandbox_host *host, const struct sandbox_ord
                 .cpu_millis = function->cpu_millis,
                 .process_max = 256,
                 .verify = order->verify,
+                .plain = function->starts_plainly,
                 .digest = order->code,
                 .handler = function->handler,
         };

@@ -74,6 +74,7 @@ static void bind_function(sqlite3_stmt *statement, const struct function *functi
         bind_number(statement, 17, function->max_instances);
         bind_number(statement, 18, function->cpu_millis);
         bind_number(statement, 19, function->is_public);
+        bind_number(statement, 20, function->starts_plainly);
 }
 
 static enum store_result create_env(struct database *database, const struct function *function,

@@ -51,6 +51,7 @@ static const char *const migrations[] = {
         "  assignment TEXT NOT NULL," /* NAME=value */
         "  PRIMARY KEY (function_id, position)"
         ") STRICT, WITHOUT ROWID;",
+        "ALTER TABLE functions ADD COLUMN starts_plainly INTEGER NOT NULL DEFAULT 0;",
 };
 
 #define SCHEMA_VERSION ((int)(sizeof(migrations) / sizeof(migrations[0])))
@@ -66,14 +67,15 @@ static const char *const statement_texts[STATEMENT_COUNT] = {
                 "INSERT INTO functions (id, owner_id, name, runtime, handler, code_digest,"
                 "  code_bytes, version, created_ms, updated_ms, memory_bytes, tmp_bytes,"
                 "  timeout_ms, keep_alive_ms, concurrency, min_instances, max_instances,"
-                "  cpu_millis, is_public)"
+                "  cpu_millis, is_public, starts_plainly)"
                 " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16,"
-                "  ?17, ?18, ?19)",
+                "  ?17, ?18, ?19, ?20)",
         [STATEMENT_FUNCTION_UPDATE] =
                 "UPDATE functions SET name = ?3, runtime = ?4, handler = ?5, code_digest = ?6,"
                 "  code_bytes = ?7, version = ?8, updated_ms = ?10, memory_bytes = ?11,"
                 "  tmp_bytes = ?12, timeout_ms = ?13, keep_alive_ms = ?14, concurrency = ?15,"
-                "  min_instances = ?16, max_instances = ?17, cpu_millis = ?18, is_public = ?19"
+                "  min_instances = ?16, max_instances = ?17, cpu_millis = ?18, is_public = ?19,"
+                "  starts_plainly = ?20"
                 " WHERE id = ?1 AND version = ?8 - 1",
         [STATEMENT_FUNCTION_DELETE] = "DELETE FROM functions WHERE id = ?1",
         [STATEMENT_FUNCTION_EXISTS] = "SELECT 1 FROM functions WHERE id = ?1",

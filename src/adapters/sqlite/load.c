@@ -93,7 +93,7 @@ static bool read_user(sqlite3_stmt *row, struct user *user)
         "f.id, f.owner_id, u.name_space, f.name, f.runtime, f.handler, f.code_digest,"             \
         " f.code_bytes, f.version, f.created_ms, f.updated_ms, f.memory_bytes, f.tmp_bytes,"       \
         " f.timeout_ms, f.keep_alive_ms, f.concurrency, f.min_instances, f.max_instances,"         \
-        " f.cpu_millis, f.is_public"
+        " f.cpu_millis, f.is_public, f.starts_plainly"
 
 static bool read_function(sqlite3_stmt *row, struct function *function)
 {
@@ -115,6 +115,7 @@ static bool read_function(sqlite3_stmt *row, struct function *function)
         function->memory_bytes = read_number(row, 11);
         function->tmp_bytes = read_number(row, 12);
         function->is_public = read_number(row, 19) != 0;
+        function->starts_plainly = read_number(row, 20) != 0;
         return id_is_valid(slice_of(function->id)) && read_uint32(row, 13, &function->timeout_ms) &&
                read_uint32(row, 14, &function->keep_alive_ms) &&
                read_uint32(row, 15, &function->concurrency) &&

@@ -32,6 +32,22 @@ bool runtime_parse(struct slice name, enum runtime *ret_runtime)
         return false;
 }
 
+const char *zygote_name(bool starts_plainly)
+{
+        return starts_plainly ? "off" : "auto";
+}
+
+bool zygote_parse(struct slice name, bool *ret_starts_plainly)
+{
+        for (int plainly = 0; plainly <= 1; plainly++) {
+                if (slice_equal(name, slice_of(zygote_name(plainly)))) {
+                        *ret_starts_plainly = plainly;
+                        return true;
+                }
+        }
+        return false;
+}
+
 struct user *user_new(void)
 {
         struct user *user = calloc(1, sizeof(*user));

@@ -39,6 +39,10 @@ enum runtime { RUNTIME_PYTHON3, RUNTIME_NODE, RUNTIME_NATIVE, RUNTIME_EXEC };
 const char *runtime_name(enum runtime runtime);
 bool runtime_parse(struct slice name, enum runtime *ret_runtime);
 
+/* "auto", or "off": the interpreter is started plainly. */
+const char *zygote_name(bool starts_plainly);
+bool zygote_parse(struct slice name, bool *ret_starts_plainly);
+
 struct user {
         atomic_uint references;
         char id[ID_LENGTH + 1];
@@ -70,6 +74,7 @@ struct function {
         uint32_t min_instances, max_instances;
         uint32_t cpu_millis; /* 0: no limit */
         bool is_public;
+        bool starts_plainly; /* its interpreter is neither forked nor started ahead of need */
         size_t env_count;
         char **env; /* "NAME=value" */
 
