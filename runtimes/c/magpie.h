@@ -573,14 +573,17 @@ static inline int magpie_serve(magpie_handler *handler)
         static struct magpie_worker worker;
         struct magpie_request request;
         struct magpie_response response;
+        const char *boot = getenv("MAGPIE_BOOT_NS"); /* when that came, noted by magpie-init */
+        uint64_t us = boot ? magpie_now_us(CLOCK_MONOTONIC) - strtoull(boot, NULL, 10) / 1000 : 0;
         size_t length;
 
+        (void)unsetenv("MAGPIE_BOOT_NS");
         (void)setvbuf(stdout, NULL, _IOLBF, BUFSIZ); /* a crash loses no finished line */
         if (pthread_atfork(NULL, NULL, magpie_orphan) != 0 ||
             fcntl(MAGPIE_FD, F_SETFD, FD_CLOEXEC) < 0)
                 magpie_die("this program runs under magpie: descriptor 3 is its connection");
         response.worker = &worker;
-        magpie_send(&worker, MAGPIE_READY, 0, 0);
+        magpie_send(&worker, MAGPIE_READY, 0, us << 32);
 
         while ((length = magpie_receive(worker.request)) > 0) {
                 magpie_parse_request(&worker, length, &request);

@@ -23,8 +23,9 @@ const outbox = Buffer.from(new ArrayBuffer(FRAME_MAX));
 const outboxWords = new Uint32Array(outbox.buffer, 0, 4);
 
 // The invocation's number, 0 between invocations; and when its handler was called: by hrtime(),
-// because loading `performance` would take more than a millisecond of every cold start.
-const state = { running: 0, started: [0, 0] };
+// because loading `performance` would take more than a millisecond of every cold start. When BOOT came,
+// by the same clock; null where nobody has told.
+const state = { running: 0, started: [0, 0], booted: null };
 
 function header(type, flags, metaLength, number, value, ranUs) {
   outboxWords[0] = type | (flags << 8) | (metaLength << 16);

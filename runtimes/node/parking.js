@@ -16,6 +16,7 @@ require('./results').functionUrl(); // half of all functions need it
 module.exports.wait = () => {
   const length = frame.receive();
   if (length === 0) process.reallyExit(0); // never needed
+  frame.state.booted = process.hrtime();
   const { type, metaEnd } = frame.parse(length);
   if (type !== frame.BOOT) throw new Error(`frame ${type} before BOOT`);
   for (const assignment of frame.inbox.utf8Slice(metaEnd, length).split('\0').slice(0, -1)) {

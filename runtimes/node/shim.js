@@ -171,14 +171,25 @@ function onEmptyLoop() {
   setImmediate(serve);
 }
 
+// Microseconds since BOOT came, by what parking.js or magpie-init has noted; 0 where neither has.
+function microsecondsSinceBoot() {
+  const noted = process.env.MAGPIE_BOOT_NS;
+  if (noted !== undefined) {
+    delete process.env.MAGPIE_BOOT_NS;
+    frame.state.booted = [Math.floor(noted / 1e9), noted % 1e9];
+  }
+  return frame.state.booted === null ? 0 : frame.microsecondsSince(frame.state.booted);
+}
+
 async function main() {
+  const interpreterUs = microsecondsSinceBoot();
   const started = process.hrtime();
   logs.install();
   handler = await require('./loader').load();
   logs.flush();
   process.on('uncaughtException', onUncaught);
   process.on('beforeExit', onEmptyLoop);
-  frame.send(frame.READY, 0, 0, frame.microsecondsSince(started), '', '');
+  frame.send(frame.READY, 0, 0, frame.microsecondsSince(started), '', '', interpreterUs);
   setImmediate(serve);
 }
 

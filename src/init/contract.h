@@ -6,6 +6,9 @@
 /* The contract that words[0] names, with the rest of the words. */
 struct outcome contract_run(char *const *words);
 
+/* CLOCK_MONOTONIC in nanoseconds, from "park" to whoever says READY, who removes it. */
+#define BOOT_TIME_VARIABLE "MAGPIE_BOOT_NS"
+
 /* "park": the sandbox has no function yet. A BOOT frame brings environment and command line. */
 struct outcome contract_park(void);
 

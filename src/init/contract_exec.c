@@ -338,6 +338,16 @@ static int invoke(struct exec *exec, const struct worker_frame *frame)
         return r;
 }
 
+/* Microseconds from BOOT to `begun_ns`; 0 where nobody has noted when it came. */
+static uint32_t since_boot_us(uint64_t begun_ns)
+{
+        const char *noted = getenv(BOOT_TIME_VARIABLE);
+        uint64_t booted_ns = noted ? strtoull(noted, NULL, 10) : 0;
+
+        (void)unsetenv(BOOT_TIME_VARIABLE); /* not the function's business */
+        return booted_ns > 0 ? (uint32_t)((begun_ns - booted_ns + 999) / 1000) : 0;
+}
+
 /* Nothing is started before the first request; but what can be known now is said now. */
 static int announce(const struct exec *exec, uint64_t begun_ns)
 {
@@ -348,7 +358,9 @@ static int announce(const struct exec *exec, uint64_t begun_ns)
                 worker_socket_refuse("'%s' cannot be run: %s", exec->program, strerror(failure));
                 return -failure;
         }
-        ready.value = (clock_now_ns() - begun_ns) / 1000;
+        ready.value = worker_start_encode(&(struct worker_start){
+                .interpreter_us = since_boot_us(begun_ns),
+                .import_us = (uint32_t)((clock_now_ns() - begun_ns) / 1000)});
         return worker_socket_send(&ready);
 }
 

@@ -2,7 +2,11 @@
 #include "init/contract.h"
 #include "init/worker_socket.h"
 
+#include "base/clock.h"
+
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -30,6 +34,17 @@ static bool take_strings(struct slice from, char **ret_strings, size_t capacity)
         return from.length == 0;
 }
 
+/* The environment is the frame's, and tells when that came: whoever says READY knows then how long
+ * its start took. */
+static bool take_environment(struct slice from, char **ret_variables)
+{
+        static char booted[sizeof(BOOT_TIME_VARIABLE) + sizeof("=18446744073709551615")];
+
+        (void)snprintf(booted, sizeof(booted), BOOT_TIME_VARIABLE "=%" PRIu64, clock_now_ns());
+        ret_variables[0] = booted;
+        return take_strings(from, ret_variables + 1, VARIABLES_MAX - 1);
+}
+
 struct outcome contract_park(void)
 {
         static char *words[WORDS_MAX], *variables[VARIABLES_MAX];
@@ -44,7 +59,7 @@ struct outcome contract_park(void)
                 return unused;
         if (worker_frame_decode(message, (size_t)length, &frame) < 0 || frame.type != WORKER_BOOT ||
             !take_strings(frame.meta, words, WORDS_MAX) ||
-            !take_strings(frame.payload, variables, VARIABLES_MAX) || chdir("/code") < 0)
+            !take_environment(frame.payload, variables) || chdir("/code") < 0)
                 return failed;
         environ = variables;
         return contract_run(words);

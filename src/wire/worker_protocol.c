@@ -57,6 +57,22 @@ int worker_frame_decode(const void *message, size_t length, struct worker_frame 
         return 0;
 }
 
+uint64_t worker_start_encode(const struct worker_start *start)
+{
+        return (uint64_t)start->interpreter_us << 32 | start->import_us;
+}
+
+int worker_start_decode(uint64_t value, uint64_t most_us, struct worker_start *ret_start)
+{
+        struct worker_start start = {.interpreter_us = (uint32_t)(value >> 32),
+                                     .import_us = (uint32_t)value};
+
+        if ((uint64_t)start.interpreter_us + start.import_us > most_us)
+                return -EPROTO;
+        *ret_start = start;
+        return 0;
+}
+
 /* A token character (RFC 9110, section 5.6.2). */
 static bool is_name_byte(unsigned char byte)
 {

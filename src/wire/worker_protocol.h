@@ -23,7 +23,8 @@
  *           nursery has forked: a snapshot of an instance of the same function, version and environment
  *           to load, or, when it is empty, to fill.
  * worker -> gateway
- *   READY   once, when the function can be invoked. value = microseconds spent loading it.
+ *   READY   once, when the function can be invoked. value = microseconds spent loading it in its
+ *           lower half, in its upper half those from BOOT until that began (0: not measured).
  *   RESULT  id, value = HTTP status (0: the platform's default) in its lower half, in its upper half
  *           what the handler ran, in microseconds, rounded up (0: not measured; the platform then
  *           goes by its own clock). meta: "name:value\n" headers.
@@ -85,6 +86,17 @@ static inline uint64_t worker_result_ran_ns(uint64_t value)
 {
         return (value >> 32) * 1000;
 }
+
+/* What a worker says of its start, in microseconds; 0: not measured. */
+struct worker_start {
+        uint32_t interpreter_us; /* from BOOT until it began to load the function */
+        uint32_t import_us;      /* loading it */
+};
+
+uint64_t worker_start_encode(const struct worker_start *start);
+/* From a READY's value. The sandbox may say what it likes: -EPROTO where the two are more than the
+ * `most_us` that have passed. */
+int worker_start_decode(uint64_t value, uint64_t most_us, struct worker_start *ret_start);
 
 struct worker_frame {
         enum worker_frame_type type;

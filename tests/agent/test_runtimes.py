@@ -1,8 +1,9 @@
 """Real programs run well under the filter and in the masked file system."""
 import json
+import time
 
 import pytest
-from agent_client import MIB, NODE, PYTHON3
+from agent_client import EXEC, MIB, NATIVE, NODE, PYTHON3
 
 
 @pytest.fixture(scope="module")
@@ -123,3 +124,24 @@ def test_node_can_use(agent, gateway, what):
 @pytest.mark.parametrize("what", SHELLS)
 def test_scripts_can_use(run_script, what):
     run_script(SHELLS[what])
+
+
+@pytest.mark.parametrize("runtime, handler", [
+    (PYTHON3, "slow.handler"), (NODE, "slow.handler"), (NATIVE, "native"), (EXEC, "script")],
+    ids=["python3", "node", "native", "exec"])
+def test_readiness_tells_how_long_the_start_took(agent, gateway, compile_probe, runtime, handler):
+    code = agent.add_code({
+        "slow.py": (0o644, b"import time\ntime.sleep(0.02)\ndef handler(event, context): pass\n"),
+        "slow.js": (0o644, b"for (const end = Date.now() + 21; Date.now() < end;);\n"
+                           b"exports.handler = () => 0;\n"),
+        "script": (0o755, b"#!/bin/sh\nexit 0\n"),
+        "native": (0o755, compile_probe("ready", "-static"))})
+    for _ in range(3):
+        begun = time.monotonic()
+        with gateway.spawn(code, handler, runtime=runtime) as instance:
+            timing = instance.wait_ready().value
+            passed_us = (time.monotonic() - begun) * 1e6
+            assert runtime != NATIVE or instance.invoke() == b"fine"
+        interpreter_us, import_us = timing >> 32, timing & 0xFFFFFFFF
+        assert 0 < interpreter_us and interpreter_us + import_us <= passed_us + 2
+        assert import_us >= 20_000 or runtime in (NATIVE, EXEC)

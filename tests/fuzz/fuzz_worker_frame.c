@@ -22,6 +22,21 @@ static void walk_headers(struct slice meta)
         FUZZ_EXPECT(error < 0 || meta.length == 0);
 }
 
+/* What a worker says of its start is within the time that has passed, or is not believed. */
+static void check_start(uint64_t value)
+{
+        const uint64_t limits_us[] = {0, value & 0xffff, UINT32_MAX, 2ull * UINT32_MAX};
+        struct worker_start start;
+
+        for (size_t i = 0; i < sizeof(limits_us) / sizeof(limits_us[0]); i++) {
+                if (worker_start_decode(value, limits_us[i], &start) < 0)
+                        continue;
+                FUZZ_EXPECT((uint64_t)start.interpreter_us + start.import_us <= limits_us[i]);
+                FUZZ_EXPECT(worker_start_encode(&start) == value);
+        }
+        FUZZ_EXPECT(worker_start_decode(value, 2ull * UINT32_MAX, &start) == 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
         char *message = fuzz_copy(data, size);
@@ -35,6 +50,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 worker_frame_encode_header(&frame, header);
                 FUZZ_EXPECT(memcmp(header, message, sizeof(header)) == 0);
                 walk_headers(frame.meta);
+                if (frame.type == WORKER_READY)
+                        check_start(frame.value);
                 for (meta = frame.meta; worker_meta_next_line(&meta, &line);)
                         FUZZ_EXPECT(!memchr(line.data, '\n', line.length));
         }

@@ -18,7 +18,7 @@ def test_the_protocols_example_is_an_invocation():
     for dump in blocks("worker-protocol.md", "hex"):
         frames.append(Frame.parse(bytes.fromhex("".join(line[6:54] for line in dump.splitlines()))))
     ready, invoke, log, result = frames
-    assert (ready.kind, ready.number, ready.value) == (READY, 0, 1500)
+    assert (ready.kind, ready.number, ready.value) == (READY, 0, 26000 << 32 | 1500)
     assert (invoke.kind, invoke.flags, invoke.number) == (INVOKE, END, 1)
     assert invoke.meta == b"01K0Z6Q4G3W9T2D7M5N8R1XHYB\n\n" and invoke.payload == b'{"name":"magpie"}'
     assert (log.kind, log.number, log.value, log.payload) == (LOG, 1, 1, b"greeting magpie\n")

@@ -1,5 +1,6 @@
 """From a bundle to READY or REFUSED, the same in Python and in Node."""
 import os
+import time
 
 import pytest
 from shims import ECHO
@@ -71,6 +72,20 @@ def test_loading_tells_how_long_it_took(starter, pick):
     slow = pick("import time\ntime.sleep(0.05)\n", "const e = Date.now() + 50; while (Date.now() < e);\n")
     frame = starter.boot(slow + ECHO[pick("python3", "node")]).until_ready()
     assert 50_000 <= frame.value < 20_000_000
+
+
+def test_what_passed_since_boot_is_told_where_it_was_noted_and_the_note_is_taken_away(starter, pick):
+    worker = starter.boot(
+        pick(
+            "import subprocess\ndef handler(e, c): return subprocess.getoutput(e)\n",
+            "exports.handler = (event) => require('child_process').execSync(event).toString();\n",
+        ),
+        MAGPIE_BOOT_NS=str(time.monotonic_ns() - 5_000_000_000),
+    )
+    timing = worker.until_ready().value
+    assert 5_000_000 <= timing >> 32 < 25_000_000
+    assert 0 < timing & 0xFFFFFFFF < 20_000_000
+    assert worker.invoke(b"echo ${MAGPIE_BOOT_NS-gone}").body.strip() == b"gone"
 
 
 # ---- the check at registration ----

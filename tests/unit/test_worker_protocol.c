@@ -120,6 +120,28 @@ TEST(lines_are_taken_one_by_one_and_a_rest_without_newline_is_none)
 }
 TEST_END
 
+TEST(what_a_worker_says_of_its_start_comes_out_as_it_went_in_unless_it_cannot_be)
+{
+        const struct worker_start said = {.interpreter_us = 26000, .import_us = 1500};
+        struct worker_start start = {.interpreter_us = 7, .import_us = 7};
+        uint64_t value = worker_start_encode(&said);
+
+        ck_assert_uint_eq(value, 26000ull << 32 | 1500);
+        ck_assert_int_eq(worker_start_decode(value, 27499, &start), -EPROTO);
+        ck_assert_int_eq(worker_start_decode(UINT64_MAX, UINT32_MAX, &start), -EPROTO);
+        ck_assert_uint_eq(start.interpreter_us, 7); /* untouched */
+        ck_assert_int_eq(worker_start_decode(value, 27500, &start), 0);
+        ck_assert_uint_eq(start.interpreter_us, 26000);
+        ck_assert_uint_eq(start.import_us, 1500);
+        /* Who measures the loading alone, and who measures nothing. */
+        ck_assert_int_eq(worker_start_decode(1500, 1500, &start), 0);
+        ck_assert_uint_eq(start.interpreter_us, 0);
+        ck_assert_uint_eq(start.import_us, 1500);
+        ck_assert_int_eq(worker_start_decode(0, 0, &start), 0);
+        ck_assert_uint_eq(start.import_us, 0);
+}
+TEST_END
+
 TEST(strings_of_a_boot_are_taken_one_by_one_and_a_rest_without_nul_is_none)
 {
         struct slice strings = SLICE("A=1\0\0B");
@@ -138,4 +160,5 @@ TEST_MAIN("worker_protocol", a_frame_comes_out_as_it_went_in,
           headers_are_walked_in_order_up_to_the_end,
           a_header_that_could_split_a_response_is_an_error,
           lines_are_taken_one_by_one_and_a_rest_without_newline_is_none,
+          what_a_worker_says_of_its_start_comes_out_as_it_went_in_unless_it_cannot_be,
           strings_of_a_boot_are_taken_one_by_one_and_a_rest_without_nul_is_none)

@@ -9,6 +9,7 @@ import gc
 import json
 import os
 import sys
+import time
 
 from . import frame, loader, logs, worker
 
@@ -44,6 +45,7 @@ def wait(snapshot=None):
     message = snapshot.wait(frame.FD) if snapshot else frame.receive()
     if not message:
         worker._exit(0)  # never needed
+    worker.booted_ns = time.monotonic_ns()
     kind, _, meta_length, _, _ = frame.unpack(message)
     if kind != frame.BOOT:
         raise ValueError(f"frame {kind} before BOOT")

@@ -8,7 +8,7 @@ eight milliseconds of start-up) is left alone in favour of the C accelerators th
 import sys
 import time
 from _json import encode_basestring, encode_basestring_ascii, make_encoder, make_scanner
-from posix import _exit, close, environ, getcwd, register_at_fork, set_inheritable
+from posix import _exit, close, environ, getcwd, register_at_fork, set_inheritable, unsetenv
 from posix import write as write_raw
 
 from . import frame, logs
@@ -61,6 +61,7 @@ def variable(name):
 
 code_folder = variable(b"MAGPIE_CODE") or getcwd()
 snapshot = None  # the module, in a fork of the nursery
+booted_ns = 0  # when BOOT came, by time.monotonic_ns(); 0: nobody has told
 
 
 # ---- events ----
@@ -240,30 +241,39 @@ def _after_fork_in_child():
 
 
 def _load():
-    """The handler, and how many microseconds that took."""
+    """The handler, and READY's value: the microseconds from BOOT until here, and from here on."""
+    started_ns = time.monotonic_ns()
     import gc
 
     from . import loader
 
-    started_ns = time.perf_counter_ns()
     handler = loader.load(code_folder, variable(b"MAGPIE_HANDLER"))
     logs.flush()
     if snapshot:
         snapshot.examine()
     gc.freeze()  # what was loaded stays: no collection need look at it again
-    took_us = (time.perf_counter_ns() - started_ns) // 1000
+    took_us = None
     if snapshot:
         # Returns once more in every instance that begins with what is here now.
-        took_us = snapshot.keep(int(variable(b"MAGPIE_MEMORY_BYTES") or 0)) or took_us
+        took_us = snapshot.keep(int(variable(b"MAGPIE_MEMORY_BYTES") or 0))
     if loader.is_asynchronous(handler):
         from . import results
 
         results.event_loop()  # its descriptors are each instance's own
-    return handler, took_us
+    if took_us is not None:
+        return handler, min(took_us, 0xFFFFFFFF)  # since BOOT, which was the start of loading
+    start_us = -(-(started_ns - booted_ns) // 1000) if booted_ns else 0
+    took_us = (time.monotonic_ns() - started_ns) // 1000
+    return handler, min(start_us, 0xFFFFFFFF) << 32 | min(took_us, 0xFFFFFFFF)
 
 
 def prepare():
     """What does not depend on the function."""
+    global booted_ns
+    noted = environ.pop(b"MAGPIE_BOOT_NS", None)  # by magpie-init, where it has started this process
+    if noted:
+        unsetenv(b"MAGPIE_BOOT_NS")
+        booted_ns = int(noted)
     set_inheritable(frame.FD, False)
     register_at_fork(after_in_child=_after_fork_in_child)
     sys.dont_write_bytecode = True  # the bundle is read-only
@@ -275,9 +285,9 @@ def main():
     Context.function_version = variable(b"MAGPIE_FUNCTION_VERSION")
     Context.memory_limit_in_mb = int(variable(b"MAGPIE_MEMORY_BYTES") or 0) >> 20
 
-    handler, took_us = _load()
+    handler, timing = _load()
     try:
-        frame.send(frame.READY, 0, 0, took_us, b"", b"")
+        frame.send(frame.READY, 0, 0, timing, b"", b"")
         _serve(handler)
     except (OSError, EOFError, ValueError) as error:
         # Descriptor 3 itself: user code has closed or used it, or the gateway broke the protocol.
