@@ -68,6 +68,28 @@ void gateway_send_exited(struct gateway *gateway, const struct instance *instanc
         send_answer(gateway, &answer, NULL, NULL, 0);
 }
 
+static void tell_stock(struct gateway *gateway)
+{
+        const struct stock *stock = &gateway->agent->stock;
+        struct agent_message message = {.type = AGENT_STOCK};
+
+        for (size_t i = 0; i < stock->kind_count; i++)
+                message.parked[stock->kinds[i].runtime] += (uint32_t)stock->kinds[i].count;
+        if (memcmp(gateway->told, message.parked, sizeof(gateway->told)) == 0)
+                return;
+        memcpy(gateway->told, message.parked, sizeof(gateway->told));
+        send_answer(gateway, &message, NULL, NULL, 0);
+}
+
+void gateway_tell_stock(struct agent *agent)
+{
+        struct gateway *gateway;
+
+        LIST_FOR_EACH (gateway, &agent->gateways, link)
+                if (gateway->state == GATEWAY_GREETED)
+                        tell_stock(gateway);
+}
+
 static int on_hello(struct gateway *gateway, const struct agent_message *request, const char *extra)
 {
         struct agent_message answer = {.type = AGENT_HELLO, .code = AGENT_PROTOCOL_VERSION};
@@ -81,7 +103,15 @@ static int on_hello(struct gateway *gateway, const struct agent_message *request
                 return groups_fd;
         gateway->state = GATEWAY_GREETED;
         send_answer(gateway, &answer, NULL, &groups_fd, 1);
+        tell_stock(gateway);
         return 0;
+}
+
+static enum agent_origin origin_of(const struct spawned *made)
+{
+        if (made->phase_us[AGENT_PHASE_CLONE] > 0)
+                return AGENT_ORIGIN_REQUEST;
+        return made->has_interpreter ? AGENT_ORIGIN_INTERPRETER : AGENT_ORIGIN_SANDBOX;
 }
 
 static int on_spawn(struct gateway *gateway, const struct agent_message *request, const char *extra)
@@ -100,6 +130,7 @@ static int on_spawn(struct gateway *gateway, const struct agent_message *request
                 refuse(gateway, request->instance_id, &err);
                 return 0;
         }
+        answer.code = origin_of(&instance->made);
         memcpy(answer.phase_us, instance->made.phase_us, sizeof(answer.phase_us));
         answer.group = instance->made.slot->group.number;
         answer.phase_us[AGENT_PHASE_TOTAL] = (uint32_t)((clock_now_ns() - begun_ns) / 1000);

@@ -15,6 +15,7 @@ struct gateway {
         int fd;
         uid_t user; /* may freeze its sandboxes */
         enum gateway_state state;
+        uint32_t told[8]; /* of the stock, agent_message.parked */
 };
 
 /* Takes `fd` in any case. 0 or a negative errno. */
@@ -22,3 +23,5 @@ int gateway_accept(struct agent *agent, int fd);
 /* Ends the connection and every sandbox it owns. `why` is for the log; NULL: it closed. */
 void gateway_end(struct gateway *gateway, const char *why);
 void gateway_send_exited(struct gateway *gateway, const struct instance *instance);
+/* Tells each gateway what is parked, where that is news to it. */
+void gateway_tell_stock(struct agent *agent);

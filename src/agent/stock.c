@@ -2,6 +2,7 @@
 #include "agent/stock.h"
 
 #include "agent/agent.h"
+#include "agent/gateway.h"
 #include "agent/runtime.h"
 #include "base/auto.h"
 #include "base/log.h"
@@ -104,6 +105,7 @@ void stock_arrived(struct stock *stock, uint64_t number)
         list_push_back(&kind->parked, &instance->by_gateway);
         kind->arriving_count--;
         kind->count++;
+        gateway_tell_stock(stock->agent);
 }
 
 static void stock_give_up(struct stock *stock, struct stock_kind *kind, struct instance *instance)
@@ -356,8 +358,10 @@ static void refill_on_timer(struct timer *timer)
         struct stock_kind *kind = find_shortest(stock);
         struct err err = {0};
 
-        if (!kind || (stock->count >= stock->most && !make_room(stock, kind)))
+        if (!kind || (stock->count >= stock->most && !make_room(stock, kind))) {
+                gateway_tell_stock(stock->agent);
                 return;
+        }
         if (park_one(stock, kind, &err) < 0) {
                 log_warn("making a sandbox in advance: %s", err.text);
                 kind->wanted = 0; /* until it is asked for again */
@@ -365,6 +369,8 @@ static void refill_on_timer(struct timer *timer)
         }
         if (find_shortest(stock))
                 loop_set_timer(&stock->agent->loop, timer, 0);
+        else
+                gateway_tell_stock(stock->agent);
 }
 
 /* Half of what nobody has touched goes, and all of a kind that is out of use. */
@@ -388,5 +394,6 @@ static void review_on_timer(struct timer *timer)
         for (size_t i = 0; i < stock->kind_count; i++)
                 review_kind(stock, &stock->kinds[i], i == 0);
         heirlooms_review(&stock->agent->heirlooms, stock->agent->loop.now_ns);
+        gateway_tell_stock(stock->agent);
         loop_set_timer(&stock->agent->loop, timer, REVIEW_EVERY_MS);
 }

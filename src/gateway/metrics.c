@@ -44,6 +44,13 @@ void metrics_cold_start(struct metrics *metrics, enum runtime runtime, enum cold
         atomic_fetch_add_explicit(&histogram->sum_us, duration_us, memory_order_relaxed);
 }
 
+void metrics_stock(struct metrics *metrics, const struct sandbox_stock *stock)
+{
+        atomic_store_explicit(&metrics->stock_bare, stock->bare, memory_order_relaxed);
+        atomic_store_explicit(&metrics->stock_python3, stock->python3, memory_order_relaxed);
+        atomic_store_explicit(&metrics->stock_node, stock->node, memory_order_relaxed);
+}
+
 static void figures_add(struct figures *sum, const struct figures *more)
 {
         for (int start = 0; start < START_KIND_COUNT; start++)

@@ -8,6 +8,7 @@
 
 #include "base/buffer.h"
 #include "gateway/live.h"
+#include "ports/sandbox_host.h"
 
 #define RUNTIME_COUNT 4
 
@@ -27,6 +28,7 @@ struct duration_histogram {
 
 struct metrics {
         struct duration_histogram cold_starts[RUNTIME_COUNT][COLD_START_PHASE_COUNT];
+        atomic_uint stock_bare, stock_python3, stock_node; /* sandboxes that wait */
         struct list past; /* what ended lives have counted; guarded by gateway->lives_lock */
 };
 
@@ -36,6 +38,7 @@ void metrics_deinit(struct metrics *metrics);
 /* From any thread. */
 void metrics_cold_start(struct metrics *metrics, enum runtime runtime, enum cold_start_phase phase,
                         uint64_t duration_ns);
+void metrics_stock(struct metrics *metrics, const struct sandbox_stock *stock);
 /* Before a live is freed, with gateway->lives_lock held. Without memory its figures are lost. */
 void metrics_keep(struct metrics *metrics, const struct live *live);
 

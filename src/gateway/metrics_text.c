@@ -103,6 +103,24 @@ static void write_cold_starts(struct exposition *exposition, const struct metric
                 }
 }
 
+static void write_stock(struct exposition *exposition, struct metrics *metrics)
+{
+        const struct {
+                const char *name;
+                atomic_uint *value;
+        } kinds[] = {{"none", &metrics->stock_bare},
+                     {"python3", &metrics->stock_python3},
+                     {"node", &metrics->stock_node}};
+
+        exposition_family(exposition, "magpie_stock_sandboxes", "gauge",
+                          "Sandboxes that wait for a function, by the interpreter in them.");
+        for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+                const struct exposition_label labels[] = {{"interpreter", kinds[i].name}, {0}};
+                exposition_sample(exposition, "magpie_stock_sandboxes", labels,
+                                  atomic_load_explicit(kinds[i].value, memory_order_relaxed));
+        }
+}
+
 static void write_process(struct exposition *exposition, struct gateway *gateway, long open_fds)
 {
         const struct exposition_label build[] = {{"version", MAGPIE_VERSION}, {0}};
@@ -148,6 +166,7 @@ int metrics_write(struct gateway *gateway, long open_fds, struct buffer *text)
         write_invocations(&exposition, rows, count);
         write_instances(&exposition, rows, count);
         write_cold_starts(&exposition, &gateway->metrics);
+        write_stock(&exposition, &gateway->metrics);
         write_process(&exposition, gateway, open_fds);
         return exposition.result;
 }

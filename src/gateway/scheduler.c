@@ -428,11 +428,13 @@ static void on_host_ready(struct sandbox_listener *listener)
 }
 
 static void on_made(struct sandbox_listener *listener, uint64_t id,
-                    const struct sandbox_descriptors *descriptors)
+                    const struct sandbox_descriptors *descriptors,
+                    const struct sandbox_making *making)
 {
         struct scheduler *scheduler = scheduler_of(listener);
         struct instance *instance = scheduler_find(scheduler, id);
 
+        (void)making;
         if (!instance) { /* cannot be: every order is in the table until it has ended */
                 struct instance orphan = {.fds = *descriptors};
                 instance_close(&orphan);
@@ -477,10 +479,16 @@ static void on_lost(struct sandbox_listener *listener)
 
         scheduler->host_ready = false;
         atomic_store(&scheduler->is_ready, false);
+        metrics_stock(&scheduler->gateway->metrics, &(struct sandbox_stock){0});
         for (size_t place = 0; place < INSTANCE_TABLE_SIZE; place++)
                 if (scheduler->table[place])
                         scheduler_end_instance(scheduler, scheduler->table[place], SANDBOX_LOST, 0,
                                                0);
+}
+
+static void on_stocked(struct sandbox_listener *listener, const struct sandbox_stock *stock)
+{
+        metrics_stock(&scheduler_of(listener)->gateway->metrics, stock);
 }
 
 static const struct sandbox_listener_ops scheduler_listener_ops = {
@@ -489,6 +497,7 @@ static const struct sandbox_listener_ops scheduler_listener_ops = {
         .refused = on_refused,
         .ended = on_ended,
         .lost = on_lost,
+        .stocked = on_stocked,
 };
 
 int scheduler_init(struct scheduler *scheduler, struct gateway *gateway)

@@ -29,6 +29,27 @@ struct sandbox_descriptors {
         uint64_t group; /* for set_frozen() */
 };
 
+enum sandbox_origin {
+        SANDBOX_MADE,             /* for this order */
+        SANDBOX_FROM_STOCK,       /* it waited, without an interpreter */
+        SANDBOX_WITH_INTERPRETER, /* it waited, and its interpreter in it */
+};
+
+#define SANDBOX_ORIGIN_COUNT 3
+
+/* How a sandbox came about, and what that took; 0 is what was not done for it. Microseconds. */
+struct sandbox_making {
+        enum sandbox_origin origin;
+        uint32_t stock_us; /* the one that waited became the function's */
+        uint32_t cgroup_us, namespaces_us, mounts_us, confine_us, exec_us;
+};
+
+/* Sandboxes that wait for a function. */
+struct sandbox_stock {
+        uint32_t bare;          /* without an interpreter */
+        uint32_t python3, node; /* with one */
+};
+
 struct sandbox_order {
         uint64_t instance_id; /* never used twice */
         const struct function *function;
@@ -41,11 +62,14 @@ struct sandbox_listener;
 struct sandbox_listener_ops {
         void (*ready)(struct sandbox_listener *listener);
         void (*made)(struct sandbox_listener *listener, uint64_t instance_id,
-                     const struct sandbox_descriptors *descriptors);
+                     const struct sandbox_descriptors *descriptors,
+                     const struct sandbox_making *making);
         void (*refused)(struct sandbox_listener *listener, uint64_t instance_id, const char *why);
         void (*ended)(struct sandbox_listener *listener, uint64_t instance_id, enum sandbox_end end,
                       int code, uint64_t peak_memory_bytes);
         void (*lost)(struct sandbox_listener *listener);
+        /* What waits has changed; none does after lost(). */
+        void (*stocked)(struct sandbox_listener *listener, const struct sandbox_stock *stock);
 };
 
 struct sandbox_listener {

@@ -11,12 +11,14 @@
  *   KILL     end this instance, whatever it does. Unknown ids are ignored (it may just have died).
  * agent -> gateway
  *   HELLO    with one descriptor: the folder of all sandboxes' groups in the cgroup v2 hierarchy.
- *   SPAWNED  with AGENT_FD_COUNT descriptors by SCM_RIGHTS, in the order of enum agent_fd. What freezes
- *            the instance is the file GROUP/cgroup.freeze of HELLO's folder; it belongs to the user
- *            that the gateway runs as. No other sandbox ever has that GROUP.
+ *   SPAWNED  with AGENT_FD_COUNT descriptors by SCM_RIGHTS, in the order of enum agent_fd. `code`
+ *            tells how it came about, `phase_us` where the time went. What freezes the instance is
+ *            the file GROUP/cgroup.freeze of HELLO's folder; it belongs to the user that the gateway
+ *            runs as. No other sandbox ever has that GROUP.
  *   REFUSED  could not be made. extra: one NUL-terminated sentence; `code` the errno.
  *   EXITED   every process of the instance is gone and its cgroup removed. Sent exactly once for
  *            each SPAWNED.
+ *   STOCK    how many sandboxes are parked: a figure to show, some milliseconds late.
  *
  * Parsed by the agent as hostile input: an unknown type, a wrong length, an unterminated string, a
  * digest that is not one, a limit out of range, ends the connection (and with it every sandbox that
@@ -40,6 +42,7 @@ enum agent_message_type {
         AGENT_SPAWNED = 4,
         AGENT_REFUSED = 5,
         AGENT_EXITED = 6,
+        AGENT_STOCK = 7,
 };
 
 enum agent_runtime { /* what magpie-init is told to run; the agent knows the command lines */
@@ -63,6 +66,12 @@ enum agent_exit_cause {
         AGENT_EXIT_KILLED = 4,        /* by our own KILL */
 };
 
+enum agent_origin {
+        AGENT_ORIGIN_REQUEST = 1,     /* made for this request */
+        AGENT_ORIGIN_SANDBOX = 2,     /* from stock, with magpie-init alone in it */
+        AGENT_ORIGIN_INTERPRETER = 3, /* from stock, with an interpreter that waited */
+};
+
 enum agent_spawn_flag {
         AGENT_SPAWN_VERIFY = 1, /* a registration check, the code lies in staging/ */
         AGENT_SPAWN_PLAIN = 2,  /* its interpreter is started for it: no parked one, no fork */
@@ -70,7 +79,8 @@ enum agent_spawn_flag {
 
 struct agent_message {
         uint32_t type;
-        uint32_t code;         /* HELLO: version; REFUSED: errno; EXITED: status or signal */
+        uint32_t code;         /* HELLO: version; REFUSED: errno; EXITED: status or signal;
+                                  SPAWNED: enum agent_origin */
         uint64_t instance_id;  /* the gateway's choice, never reused by one gateway process */
         uint32_t runtime;      /* SPAWN: enum agent_runtime */
         uint32_t cause;        /* EXITED: enum agent_exit_cause */
@@ -80,8 +90,12 @@ struct agent_message {
         uint32_t process_max;  /* SPAWN */
         uint32_t flags;        /* SPAWN: enum agent_spawn_flag */
         uint32_t extra_length; /* bytes that follow */
-        uint32_t phase_us[8];  /* SPAWNED: where the time went, by enum agent_phase */
-        uint64_t group;        /* SPAWNED: see there */
+        union {
+                uint32_t phase_us[8]; /* SPAWNED: by enum agent_phase */
+                uint32_t parked[8];   /* STOCK: by the enum agent_runtime whose interpreter waits
+                                         in them; [0]: with magpie-init alone */
+        };
+        uint64_t group; /* SPAWNED: see there */
 };
 
 enum agent_phase {

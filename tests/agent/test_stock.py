@@ -1,10 +1,12 @@
 """Sandboxes made in advance: whoever gets one finds what was asked for, and nothing of anybody else."""
+import contextlib
 import json
 import os
 import signal
 
 import pytest
-from agent_client import EXEC, MIB, NODE, OUT_OF_MEMORY, PYTHON3
+from agent_client import (EXEC, MIB, NODE, ON_REQUEST, OUT_OF_MEMORY, PYTHON3,
+                          STOCKED_INTERPRETER, STOCKED_SANDBOX)
 from conftest import start_agent
 from sandbox_host import Watch, eventually, groups, host_uid
 from stocked import command, confinement, from_nursery, from_stock, parked
@@ -44,6 +46,34 @@ def test_a_sandbox_from_stock_is_made_of_its_code_and_its_limits_alone(gateway, 
         assert made.phases["assign"] > 0
         assert {made.phases[name] for name in ("cgroup", "clone", "mount", "confine", "exec")} == {0}
         assert made.invoke(b"hello") == b"hello"
+
+
+def test_each_sandbox_tells_how_it_came_about(gateway, native, facts):
+    with start_agent() as plain:
+        code = plain.add_code({"main.py": (0o644, PYTHON_FACTS)})
+        with plain.connect().spawn(code, "main.handle", runtime=PYTHON3) as made:
+            assert made.origin == ON_REQUEST and made.phases["clone"] > 0
+    from_stock(gateway, native, "main", which=lambda made: made.origin == STOCKED_SANDBOX).__exit__()
+    for runtime in (PYTHON3, NODE):
+        from_stock(gateway, facts, "main.handle", runtime=runtime,
+                   which=lambda made: made.origin == STOCKED_INTERPRETER).__exit__()
+
+
+def test_the_agent_tells_each_gateway_what_is_parked(agent, gateway, facts):
+    from_stock(gateway, facts, "main.handle", runtime=PYTHON3,
+               which=lambda made: made.origin == STOCKED_INTERPRETER).__exit__()
+    late = agent.connect()  # and one that comes later hears of it at once
+
+    def have_heard():
+        for one in (gateway, late):
+            with contextlib.suppress(TimeoutError):
+                while True:
+                    one.take(0)
+        first_processes = len(parked(agent)) - 1  # without the nursery
+        return (late.parked == gateway.parked and sum(late.parked.values()) == first_processes
+                and late.parked["bare"] >= 2 and late.parked["python3"] >= 2)
+    assert eventually(have_heard, 30)
+    late.close()
 
 
 @pytest.mark.parametrize("processes", [8, 300])

@@ -24,9 +24,10 @@ import tempfile
 import time
 
 VERSION = 2
-HELLO, SPAWN, KILL, SPAWNED, REFUSED, EXITED = range(1, 7)
+HELLO, SPAWN, KILL, SPAWNED, REFUSED, EXITED, STOCK = range(1, 8)
 PYTHON3, NODE, NATIVE, EXEC = range(1, 5)
 VERIFY, PLAIN = 1, 2  # flags of SPAWN
+ON_REQUEST, STOCKED_SANDBOX, STOCKED_INTERPRETER = range(1, 4)  # SPAWNED's code
 BY_CODE, BY_SIGNAL, OUT_OF_MEMORY, KILLED = range(1, 5)
 PHASES = ("cgroup", "clone", "total", "mount", "confine", "exec", "assign")
 MIB = 1 << 20
@@ -176,6 +177,7 @@ class Gateway:
         self.next_id = 1
         self.exited = {}
         self.answers = {}
+        self.parked = {"bare": 0, "python3": 0, "node": 0}  # what the agent has told last
 
     def greet(self):
         self.send(HELLO, code=VERSION)
@@ -191,20 +193,30 @@ class Gateway:
         self.socket.send(head + extra)
 
     def receive(self, deadline_s=None):
+        """The next message that is not about the stock."""
+        while (message := self._receive(deadline_s))["type"] == STOCK:
+            pass
+        return message
+
+    def _receive(self, deadline_s=None):
         wait_readable(self.socket, deadline_s)
         # An agent that is started later must not inherit them.
         message, fds, _, _ = socket.recv_fds(self.socket, 65536, 4, socket.MSG_CMSG_CLOEXEC)
         if not message:
             raise EOFError("the agent has ended the connection")
         fields = MESSAGE.unpack_from(message)
+        if fields[0] == STOCK:
+            self.parked = dict(zip(self.parked, fields[11:19]))
         return {"type": fields[0], "code": fields[1], "instance_id": fields[2],
                 "cause": fields[4], "memory": fields[5], "phases": dict(zip(PHASES, fields[11:19])),
                 "group": fields[19],
                 "extra": message[MESSAGE.size:], "fds": fds}
 
-    def _take(self):
+    def take(self, deadline_s=None):
         """Sorts one message in."""
-        message = self.receive()
+        message = self._receive(deadline_s)
+        if message["type"] == STOCK:
+            return
         if message["type"] == EXITED:
             assert message["instance_id"] not in self.exited, "EXITED came twice"
             self.exited[message["instance_id"]] = Exited(message["cause"], message["code"],
@@ -224,11 +236,15 @@ class Gateway:
 
     def await_spawned(self, instance_id):
         while instance_id not in self.answers:
-            self._take()
+            self.take()
         answer = self.answers.pop(instance_id)
         if answer["type"] == REFUSED:
             raise Refused(answer["code"], answer["extra"].rstrip(b"\0").decode())
+<<<<<<< HEAD
         return Instance(self, instance_id, answer)
+=======
+        return Instance(self, instance_id, answer["fds"], answer["phases"], answer["code"])
+>>>>>>> 904d888 (The agent tells where a sandbox came from and what is parked; the metrics show the stock)
 
     def spawn(self, digest, handler, **options):
         return self.await_spawned(self.ask_spawn(digest, handler, **options))
@@ -238,7 +254,7 @@ class Gateway:
 
     def wait_exited(self, instance_id):
         while instance_id not in self.exited:
-            self._take()
+            self.take()
         return self.exited[instance_id]
 
     def close(self):
@@ -249,10 +265,15 @@ class Gateway:
 
 
 class Instance:
+<<<<<<< HEAD
     def __init__(self, gateway, instance_id, answer):
         fds = answer["fds"]
         self.gateway, self.id, self.phases = gateway, instance_id, answer["phases"]
         self.group = answer["group"]
+=======
+    def __init__(self, gateway, instance_id, fds, phases, origin):
+        self.gateway, self.id, self.phases, self.origin = gateway, instance_id, phases, origin
+>>>>>>> 904d888 (The agent tells where a sandbox came from and what is parked; the metrics show the stock)
         self.socket = socket.socket(fileno=fds[0])
         self.worker = socket.socket(fileno=fds[1])
         self.log_fd = fds[2]
@@ -286,7 +307,7 @@ class Instance:
                 raise TimeoutError("no frame came")
             with contextlib.suppress(TimeoutError):
                 wait_readable(self.gateway.socket, 0)
-                self.gateway._take()
+                self.gateway.take()
 
     def send(self, kind, *, flags=0, invocation=0, value=0, meta=b"", payload=b""):
         frame = FRAME.pack(kind, flags, len(meta), invocation, value) + meta + payload

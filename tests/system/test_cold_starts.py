@@ -36,3 +36,13 @@ def test_a_function_without_zygote_is_never_forked_and_can_have_it_back(server):
         time.sleep(0.05)  # as long as a fork would take to arrive
     change(server, function, zygote="auto")
     assert eventually(lambda: was_forked(server, function))
+
+
+def test_the_metrics_tell_what_waits_in_stock(server):
+    function = server.deploy("stocked", "python3", {"main.py": COMMAND_LINE}, handler="main.handler",
+                             keepAlive="0s")
+    server.call(function, b"")
+
+    def waiting(interpreter):
+        return server.metrics()[f'magpie_stock_sandboxes{{interpreter="{interpreter}"}}']
+    assert eventually(lambda: waiting("none") >= 2 and waiting("python3") >= 2)

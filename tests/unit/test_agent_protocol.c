@@ -81,6 +81,18 @@ TEST(each_flag_of_a_spawn_is_passed_and_another_is_refused)
 }
 TEST_END
 
+TEST(a_message_beyond_the_last_type_is_refused)
+{
+        struct agent_message message = {.type = AGENT_STOCK}, decoded;
+        const char *extra;
+
+        ck_assert_int_eq(agent_message_decode(&message, sizeof(message), &decoded, &extra), 0);
+        message.type++;
+        ck_assert_int_eq(agent_message_decode(&message, sizeof(message), &decoded, &extra),
+                         -EPROTO);
+}
+TEST_END
+
 TEST(every_cut_of_a_spawn_is_refused)
 {
         struct agent_spawn spawn;
@@ -168,6 +180,7 @@ TEST(what_does_not_fit_is_not_sent)
 TEST_END
 
 TEST_MAIN("agent_protocol", a_spawn_comes_out_as_it_went_in,
-          each_flag_of_a_spawn_is_passed_and_another_is_refused, every_cut_of_a_spawn_is_refused,
+          each_flag_of_a_spawn_is_passed_and_another_is_refused,
+          a_message_beyond_the_last_type_is_refused, every_cut_of_a_spawn_is_refused,
           limits_out_of_range_are_refused, a_digest_or_handler_that_leads_elsewhere_is_refused,
           an_environment_that_is_none_is_refused, what_does_not_fit_is_not_sent)

@@ -201,8 +201,25 @@ TEST(cold_starts_are_told_apart_by_runtime_and_phase)
 }
 TEST_END
 
+TEST(what_waits_in_stock_is_shown_as_it_was_told_last)
+{
+        struct function *function = function_new();
+
+        open_gateway(function);
+        metrics_stock(&gateway.metrics, &(struct sandbox_stock){.bare = 9, .python3 = 9});
+        metrics_stock(&gateway.metrics,
+                      &(struct sandbox_stock){.bare = 2, .python3 = 3, .node = 4});
+        ck_assert(metrics_have("magpie_stock_sandboxes{interpreter=\"none\"} 2\n"
+                               "magpie_stock_sandboxes{interpreter=\"python3\"} 3\n"
+                               "magpie_stock_sandboxes{interpreter=\"node\"} 4\n"));
+        close_gateway();
+        function_unref(function);
+}
+TEST_END
+
 TEST_MAIN("metrics", samples_have_escaped_labels_and_exact_numbers, a_histogram_adds_its_buckets_up,
           running_out_of_room_shows_at_the_end,
           threads_and_versions_of_one_function_add_up_to_one_sample,
           what_an_old_version_counted_is_kept_while_its_function_exists,
-          cold_starts_are_told_apart_by_runtime_and_phase)
+          cold_starts_are_told_apart_by_runtime_and_phase,
+          what_waits_in_stock_is_shown_as_it_was_told_last)

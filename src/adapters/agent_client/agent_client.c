@@ -37,6 +37,28 @@ static enum sandbox_end sandbox_end_of(uint32_t cause)
         return SANDBOX_LOST;
 }
 
+/* What a stocked one takes is the function's limits and mounts; so where it was made on request, the
+ * same is part of the mounts. */
+static struct sandbox_making making_of(const struct agent_message *message)
+{
+        const uint32_t *phase_us = message->phase_us;
+        bool was_made =
+                message->code != AGENT_ORIGIN_SANDBOX && message->code != AGENT_ORIGIN_INTERPRETER;
+
+        return (struct sandbox_making){
+                .origin = was_made                                ? SANDBOX_MADE
+                          : message->code == AGENT_ORIGIN_SANDBOX ? SANDBOX_FROM_STOCK
+                                                                  : SANDBOX_WITH_INTERPRETER,
+                .stock_us = was_made ? 0 : phase_us[AGENT_PHASE_ASSIGN],
+                .cgroup_us = phase_us[AGENT_PHASE_CGROUP],
+                .namespaces_us = phase_us[AGENT_PHASE_CLONE],
+                .mounts_us =
+                        phase_us[AGENT_PHASE_MOUNT] + (was_made ? phase_us[AGENT_PHASE_ASSIGN] : 0),
+                .confine_us = phase_us[AGENT_PHASE_CONFINE],
+                .exec_us = phase_us[AGENT_PHASE_EXEC],
+        };
+}
+
 /* Takes the descriptors out of a control message into `ret_fds`; returns how many came. */
 static size_t descriptors_take(struct msghdr *header, int ret_fds[AGENT_FD_COUNT])
 {
@@ -83,6 +105,7 @@ static bool agent_client_handle(struct agent_client *client, const struct agent_
                 return message->code == AGENT_PROTOCOL_VERSION && fd_count == 1 &&
                        agent_client_greeted(client, &fds[0]);
         case AGENT_SPAWNED: {
+                struct sandbox_making making = making_of(message);
                 struct sandbox_descriptors descriptors = {
                         .socket = fds[AGENT_FD_SOCKET],
                         .worker = fds[AGENT_FD_WORKER],
@@ -95,7 +118,7 @@ static bool agent_client_handle(struct agent_client *client, const struct agent_
                                                "The server has no descriptors left.");
                         return true;
                 }
-                listener->ops->made(listener, message->instance_id, &descriptors);
+                listener->ops->made(listener, message->instance_id, &descriptors, &making);
                 for (size_t i = 0; i < AGENT_FD_COUNT; i++)
                         fds[i] = -1;
                 return true;
@@ -107,6 +130,15 @@ static bool agent_client_handle(struct agent_client *client, const struct agent_
                 listener->ops->ended(listener, message->instance_id, sandbox_end_of(message->cause),
                                      (int)message->code, message->memory_bytes);
                 return true;
+        case AGENT_STOCK: {
+                struct sandbox_stock stock = {
+                        .bare = message->parked[0],
+                        .python3 = message->parked[AGENT_RUNTIME_PYTHON3],
+                        .node = message->parked[AGENT_RUNTIME_NODE],
+                };
+                listener->ops->stocked(listener, &stock);
+                return true;
+        }
         case AGENT_SPAWN:
         case AGENT_KILL:
                 return false;
