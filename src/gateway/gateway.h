@@ -95,6 +95,7 @@ struct gateway_thread {
         char *arena;                 /* ARENA_SIZE */
         char *scratch;               /* SCRATCH_SIZE: what was just read from a client */
         char *head;                  /* HEAD_SIZE: the head of a response being made */
+        char timing[448];            /* the Server-Timing of a response being made */
         struct http_request request; /* the head that was just parsed */
         struct http_date date;
         struct list spare_invocations; /* saves a malloc a request */

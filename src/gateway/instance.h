@@ -14,6 +14,7 @@
 #include "base/mailbox.h"
 #include "core/invoker/outcome.h"
 #include "core/pool/instance.h"
+#include "gateway/cold_start.h"
 #include "ports/sandbox_host.h"
 #include "wire/worker_protocol.h"
 
@@ -52,7 +53,8 @@ struct instance {
         uint32_t last_wire_id;
         uint64_t log_since_ns;                  /* LOG frames and the like count from then on ... */
         size_t log_bytes;                       /* ... and were so many bytes */
-        uint64_t ordered_ns, made_ns, ready_ns; /* phases of its boot */
+        uint64_t ordered_ns, made_ns, ready_ns; /* its boot */
+        struct cold_start cold_start;           /* where the time of that went */
 };
 
 struct instance *instance_new(struct live *live, uint64_t id, struct gateway_thread *thread);

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define TIMING_SIZE 112
 #define CLIENT_BACKLOG_MAX 262144 /* then nothing more is read from the function; 0 in need */
 
 /* Milliseconds with three decimals: printf's floats would cost more than the rest of the head. */
@@ -35,28 +34,46 @@ static char *write_ms(char *at, const char *label, uint64_t ns)
         return at;
 }
 
-/* Server-Timing's value; its length. */
-static size_t invocation_timing(const struct invocation *invocation, char ret_timing[TIMING_SIZE])
+/* Where the time of `init` went, and what came of it. */
+static char *write_cold_start(char *at, const struct cold_start *cold_start)
 {
-        char *at = ret_timing;
+        static const enum cold_start_phase shown[] = {
+                COLD_START_CGROUP, COLD_START_NAMESPACES,  COLD_START_MOUNTS, COLD_START_CONFINE,
+                COLD_START_EXEC,   COLD_START_INTERPRETER, COLD_START_IMPORT, COLD_START_FIRST_BYTE,
+        };
+
+        at = write_ms(at, ", stock;dur=", cold_start->phase_us[COLD_START_STOCK] * 1000ull);
+        at = stpcpy(stpcpy(at, ";desc="), sandbox_origin_name(cold_start->origin));
+        for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++) {
+                if (cold_start->phase_us[shown[i]] == 0)
+                        continue;
+                at = stpcpy(stpcpy(at, ", "), cold_start_phase_name(shown[i]));
+                at = write_ms(at, ";dur=", cold_start->phase_us[shown[i]] * 1000ull);
+        }
+        return at;
+}
+
+/* Server-Timing's value, with a NUL behind it; the thread's, until it makes the next one. */
+static struct slice invocation_timing(const struct invocation *invocation)
+{
+        char *timing = invocation->thread->timing, *at = timing;
 
         at = write_ms(at, "wait;dur=", invocation->running_ns - invocation->arrived_ns);
         at = write_ms(at, ", init;dur=", invocation->init_ns);
         at = write_ms(at, ", run;dur=", invocation->thread->loop.now_ns - invocation->running_ns);
+        if (invocation->call.start == START_COLD && invocation->instance)
+                at = write_cold_start(at, &invocation->instance->cold_start);
         *at = '\0';
-        return (size_t)(at - ret_timing);
+        return slice_make(timing, (size_t)(at - timing));
 }
 
 static void invocation_headers(const struct invocation *invocation, struct http_response *response)
 {
-        char timing[TIMING_SIZE];
-        size_t length = invocation_timing(invocation, timing);
-
         (void)http_response_header(response, SLICE("Magpie-Invocation-Id"),
                                    slice_make(invocation->id, ID_LENGTH));
         (void)http_response_header(response, SLICE("Magpie-Start"),
                                    slice_of(start_kind_name(invocation->call.start)));
-        (void)http_response_header(response, SLICE("Server-Timing"), slice_make(timing, length));
+        (void)http_response_header(response, SLICE("Server-Timing"), invocation_timing(invocation));
 }
 
 void turnover_fill(struct turnover *turnover, struct instance *instance)
@@ -168,6 +185,22 @@ static bool is_ours(struct slice name)
                slice_equal_fold(slice_make(name.data, prefix.length), prefix);
 }
 
+/* The call for which the instance was made has its answer. */
+static void invocation_note_first_byte(const struct invocation *invocation)
+{
+        struct instance *instance = invocation->instance;
+        struct live *live = invocation->live;
+
+        cold_start_answered(&instance->cold_start, instance->made_ns,
+                            invocation->thread->loop.now_ns);
+        metrics_cold_start_phase(&invocation->thread->gateway->metrics, live->function->runtime,
+                                 COLD_START_FIRST_BYTE,
+                                 instance->cold_start.phase_us[COLD_START_FIRST_BYTE]);
+        pthread_mutex_lock(&live->lock);
+        cold_start_keep_again(&live->cold_starts, &instance->cold_start);
+        pthread_mutex_unlock(&live->lock);
+}
+
 void invocation_result(struct invocation *invocation, const struct worker_frame *frame)
 {
         struct connection *connection = invocation->exchange.connection;
@@ -192,6 +225,8 @@ void invocation_result(struct invocation *invocation, const struct worker_frame 
                 return;
         }
         invocation->answering = true;
+        if (invocation->call.start == START_COLD)
+                invocation_note_first_byte(invocation);
         if (connection) {
                 response_begin(connection, &response, status);
                 invocation_headers(invocation, &response);
@@ -262,14 +297,12 @@ static void invocation_tell(struct invocation *invocation, enum outcome outcome,
                                   .invocation_id = invocation->id,
                                   .retry_after_s = answer->retry_after_s,
                                   .extra = extra};
-        char timing[TIMING_SIZE];
 
         if (!connection)
                 return;
         if (invocation->running_ns > 0) {
-                (void)invocation_timing(invocation, timing);
                 problem.start = start_kind_name(invocation->call.start);
-                problem.timing = timing;
+                problem.timing = invocation_timing(invocation).data;
         }
         invocation_leave_connection(invocation);
         if (invocation->answering)

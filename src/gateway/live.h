@@ -12,6 +12,7 @@
 #include "core/provisioner/provisioner.h"
 #include "core/registry/function.h"
 
+#include "gateway/cold_start.h"
 #include "gateway/round.h"
 
 #include <pthread.h>
@@ -33,12 +34,13 @@ struct live_figures {
 struct live {
         struct list link;          /* gateway->lives */
         struct function *function; /* a reference */
-        pthread_mutex_t lock;      /* guards `pool`, and nothing else */
+        pthread_mutex_t lock;      /* guards `pool`, and what says so */
         struct pool pool;
         struct keep_alive *learned; /* what `pool` learns; NULL where keep-alive is fixed */
         struct boot_record boots;   /* the scheduler's */
         char last_failure[256];     /* why the last boot failed; guarded by `lock` */
-        atomic_bool has_raw_output; /* it writes past its shim: calls must not overlap */
+        struct cold_start_history cold_starts; /* guarded by `lock` */
+        atomic_bool has_raw_output;            /* it writes past its shim: calls must not overlap */
         struct scheduler *scheduler;
         struct list demand_link;    /* scheduler->demand */
         struct letter wake_letter;  /* to the scheduler: there are waiters */

@@ -31,17 +31,27 @@ void metrics_deinit(struct metrics *metrics)
                 free(CONTAINER_OF(link, struct past_figures, link));
 }
 
-void metrics_cold_start(struct metrics *metrics, enum runtime runtime, enum cold_start_phase phase,
-                        uint64_t duration_ns)
+void metrics_cold_start_phase(struct metrics *metrics, enum runtime runtime,
+                              enum cold_start_phase phase, uint32_t duration_us)
 {
         struct duration_histogram *histogram = &metrics->cold_starts[runtime][phase];
-        uint64_t duration_us = duration_ns / 1000;
         size_t bucket = 0;
 
         while (bucket < DURATION_BUCKETS - 1 && duration_us > duration_bounds_us[bucket])
                 bucket++;
         atomic_fetch_add_explicit(&histogram->bucket[bucket], 1, memory_order_relaxed);
         atomic_fetch_add_explicit(&histogram->sum_us, duration_us, memory_order_relaxed);
+}
+
+void metrics_cold_start(struct metrics *metrics, enum runtime runtime,
+                        const struct cold_start *cold_start)
+{
+        for (int phase = 0; phase < COLD_START_PHASE_COUNT; phase++)
+                if (cold_start->phase_us[phase] > 0)
+                        metrics_cold_start_phase(metrics, runtime, (enum cold_start_phase)phase,
+                                                 cold_start->phase_us[phase]);
+        atomic_fetch_add_explicit(&metrics->origins[runtime][cold_start->origin], 1,
+                                  memory_order_relaxed);
 }
 
 void metrics_stock(struct metrics *metrics, const struct sandbox_stock *stock)

@@ -2,24 +2,15 @@
  *
  * Invocations are counted in each function's struct live, by each thread for itself. A live ends
  * with its version; metrics_keep() adds up what it had counted, so that no counter ever goes back
- * while the function exists. Cold starts are recorded here, a histogram a runtime and phase.
+ * while the function exists. Cold starts are recorded here, by runtime.
  */
 #pragma once
 
 #include "base/buffer.h"
+#include "gateway/cold_start.h"
 #include "gateway/live.h"
-#include "ports/sandbox_host.h"
 
 #define RUNTIME_COUNT 4
-
-/* A cold start, phase by phase. */
-enum cold_start_phase {
-        COLD_START_SANDBOX, /* from the order until the sandbox is made */
-        COLD_START_LOAD,    /* until the runtime has loaded the function and is ready */
-        COLD_START_TOTAL,
-};
-
-#define COLD_START_PHASE_COUNT 3
 
 struct duration_histogram {
         atomic_ullong bucket[DURATION_BUCKETS]; /* as live_figures: not cumulative */
@@ -28,7 +19,8 @@ struct duration_histogram {
 
 struct metrics {
         struct duration_histogram cold_starts[RUNTIME_COUNT][COLD_START_PHASE_COUNT];
-        atomic_uint stock_bare, stock_python3, stock_node; /* sandboxes that wait */
+        atomic_ullong origins[RUNTIME_COUNT][SANDBOX_ORIGIN_COUNT]; /* cold starts */
+        atomic_uint stock_bare, stock_python3, stock_node;          /* sandboxes that wait */
         struct list past; /* what ended lives have counted; guarded by gateway->lives_lock */
 };
 
@@ -36,8 +28,11 @@ void metrics_init(struct metrics *metrics);
 void metrics_deinit(struct metrics *metrics);
 
 /* From any thread. */
-void metrics_cold_start(struct metrics *metrics, enum runtime runtime, enum cold_start_phase phase,
-                        uint64_t duration_ns);
+void metrics_cold_start(struct metrics *metrics, enum runtime runtime,
+                        const struct cold_start *cold_start);
+/* What became known of it later. */
+void metrics_cold_start_phase(struct metrics *metrics, enum runtime runtime,
+                              enum cold_start_phase phase, uint32_t duration_us);
 void metrics_stock(struct metrics *metrics, const struct sandbox_stock *stock);
 /* Before a live is freed, with gateway->lives_lock held. Without memory its figures are lost. */
 void metrics_keep(struct metrics *metrics, const struct live *live);

@@ -74,14 +74,26 @@ static void write_instances(struct exposition *exposition, const struct function
         }
 }
 
+static void write_cold_start_origins(struct exposition *exposition, const struct metrics *metrics)
+{
+        exposition_family(exposition, "magpie_cold_starts_total", "counter",
+                          "Instances made, by what there was before they were asked for.");
+        for (int runtime = 0; runtime < RUNTIME_COUNT; runtime++)
+                for (int origin = 0; origin < SANDBOX_ORIGIN_COUNT; origin++) {
+                        const struct exposition_label labels[] = {
+                                {"runtime", runtime_name((enum runtime)runtime)},
+                                {"from", sandbox_origin_name((enum sandbox_origin)origin)},
+                                {0}};
+                        unsigned long long count = atomic_load_explicit(
+                                &metrics->origins[runtime][origin], memory_order_relaxed);
+                        if (count > 0)
+                                exposition_sample(exposition, "magpie_cold_starts_total", labels,
+                                                  (double)count);
+                }
+}
+
 static void write_cold_starts(struct exposition *exposition, const struct metrics *metrics)
 {
-        static const char *const phases[COLD_START_PHASE_COUNT] = {
-                [COLD_START_SANDBOX] = "sandbox",
-                [COLD_START_LOAD] = "load",
-                [COLD_START_TOTAL] = "total",
-        };
-
         exposition_family(exposition, "magpie_cold_start_seconds", "histogram",
                           "Making an instance, by runtime and phase.");
         for (int runtime = 0; runtime < RUNTIME_COUNT; runtime++)
@@ -90,7 +102,7 @@ static void write_cold_starts(struct exposition *exposition, const struct metric
                                 &metrics->cold_starts[runtime][phase];
                         const struct exposition_label labels[] = {
                                 {"runtime", runtime_name((enum runtime)runtime)},
-                                {"phase", phases[phase]},
+                                {"phase", cold_start_phase_name((enum cold_start_phase)phase)},
                                 {0}};
                         uint64_t buckets[DURATION_BUCKETS];
                         for (int i = 0; i < DURATION_BUCKETS; i++)
@@ -165,6 +177,7 @@ int metrics_write(struct gateway *gateway, long open_fds, struct buffer *text)
                 return r;
         write_invocations(&exposition, rows, count);
         write_instances(&exposition, rows, count);
+        write_cold_start_origins(&exposition, &gateway->metrics);
         write_cold_starts(&exposition, &gateway->metrics);
         write_stock(&exposition, &gateway->metrics);
         write_process(&exposition, gateway, open_fds);

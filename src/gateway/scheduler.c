@@ -316,24 +316,24 @@ void scheduler_wake(struct scheduler *scheduler, struct live *live)
 
 /* What becomes of a boot --------------------------------------------------------------------------- */
 
-static void scheduler_boot_ready(struct scheduler *scheduler, struct instance *instance)
+/* `value` is READY's. */
+static void scheduler_boot_ready(struct scheduler *scheduler, struct instance *instance,
+                                 uint64_t value)
 {
         struct live *live = instance->live;
         struct turnover turnover = {0};
-        enum runtime runtime = live->function->runtime;
-        struct metrics *metrics = &scheduler->gateway->metrics;
 
         instance->ready_ns = clock_now_ns();
+        cold_start_ready(&instance->cold_start, instance->ordered_ns, instance->made_ns,
+                         instance->ready_ns, value);
+        instance->cold_start.ready_unix_ms = clock_unix_ms();
         loop_remove_timer(&scheduler->thread->loop, &instance->timer);
         provisioner_boot_ready(&scheduler->provisioner, &live->boots);
-        metrics_cold_start(metrics, runtime, COLD_START_SANDBOX,
-                           instance->made_ns - instance->ordered_ns);
-        metrics_cold_start(metrics, runtime, COLD_START_LOAD,
-                           instance->ready_ns - instance->made_ns);
-        metrics_cold_start(metrics, runtime, COLD_START_TOTAL,
-                           instance->ready_ns - instance->ordered_ns);
+        metrics_cold_start(&scheduler->gateway->metrics, live->function->runtime,
+                           &instance->cold_start);
 
         pthread_mutex_lock(&live->lock);
+        cold_start_keep(&live->cold_starts, &instance->cold_start);
         turnover.result =
                 pool_ready(&live->pool, &instance->pool, instance->ready_ns, &turnover.next);
         turnover_fill(&turnover, instance);
@@ -350,7 +350,7 @@ bool scheduler_boot_answer(struct instance *instance, const struct worker_frame 
         if (frame->type == WORKER_READY && instance->trial) {
                 trial_succeed(instance);
         } else if (frame->type == WORKER_READY) {
-                scheduler_boot_ready(scheduler, instance);
+                scheduler_boot_ready(scheduler, instance, frame->value);
         } else {
                 if (instance->trial)
                         trial_append(instance->trial, frame->payload);
@@ -434,7 +434,6 @@ static void on_made(struct sandbox_listener *listener, uint64_t id,
         struct scheduler *scheduler = scheduler_of(listener);
         struct instance *instance = scheduler_find(scheduler, id);
 
-        (void)making;
         if (!instance) { /* cannot be: every order is in the table until it has ended */
                 struct instance orphan = {.fds = *descriptors};
                 instance_close(&orphan);
@@ -442,6 +441,7 @@ static void on_made(struct sandbox_listener *listener, uint64_t id,
         }
         instance->fds = *descriptors;
         instance->made_ns = clock_now_ns();
+        cold_start_made(&instance->cold_start, making);
         if (instance->pool.state != INSTANCE_BOOTING)
                 return; /* given up meanwhile; its kill is on the way */
         if (instance_attach(instance, scheduler->thread) < 0)

@@ -77,7 +77,8 @@ def test_every_answer_names_its_invocation_its_start_and_its_times(server, echo,
     for answer in answers:
         assert re.fullmatch("[0-9A-HJKMNP-TV-Z]{26}", answer.headers["Magpie-Invocation-Id"])
         assert start_of(answer) in ("cold", "warm", "thawed", "stolen")
-        assert set(answer.timing()) == {"wait", "init", "run"}
+        assert list(answer.timing())[:3] == ["wait", "init", "run"]
+        assert start_of(answer) == "cold" or len(answer.timing()) == 3
     assert len({answer.headers["Magpie-Invocation-Id"] for answer in answers}) == 2
 
 

@@ -119,7 +119,7 @@ def expect(server, function, event, status, reason, bystander):
     assert problem["detail"] == problem["message"] and problem["title"]
     assert problem["invocationId"] == answer.headers["Magpie-Invocation-Id"]
     assert answer.headers["Magpie-Start"] in ("cold", "warm", "thawed", "stolen")
-    assert set(answer.timing()) == {"wait", "init", "run"}
+    assert list(answer.timing())[:3] == ["wait", "init", "run"]
     assert server.call(bystander, b"well?").body == b"well?"
     after = server.call(function, b"well?")
     assert after.status == 201 and after.body == b"well?", after

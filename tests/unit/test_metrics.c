@@ -184,17 +184,27 @@ TEST(what_an_old_version_counted_is_kept_while_its_function_exists)
 }
 TEST_END
 
-TEST(cold_starts_are_told_apart_by_runtime_and_phase)
+TEST(cold_starts_are_told_apart_by_runtime_origin_and_phase)
 {
         struct function *function = function_new();
+        struct cold_start start = {.origin = SANDBOX_FROM_STOCK,
+                                   .phase_us = {[COLD_START_LOAD] = 20000}};
 
         open_gateway(function);
-        metrics_cold_start(&gateway.metrics, RUNTIME_NODE, COLD_START_LOAD, 20000000);
-        metrics_cold_start(&gateway.metrics, RUNTIME_NODE, COLD_START_LOAD, 1000);
+        metrics_cold_start(&gateway.metrics, RUNTIME_NODE, &start);
+        start.phase_us[COLD_START_LOAD] = 1;
+        metrics_cold_start(&gateway.metrics, RUNTIME_NODE, &start);
+        metrics_cold_start_phase(&gateway.metrics, RUNTIME_NODE, COLD_START_FIRST_BYTE, 30000);
         ck_assert(metrics_have(
                 "magpie_cold_start_seconds_count{runtime=\"node\",phase=\"load\"} 2\n"));
         ck_assert(metrics_have("magpie_cold_start_seconds_bucket{runtime=\"node\",phase=\"load\","
                                "le=\"5e-05\"} 1\n"));
+        ck_assert(metrics_have("magpie_cold_start_seconds_sum{runtime=\"node\","
+                               "phase=\"first_byte\"} 0.03\n"));
+        ck_assert(metrics_have("magpie_cold_starts_total{runtime=\"node\",from=\"sandbox\"} 2\n"));
+        /* What has not taken place is not there. */
+        ck_assert(!metrics_have("phase=\"import\""));
+        ck_assert(!metrics_have("from=\"request\""));
         ck_assert(!metrics_have("runtime=\"python3\""));
         close_gateway();
         function_unref(function);
@@ -221,5 +231,5 @@ TEST_MAIN("metrics", samples_have_escaped_labels_and_exact_numbers, a_histogram_
           running_out_of_room_shows_at_the_end,
           threads_and_versions_of_one_function_add_up_to_one_sample,
           what_an_old_version_counted_is_kept_while_its_function_exists,
-          cold_starts_are_told_apart_by_runtime_and_phase,
+          cold_starts_are_told_apart_by_runtime_origin_and_phase,
           what_waits_in_stock_is_shown_as_it_was_told_last)
