@@ -28,10 +28,71 @@ static void inspect_limits(const cJSON *function)
                                               json_number(function, "max")));
 }
 
+static char *inspect_ms(const cJSON *phases, const char *name)
+{
+        double ms = json_number(phases, name);
+
+        return ms > 0 ? text_format("%.*f ms", ms < 10 ? 2 : 1, ms) : text_copy("-");
+}
+
+/* What the last cold start was made of, and what they are made of on the average. */
+static void inspect_phases(const cJSON *last, const cJSON *mean)
+{
+        static const struct {
+                const char *name, *shown;
+        } phases[] = {
+                {"total", "until loaded"},
+                {"sandbox", "  sandbox"},
+                {"stock", "    from stock"},
+                {"cgroup", "    cgroup"},
+                {"namespaces", "    namespaces"},
+                {"mounts", "    mounts"},
+                {"confine", "    confine"},
+                {"exec", "    exec"},
+                {"load", "  load"},
+                {"interpreter", "    interpreter"},
+                {"import", "    import"},
+                {"first_byte", "  first byte"},
+        };
+        AUTO(memory_free) char *heading = text_format("MEAN OF %.0f", json_number(mean, "of"));
+        const char *const headings[] = {"COLD START", "LAST", heading, NULL};
+        const cJSON *of_last = cJSON_GetObjectItemCaseSensitive(last, "phases");
+        const cJSON *of_mean = cJSON_GetObjectItemCaseSensitive(mean, "phases");
+        AUTO(listing_deinit) struct listing listing;
+
+        listing_init(&listing, headings);
+        for (size_t i = 0; i < sizeof(phases) / sizeof(phases[0]); i++) {
+                if (json_number(of_last, phases[i].name) <= 0 &&
+                    json_number(of_mean, phases[i].name) <= 0)
+                        continue;
+                listing_add(&listing, text_copy(phases[i].shown));
+                listing_add(&listing, inspect_ms(of_last, phases[i].name));
+                listing_add(&listing, inspect_ms(of_mean, phases[i].name));
+        }
+        (void)putchar('\n');
+        listing_print(&listing);
+}
+
+static char *inspect_cold_starts(const cJSON *cold_starts, const cJSON *last, time_t now)
+{
+        const char *from = json_text(last, "from");
+        AUTO(memory_free) char *age = human_age(json_text(last, "at"), now);
+
+        if (!last)
+                return text_copy("none of this version yet");
+        return text_format("%.0f of this version; the last %s, %s",
+                           json_number(cold_starts, "count"), age,
+                           strcmp(from, "interpreter") == 0 ? "by an interpreter that waited"
+                           : strcmp(from, "sandbox") == 0   ? "in a sandbox that waited"
+                                                            : "all made on request");
+}
+
 static void inspect_print(const cJSON *function, const char *node_url)
 {
         const cJSON *instances = cJSON_GetObjectItemCaseSensitive(function, "instances");
         const cJSON *variables = cJSON_GetObjectItemCaseSensitive(function, "env");
+        const cJSON *cold = cJSON_GetObjectItemCaseSensitive(function, "coldStarts");
+        const cJSON *last = cJSON_GetObjectItemCaseSensitive(cold, "last");
         time_t now = time(NULL);
 
         inspect_line("name", text_copy(json_text(function, "name")));
@@ -47,6 +108,7 @@ static void inspect_print(const cJSON *function, const char *node_url)
                      human_instances(json_number(instances, "busy"), json_number(instances, "idle"),
                                      json_number(instances, "frozen"),
                                      json_number(instances, "starting")));
+        inspect_line("cold starts", inspect_cold_starts(cold, last, now));
         inspect_line("version", text_format("%.0f", json_number(function, "version")));
         inspect_line("code", human_bytes(json_number(function, "codeBytes")));
         inspect_line("digest", text_copy(json_text(function, "codeDigest")));
@@ -56,6 +118,8 @@ static void inspect_print(const cJSON *function, const char *node_url)
                 inspect_line("env",
                              text_format("%s=%s", variable->string,
                                          cJSON_IsString(variable) ? variable->valuestring : ""));
+        if (last)
+                inspect_phases(last, cJSON_GetObjectItemCaseSensitive(cold, "mean"));
 }
 
 static int inspect_run(struct cli *cli, int argc, char **argv)
@@ -91,7 +155,9 @@ const struct verb verb_inspect = {
         .name = "inspect",
         .arguments = "NAME [OPTIONS]",
         .summary = "show everything about a function",
-        .about = "Shows a function's settings, its url, and its instances now. NAME may be its id.",
+        .about = "Shows a function's settings, its url, its instances now, and where the time of "
+                 "its\n"
+                 "cold starts went. NAME may be its id.",
         .examples = "  magpie inspect hello\n"
                     "  magpie inspect hello -o json\n",
         .group = VERB_FUNCTIONS,

@@ -94,7 +94,7 @@ const struct cold_start *cold_start_last(const struct cold_start_history *histor
 }
 
 unsigned cold_start_mean(const struct cold_start_history *history,
-                         double ret_phase_us[COLD_START_PHASE_COUNT])
+                         uint32_t ret_phase_us[COLD_START_PHASE_COUNT])
 {
         unsigned kept =
                 history->count < COLD_STARTS_KEPT ? (unsigned)history->count : COLD_STARTS_KEPT;
@@ -105,7 +105,8 @@ unsigned cold_start_mean(const struct cold_start_history *history,
                         sum_us += history->kept[i].phase_us[phase];
                         took_place += history->kept[i].phase_us[phase] > 0;
                 }
-                ret_phase_us[phase] = took_place > 0 ? (double)sum_us / (double)took_place : 0;
+                ret_phase_us[phase] =
+                        took_place > 0 ? (uint32_t)((sum_us + took_place / 2) / took_place) : 0;
         }
         return kept;
 }

@@ -58,4 +58,4 @@ void cold_start_keep_again(struct cold_start_history *history, const struct cold
 const struct cold_start *cold_start_last(const struct cold_start_history *history);
 /* Of each phase, among those of the kept ones in which it took place. Returns how many are kept. */
 unsigned cold_start_mean(const struct cold_start_history *history,
-                         double ret_phase_us[COLD_START_PHASE_COUNT]);
+                         uint32_t ret_phase_us[COLD_START_PHASE_COUNT]);

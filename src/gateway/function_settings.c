@@ -273,6 +273,50 @@ static void add_time(cJSON *document, const char *name, uint64_t unix_ms)
         (void)cJSON_AddStringToObject(document, name, text);
 }
 
+/* In milliseconds; what did not take place is left out. */
+static void add_phases(cJSON *document, const uint32_t phase_us[COLD_START_PHASE_COUNT])
+{
+        cJSON *phases = cJSON_AddObjectToObject(document, "phases");
+
+        for (int phase = 0; phase < COLD_START_PHASE_COUNT; phase++)
+                if (phase_us[phase] > 0)
+                        (void)cJSON_AddNumberToObject(
+                                phases, cold_start_phase_name((enum cold_start_phase)phase),
+                                phase_us[phase] / 1000.0);
+}
+
+static void add_last_cold_start(cJSON *document, const struct cold_start *last)
+{
+        cJSON *object = cJSON_AddObjectToObject(document, "last");
+
+        add_time(object, "at", last->ready_unix_ms);
+        (void)cJSON_AddStringToObject(object, "from", sandbox_origin_name(last->origin));
+        add_phases(object, last->phase_us);
+}
+
+static void add_cold_starts(cJSON *document, const struct function *function)
+{
+        struct live *live = atomic_load_explicit(&function->live, memory_order_acquire);
+        cJSON *object = cJSON_AddObjectToObject(document, "coldStarts"), *mean;
+        struct cold_start_history history = {0};
+        uint32_t mean_us[COLD_START_PHASE_COUNT];
+        unsigned kept;
+
+        if (live) {
+                pthread_mutex_lock(&live->lock);
+                history = live->cold_starts;
+                pthread_mutex_unlock(&live->lock);
+        }
+        (void)cJSON_AddNumberToObject(object, "count", (double)history.count);
+        if (history.count == 0)
+                return;
+        add_last_cold_start(object, cold_start_last(&history));
+        kept = cold_start_mean(&history, mean_us);
+        mean = cJSON_AddObjectToObject(object, "mean");
+        (void)cJSON_AddNumberToObject(mean, "of", kept);
+        add_phases(mean, mean_us);
+}
+
 cJSON *function_document(const struct function *function)
 {
         cJSON *document = cJSON_CreateObject();
@@ -304,5 +348,6 @@ cJSON *function_document(const struct function *function)
         (void)snprintf(text, sizeof(text), "/f/%s/%s", function->owner_name_space, function->name);
         (void)cJSON_AddStringToObject(document, "url", text);
         add_instances(document, function);
+        add_cold_starts(document, function);
         return document;
 }

@@ -80,6 +80,28 @@ def test_the_template_of_each_runtime_answers(node, runtime):
     assert "ello" in node.good("invoke", name, "-d", "you").stdout
 
 
+def test_inspect_shows_where_the_time_of_cold_starts_went(node):
+    node.deploy("timed", ECHO, "--keep-alive", "0s", "--zygote", "off")
+    shown = node.good("inspect", "timed").stdout
+    assert "cold starts  none of this version yet\n" in shown and "COLD START" not in shown
+    assert "zygote       off\n" in shown
+    for _ in range(2):
+        node.good("invoke", "timed", "-d", "1")
+    shown = node.good("inspect", "timed").stdout
+    cold = json.loads(node.good("inspect", "timed", "-o", "json").stdout)["coldStarts"]
+    assert re.search(r"^cold starts  2 of this version; the last (just now|\d+ s ago), "
+                     r"(in a sandbox that waited|all made on request)$", shown, re.MULTILINE), shown
+    assert re.search(r"^COLD START +LAST +MEAN OF 2$", shown, re.MULTILINE), shown
+    for phase, label in (("total", "until loaded"), ("sandbox", "sandbox"), ("load", "load"),
+                         ("interpreter", "interpreter"), ("import", "import"),
+                         ("first_byte", "first byte")):
+        last, mean = (cold[which]["phases"][phase] for which in ("last", "mean"))
+        row = re.search(rf"^ *{label} +([0-9.]+) ms +([0-9.]+) ms$", shown, re.MULTILINE)
+        assert float(row[1]) == pytest.approx(last, abs=0.05), (label, shown)
+        assert float(row[2]) == pytest.approx(mean, abs=0.05), (label, shown)
+    assert cold["last"]["phases"]["first_byte"] > cold["last"]["phases"]["load"]
+
+
 def test_a_second_deployment_is_a_new_version_and_keeps_what_is_not_said(node):
     node.deploy("again", ECHO, "--memory", "64MiB", "--env", "A=1")
     node.deploy("again", "def other(event, context):\n    return 'second'\n", "--timeout", "5s")

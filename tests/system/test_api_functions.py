@@ -25,7 +25,8 @@ def test_a_function_is_created_and_shown_with_every_setting(person):
         "env": {"GREETING": "hé\n", "EMPTY": ""},
         "max": 7, "public": True, "version": 1, "codeBytes": document["codeBytes"],
         "url": f"/f/{namespace}/settings",
-        "instances": {"idle": 0, "frozen": 0, "busy": 0, "starting": 0}}
+        "instances": {"idle": 0, "frozen": 0, "busy": 0, "starting": 0},
+        "coldStarts": {"count": 0}}
     assert len(digest) == 64 and document["codeBytes"] > 0
     assert times[0] == times[1] and times[0].endswith("Z") and len(times[0]) == 24
 

@@ -1,4 +1,5 @@
 """Cold starts: what they are made of, and where their time went."""
+import datetime
 import re
 import time
 
@@ -168,3 +169,50 @@ def test_what_a_worker_says_of_its_start_is_believed_where_it_can_be(
     assert {"import", "interpreter"} & set(timing) == believed
     if believed:
         assert timing["import"] == (value & 0xFFFFFFFF) / 1000
+
+
+# ---- what GET /api/v1/functions/{id} shows ----
+
+
+def shown_of(server, function):
+    return server.request("GET", f"/api/v1/functions/{function}").json()["coldStarts"]
+
+
+def test_a_function_shows_its_last_cold_start_and_the_mean_of_the_latest(bare_server, deploy):
+    function = deploy(bare_server, "python3", keepAlive="0s")
+    assert shown_of(bare_server, function) == {"count": 0}
+    timings = []
+    for count in (1, 2, 3):
+        before = time.time()
+        timings.append(bare_server.call(function, b"1").timing())
+        shown = shown_of(bare_server, function)
+        last, phases = shown["last"], shown["last"]["phases"]
+        assert shown["count"] == shown["mean"]["of"] == count and last["from"] == "request"
+        at = datetime.datetime.fromisoformat(last["at"].replace("Z", "+00:00")).timestamp()
+        assert before - 1 < at < time.time() + 1
+        assert set(phases) == {"sandbox", *MAKING, "load", "interpreter", "import", "total",
+                               "first_byte"}
+        # To the microsecond what the caller of it was told.
+        for phase in (*MAKING, "interpreter", "import", "first_byte"):
+            assert phases[phase] == timings[-1][phase], phase
+        assert phases["total"] == pytest.approx(timings[-1]["init"], abs=0.002)
+        assert phases["sandbox"] + phases["load"] == pytest.approx(phases["total"], abs=0.002)
+    for phase in (*MAKING, "import", "first_byte"):
+        mean = sum(timing[phase] for timing in timings) / 3
+        assert shown["mean"]["phases"][phase] == pytest.approx(mean, abs=0.001), phase
+
+
+def test_an_instance_that_nobody_waited_for_has_no_first_byte(bare_server, deploy):
+    function = deploy(bare_server, "native", min=1)
+    assert eventually(lambda: shown_of(bare_server, function)["count"] == 1)
+    assert bare_server.call(function, b"x").headers["Magpie-Start"] in ("warm", "thawed")
+    assert "first_byte" not in shown_of(bare_server, function)["last"]["phases"]
+
+
+def test_a_new_version_begins_to_count_anew_and_warm_calls_do_not_count(bare_server, deploy):
+    function = deploy(bare_server, "native")
+    for _ in range(3):
+        bare_server.call(function, b"x")
+    assert shown_of(bare_server, function)["count"] == 1
+    change(bare_server, function, env={"A": "1"})
+    assert shown_of(bare_server, function) == {"count": 0}

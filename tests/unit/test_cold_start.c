@@ -93,20 +93,20 @@ TEST(the_mean_of_a_phase_is_of_those_in_which_it_took_place)
 {
         struct cold_start_history history = {0};
         struct cold_start first = start_of(&on_request, said(3000, 1000));
-        struct cold_start second = start_of(&from_stock, said(0, 2000));
-        double mean_us[COLD_START_PHASE_COUNT];
+        struct cold_start second = start_of(&from_stock, said(0, 2001));
+        uint32_t mean_us[COLD_START_PHASE_COUNT];
 
         ck_assert_ptr_null(cold_start_last(&history));
         ck_assert_uint_eq(cold_start_mean(&history, mean_us), 0);
-        ck_assert_double_eq(mean_us[COLD_START_TOTAL], 0);
+        ck_assert_uint_eq(mean_us[COLD_START_TOTAL], 0);
 
         cold_start_keep(&history, &first);
         cold_start_keep(&history, &second);
         ck_assert_uint_eq(cold_start_mean(&history, mean_us), 2);
-        ck_assert_double_eq(mean_us[COLD_START_IMPORT], 1500);
-        ck_assert_double_eq(mean_us[COLD_START_INTERPRETER], 3000);
-        ck_assert_double_eq(mean_us[COLD_START_STOCK], 450);
-        ck_assert_double_eq(mean_us[COLD_START_FIRST_BYTE], 0);
+        ck_assert_uint_eq(mean_us[COLD_START_IMPORT], 1501);
+        ck_assert_uint_eq(mean_us[COLD_START_INTERPRETER], 3000);
+        ck_assert_uint_eq(mean_us[COLD_START_STOCK], 450);
+        ck_assert_uint_eq(mean_us[COLD_START_FIRST_BYTE], 0);
         ck_assert_int_eq(cold_start_last(&history)->origin, SANDBOX_WITH_INTERPRETER);
 }
 TEST_END
@@ -115,7 +115,7 @@ TEST(the_latest_are_kept_and_what_comes_late_finds_its_own)
 {
         struct cold_start_history history = {0};
         struct cold_start starts[COLD_STARTS_KEPT + 3];
-        double mean_us[COLD_START_PHASE_COUNT];
+        uint32_t mean_us[COLD_START_PHASE_COUNT];
 
         for (size_t i = 0; i < COLD_STARTS_KEPT + 3; i++) {
                 starts[i] = start_of(&from_stock, 0);
@@ -132,7 +132,7 @@ TEST(the_latest_are_kept_and_what_comes_late_finds_its_own)
         starts[3].phase_us[COLD_START_FIRST_BYTE] = 1000;
         cold_start_keep_again(&history, &starts[3]);
         (void)cold_start_mean(&history, mean_us);
-        ck_assert_double_eq(mean_us[COLD_START_FIRST_BYTE], 1000);
+        ck_assert_uint_eq(mean_us[COLD_START_FIRST_BYTE], 1000);
         ck_assert_uint_eq(cold_start_last(&history)->ready_unix_ms, COLD_STARTS_KEPT + 2);
 }
 TEST_END
