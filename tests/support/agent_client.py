@@ -240,11 +240,7 @@ class Gateway:
         answer = self.answers.pop(instance_id)
         if answer["type"] == REFUSED:
             raise Refused(answer["code"], answer["extra"].rstrip(b"\0").decode())
-<<<<<<< HEAD
         return Instance(self, instance_id, answer)
-=======
-        return Instance(self, instance_id, answer["fds"], answer["phases"], answer["code"])
->>>>>>> 904d888 (The agent tells where a sandbox came from and what is parked; the metrics show the stock)
 
     def spawn(self, digest, handler, **options):
         return self.await_spawned(self.ask_spawn(digest, handler, **options))
@@ -265,15 +261,11 @@ class Gateway:
 
 
 class Instance:
-<<<<<<< HEAD
     def __init__(self, gateway, instance_id, answer):
         fds = answer["fds"]
-        self.gateway, self.id, self.phases = gateway, instance_id, answer["phases"]
+        self.gateway, self.id = gateway, instance_id
+        self.phases, self.origin = answer["phases"], answer["code"]
         self.group = answer["group"]
-=======
-    def __init__(self, gateway, instance_id, fds, phases, origin):
-        self.gateway, self.id, self.phases, self.origin = gateway, instance_id, phases, origin
->>>>>>> 904d888 (The agent tells where a sandbox came from and what is parked; the metrics show the stock)
         self.socket = socket.socket(fileno=fds[0])
         self.worker = socket.socket(fileno=fds[1])
         self.log_fd = fds[2]
