@@ -200,8 +200,9 @@ class Gateway:
 
     def _receive(self, deadline_s=None):
         wait_readable(self.socket, deadline_s)
-        # An agent that is started later must not inherit them.
-        message, fds, _, _ = socket.recv_fds(self.socket, 65536, 4, socket.MSG_CMSG_CLOEXEC)
+        message, fds, _, _ = socket.recv_fds(self.socket, 65536, 4)
+        for fd in fds:
+            os.set_inheritable(fd, False)  # an agent that is started later must not have them
         if not message:
             raise EOFError("the agent has ended the connection")
         fields = MESSAGE.unpack_from(message)
