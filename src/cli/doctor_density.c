@@ -1,5 +1,5 @@
 /* Checks of how many instances may live at once, and what bounds them first; see doctor.h. What an
- * instance takes: docs/adr/0013-descriptors-of-an-instance.md; what may be taken: proc(5),
+ * instance takes: docs/adr/0013-what-an-instance-takes.md; what may be taken: proc(5),
  * namespaces(7), getrlimit(2). */
 #include "cli/doctor.h"
 
@@ -121,7 +121,7 @@ static const struct bound {
         {"memory",
          memory_most,
          SPARE_KIB,
-         {600, 3 * KIB_PER_MIB, 10 * KIB_PER_MIB},
+         {850, 3 * KIB_PER_MIB, 10 * KIB_PER_MIB},
          "ps aux --sort=-rss | head # and end what is not needed, or add memory"},
         {"namespaces",
          namespaces_most,

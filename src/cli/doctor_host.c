@@ -75,10 +75,10 @@ static void look_runtime(const struct doctor *doctor, const struct check *check,
                     good ? NULL : mend);
 }
 
-static uint64_t memory_available(void)
+/* A line of /proc/meminfo, in bytes. */
+static uint64_t memory_of(const char *label)
 {
         AUTO(file_close) FILE *file = fopen("/proc/meminfo", "re");
-        static const char label[] = "MemAvailable:";
         char line[VERSION_TEXT];
 
         while (file && fgets(line, sizeof(line), file))
@@ -95,16 +95,27 @@ static enum verdict verdict_of_amount(uint64_t amount, uint64_t least, uint64_t 
 static void look_memory(const struct doctor *doctor, const struct check *check,
                         struct finding *ret_finding)
 {
-        uint64_t available = memory_available();
+        uint64_t available = memory_of("MemAvailable:");
         enum verdict verdict = verdict_of_amount(available, MEMORY_LEAST, MEMORY_ENOUGH);
         AUTO(memory_free) char *amount = human_bytes((double)available);
 
         (void)doctor, (void)check;
         finding_set(ret_finding, verdict, text_format("%s available", amount),
-                    "a native instance takes 0.2 MiB, a Python one 4, a Node one 6",
+                    "a native instance takes 0.6 to 0.8 MiB, a Python one 3, a Node one 10",
                     verdict == VERDICT_OK
                             ? NULL
                             : "ps aux --sort=-rss | head # and end what is not needed");
+}
+
+/* Tried: docs/adr/0013-what-an-instance-takes.md. */
+static void look_swap(const struct doctor *doctor, const struct check *check,
+                      struct finding *ret_finding)
+{
+        AUTO(memory_free) char *amount = human_bytes((double)memory_of("SwapTotal:"));
+
+        (void)doctor, (void)check;
+        finding_set(ret_finding, VERDICT_OK, text_copy(amount),
+                    "not counted on: what frozen instances take is memory", NULL);
 }
 
 /* The folder itself, or the nearest one above it that exists. The caller frees. */
@@ -214,6 +225,7 @@ const struct check checks_host[] = {
          .least = 18000,
          .meaning = "runs node functions"},
         {.name = "memory", .look = look_memory},
+        {.name = "swap", .look = look_swap},
         {.name = "disk", .look = look_disk},
         {.name = "data folder", .look = look_path},
         {.name = "clock", .look = look_clock},
