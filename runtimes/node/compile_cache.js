@@ -15,11 +15,14 @@ const Module = module.constructor; // `require('module')` loads much that nobody
 
 const PATH = '/run/compile-cache';
 const COMPLETE = Buffer.from('mapshot1');
+const REFUSED = Buffer.from('mapshot0'); // instead of it: there will be none
+const WORTH_MS = 10; // what is loaded more quickly is not worth the look
 const HEADER = 16;
 const WAIT_MAX_S = 1;
 const BYTES_MAX = 32 * 2 ** 20;
 let known = new Map(); // file name -> data of an earlier instance
 let compiled = null; // [file name, script] to be kept, in the first instance
+let started; // loading, by hrtime()
 
 function read() {
   try {
@@ -75,11 +78,10 @@ function write(index, pieces, length) {
   head.write(text, HEADER);
   try {
     const fd = fs.openSync(PATH, 'r+');
-    if (fs.writevSync(fd, [head, ...pieces], 0) === head.length + length) {
-      fs.writeSync(fd, COMPLETE, 0, COMPLETE.length, 0);
-    }
+    const all = fs.writevSync(fd, [head, ...pieces], 0) === head.length + length;
+    if (all) fs.writeSync(fd, COMPLETE, 0, COMPLETE.length, 0);
     fs.closeSync(fd);
-    waitUntilTaken();
+    if (all) waitUntilTaken();
   } catch {
     // No room: the next instances compile for themselves.
   }
@@ -92,6 +94,7 @@ module.exports.install = (folder) => {
   if (file.size === 0 && file.uid === process.getuid()) compiled = [];
   else if (file.size >= HEADER) read();
   if (compiled === null && known.size === 0) return false;
+  started = process.hrtime();
   const plain = Module.prototype._compile;
   Module.prototype._compile = function (source, filename) {
     if (!filename.startsWith(folder + path.sep) || !canBeKept(source)) {
@@ -112,6 +115,11 @@ module.exports.install = (folder) => {
 module.exports.keep = () => {
   module.exports.uninstall();
   if (compiled === null) return;
+  const [seconds, nanoseconds] = process.hrtime(started);
+  if (seconds * 1e3 + nanoseconds / 1e6 < WORTH_MS) {
+    fs.writeFileSync(PATH, REFUSED);
+    return;
+  }
   const index = [];
   const pieces = [];
   let length = 0;

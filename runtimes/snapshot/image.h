@@ -70,7 +70,7 @@ struct header {
         uint8_t nursery[16];
         uint64_t size_of_tables; /* behind the header */
         uint64_t break_address;
-        uint64_t mapping_count, path_bytes, run_count;
+        uint64_t mapping_count, path_bytes, run_count, hash_count;
         uint32_t thread, signal_count;
         struct sigaction signals[SIGNALS];
         uint8_t signal_numbers[SIGNALS];
@@ -84,11 +84,12 @@ struct own {
         struct maps mine;
         struct traits traits; /* before it had a function */
         uint64_t changed_count;
-        uint64_t changed[PAGES_MAX]; /* addresses of pages that differ from the nursery's */
+        struct page changed[PAGES_MAX]; /* those that differ from the nursery's */
         struct header header;
         struct maps theirs;
-        uint64_t run_count;
+        uint64_t run_count, hash_count;
         struct run runs[RUNS_MAX];
+        uint64_t hashes[PAGES_MAX];     /* of the pages in the runs that have contents, in order */
         unsigned char scratch[1 << 20]; /* for reading /proc */
         unsigned char message[MESSAGE_MAX];
         _Alignas(16) unsigned char stack[STACK_SIZE];

@@ -29,22 +29,25 @@ static int read_tables(struct own *own, int fd)
 {
         struct header *header = &own->header;
         struct maps *maps = &own->theirs;
-        struct iovec parts[3];
+        struct iovec parts[4];
         ssize_t got = pread(fd, header, sizeof(*header), 0);
 
         if (got != sizeof(*header) || header->state != WORKER_HEIRLOOM_COMPLETE ||
             header->mapping_count > MAPPING_MAX || header->path_bytes > PATHS_MAX ||
-            header->run_count > RUNS_MAX || header->signal_count > SIGNALS)
+            header->run_count > RUNS_MAX || header->hash_count > PAGES_MAX ||
+            header->signal_count > SIGNALS)
                 return -EPROTO;
         parts[0] = (struct iovec){maps->mappings, header->mapping_count * sizeof(struct mapping)};
         parts[1] = (struct iovec){maps->paths, header->path_bytes};
         parts[2] = (struct iovec){own->runs, header->run_count * sizeof(struct run)};
-        got = preadv(fd, parts, 3, sizeof(*header));
+        parts[3] = (struct iovec){own->hashes, header->hash_count * sizeof(uint64_t)};
+        got = preadv(fd, parts, 4, sizeof(*header));
         if (got < 0 || (uint64_t)got != header->size_of_tables)
                 return -EPROTO;
         maps->count = header->mapping_count;
         maps->path_bytes = header->path_bytes;
         own->run_count = header->run_count;
+        own->hash_count = header->hash_count;
         return 0;
 }
 
@@ -89,16 +92,25 @@ static void map_new(const struct maps *maps, const struct mapping *mapping, uint
                 MUST(madvise((void *)(uintptr_t)from, to - from, MADV_WIPEONFORK) == 0);
 }
 
+/* What was there is lost, and nothing of it the same as anything. */
+static void lose(struct own *own, uint64_t from, uint64_t to)
+{
+        for (uint64_t i = 0; i < own->changed_count; i++)
+                if (own->changed[i].address >= from && own->changed[i].address < to)
+                        own->changed[i].hash = ~own->changed[i].hash;
+}
+
 /* Of this piece of the address space, in which neither side has a border. */
-static void conform_piece(const struct maps *maps, const struct mapping *mine,
-                          const struct mapping *theirs, uint64_t from, uint64_t to)
+static void conform_piece(struct own *own, const struct mapping *mine, const struct mapping *theirs,
+                          uint64_t from, uint64_t to)
 {
         if (is_fixed(mine) || is_fixed(theirs)) {
                 MUST(!mine || !theirs || mine->kind == theirs->kind);
         } else if (!theirs) {
                 MUST(munmap((void *)(uintptr_t)from, to - from) == 0);
         } else if (!mine || !same_backing(mine, theirs)) {
-                map_new(maps, theirs, from, to);
+                lose(own, from, to);
+                map_new(&own->theirs, theirs, from, to);
         } else if (mine->protection != theirs->protection || theirs->filled) {
                 int protection = theirs->protection | (theirs->filled ? PROT_WRITE : 0);
                 if (protection != mine->protection)
@@ -126,7 +138,7 @@ static const struct mapping *next_at(const struct maps *maps, uint64_t *index, u
         return mapping;
 }
 
-static void conform(const struct own *own)
+static void conform(struct own *own)
 {
         uint64_t i = 0, j = 0, at = 0, border = UINT64_MAX;
 
@@ -136,7 +148,7 @@ static void conform(const struct own *own)
                 mine = next_at(&own->mine, &i, at, &border);
                 theirs = next_at(&own->theirs, &j, at, &border);
                 if (mine || theirs)
-                        conform_piece(&own->theirs, mine, theirs, at, border);
+                        conform_piece(own, mine, theirs, at, border);
                 at = border;
         }
 }
@@ -211,17 +223,68 @@ static bool map_run(const struct own *own, int fd, const struct run *run, uint64
         return true;
 }
 
+/* Where in the tables one is that are walked together, by ascending addresses. */
+struct walk {
+        uint64_t changed, hash, mapping;
+};
+
+enum fate { FATE_SAME, FATE_COPIED, FATE_TAKEN };
+
+/* A page that this process has written to itself may have become the same; else it is there to be
+ * written to without a page fault. */
+static enum fate fate_of(const struct own *own, struct walk *walk, uint64_t address)
+{
+        uint64_t hash;
+
+        MUST(walk->hash < own->hash_count);
+        hash = own->hashes[walk->hash++];
+        while (walk->changed < own->changed_count && own->changed[walk->changed].address < address)
+                walk->changed++;
+        if (walk->changed == own->changed_count || own->changed[walk->changed].address != address)
+                return FATE_TAKEN;
+        return own->changed[walk->changed].hash == hash ? FATE_SAME : FATE_COPIED;
+}
+
+static void take(const struct own *own, struct batch *batch, const struct run *run, enum fate fate,
+                 uint64_t *mapping)
+{
+        if (run->count == 0 || fate == FATE_SAME)
+                return;
+        if (fate == FATE_COPIED || !map_run(own, batch->fd, run, mapping))
+                copy_later(batch, run);
+}
+
+/* The run in pieces of one fate each. */
+static void take_run(const struct own *own, struct batch *batch, const struct run *run,
+                     struct walk *walk)
+{
+        struct run piece = {.address = run->address, .source = run->source};
+        enum fate fate = FATE_SAME;
+
+        for (uint64_t i = 0; i < run->count; i++) {
+                enum fate here = fate_of(own, walk, run->address + i * PAGE);
+                if (here != fate) {
+                        take(own, batch, &piece, fate, &walk->mapping);
+                        piece = (struct run){.address = run->address + i * PAGE,
+                                             .source = run->source + i * PAGE};
+                        fate = here;
+                }
+                piece.count++;
+        }
+        take(own, batch, &piece, fate, &walk->mapping);
+}
+
 static void fill(const struct own *own, int fd)
 {
         struct batch batch = {.fd = fd};
-        uint64_t cursor = 0;
+        struct walk walk = {0};
 
         for (uint64_t i = 0; i < own->run_count; i++) {
                 const struct run *run = &own->runs[i];
                 if (run->source == 0)
                         MUST(madvise(pointer(run->address), run->count * PAGE, MADV_DONTNEED) == 0);
-                else if (!map_run(own, fd, run, &cursor))
-                        copy_later(&batch, run);
+                else
+                        take_run(own, &batch, run, &walk);
         }
         flush(&batch);
 }
@@ -232,7 +295,7 @@ static void revert(const struct own *own, const struct base *base)
         uint64_t run = 0, mapping = 0, page = 0;
 
         for (uint64_t i = 0; i < own->changed_count; i++) {
-                uint64_t address = own->changed[i];
+                uint64_t address = own->changed[i].address;
                 const struct page *was;
                 const struct mapping *theirs;
                 while (run < own->run_count &&

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 /* Documentation/admin-guide/mm/pagemap.rst */
@@ -98,14 +99,18 @@ static int note_if_changed(void *context, uint64_t address, const struct mapping
 {
         struct search *search = context;
         const struct page *page = base_find(search->base, address, &search->cursor);
+        uint64_t hash;
 
         /* Who loads has the stack of whom it loads. */
-        if (mapping->kind == KIND_STACK || !(mapping->protection & 1) ||
-            (page && page->hash == page_hash(address)))
+        if (mapping->kind == KIND_STACK || !(mapping->protection & PROT_READ))
+                return 0;
+        hash = page_hash(address);
+        if (page && page->hash == hash)
                 return 0;
         if (search->own->changed_count == PAGES_MAX)
                 return -E2BIG;
-        search->own->changed[search->own->changed_count++] = address;
+        search->own->changed[search->own->changed_count++] =
+                (struct page){.address = address, .hash = hash};
         return 0;
 }
 

@@ -139,6 +139,14 @@ struct saving {
         const struct mapping *last_mapping;
 };
 
+static int add_hash(struct own *own, uint64_t hash)
+{
+        if (own->hash_count == PAGES_MAX)
+                return -E2BIG;
+        own->hashes[own->hash_count++] = hash;
+        return 0;
+}
+
 static int add_page(struct saving *saving, uint64_t address, const struct mapping *mapping,
                     bool has_contents)
 {
@@ -191,6 +199,7 @@ static int save_page(void *context, uint64_t address, const struct mapping *mapp
 {
         struct saving *saving = context;
         const struct page *page;
+        uint64_t hash;
         int r = add_dropped(saving, address);
 
         if (r < 0)
@@ -198,17 +207,23 @@ static int save_page(void *context, uint64_t address, const struct mapping *mapp
         page = base_find(saving->base, address, &saving->cursor);
         saving->cursor += page != NULL;
         saving->private_pages++;
-        if (mapping->kind == KIND_STACK)
-                return address < saving->stack_from ? 0 : add_page(saving, address, mapping, true);
+        if (mapping->kind == KIND_STACK) {
+                if (address < saving->stack_from)
+                        return 0;
+                r = add_hash(saving->own, 0); /* it changes while it is saved */
+                return r < 0 ? r : add_page(saving, address, mapping, true);
+        }
         if (mapping->wiped_on_fork)
                 return add_page(saving, address, mapping, false);
         if (!(mapping->protection & PROT_READ))
                 return -EBUSY;
-        if (page && page->hash == page_hash(address))
+        hash = page_hash(address);
+        if (page && page->hash == hash)
                 return 0;
         /* The table is ours, and pages_visit() lends it as constant. */
         saving->own->theirs.mappings[mapping - saving->own->theirs.mappings].filled = true;
-        return add_page(saving, address, mapping, true);
+        r = add_hash(saving->own, hash);
+        return r < 0 ? r : add_page(saving, address, mapping, true);
 }
 
 /* ---- the memfd ---- */
@@ -236,7 +251,11 @@ static int write_tables(const struct own *own)
         if (r == 0)
                 r = write_at(maps->paths, maps->path_bytes, at);
         at += maps->path_bytes;
-        return r < 0 ? r : write_at(own->runs, own->run_count * sizeof(own->runs[0]), at);
+        size = own->run_count * sizeof(own->runs[0]);
+        if (r == 0)
+                r = write_at(own->runs, size, at);
+        at += size;
+        return r < 0 ? r : write_at(own->hashes, own->hash_count * sizeof(own->hashes[0]), at);
 }
 
 static int write_pages(const struct own *own)
@@ -258,7 +277,8 @@ static void place_pages(struct own *own)
         uint64_t at;
 
         header->size_of_tables = header->mapping_count * sizeof(struct mapping) +
-                                 header->path_bytes + header->run_count * sizeof(struct run);
+                                 header->path_bytes + header->run_count * sizeof(struct run) +
+                                 header->hash_count * sizeof(uint64_t);
         at = (sizeof(*header) + header->size_of_tables + PAGE - 1) / PAGE * PAGE;
         for (uint64_t i = 0; i < own->run_count; i++) {
                 if (own->runs[i].source == 0)
@@ -282,7 +302,7 @@ static int survey(struct own *own, uint64_t stack_from, uint64_t memory_limit)
                 r = maps_read(&own->theirs, true);
         if (r == 0)
                 r = check_mappings(&own->theirs, &own->mine);
-        own->run_count = 0;
+        own->run_count = own->hash_count = 0;
         if (r == 0)
                 r = pages_visit(&own->theirs, save_page, &saving);
         if (r == 0)
@@ -299,6 +319,7 @@ static int survey(struct own *own, uint64_t stack_from, uint64_t memory_limit)
         header->mapping_count = own->theirs.count;
         header->path_bytes = own->theirs.path_bytes;
         header->run_count = own->run_count;
+        header->hash_count = own->hash_count;
         place_pages(own);
         return 0;
 }

@@ -112,6 +112,7 @@ static int get_ready(struct own *own)
         touch(own->theirs.mappings, 2 * PAGE);
         touch(own->theirs.paths, PAGE);
         touch(own->runs, 2 * PAGE);
+        touch(own->hashes, 2 * PAGE);
         touch(own->message, PAGE);
         touch(own->stack + STACK_SIZE - 2 * PAGE, 2 * PAGE);
         return r;

@@ -92,7 +92,8 @@ def test_an_instance_from_a_snapshot_serves_many_calls(agent, gateway):
 
 
 def test_another_environment_is_another_snapshot(agent, gateway):
-    code = agent.add_code({"main.py": (0o644, b"""import os
+    code = agent.add_code({"main.py": (0o644, b"""import os, time
+time.sleep(0.02)
 COLOUR, LOADED = os.environ["COLOUR"], os.urandom(8).hex()
 def handle(event, context):
     return [COLOUR, os.environ["COLOUR"], LOADED]
@@ -106,7 +107,8 @@ def handle(event, context):
 
 
 def test_a_function_with_an_event_loop_has_one_of_its_own(agent, gateway):
-    code = agent.add_code({"main.py": (0o644, b"""import asyncio, os
+    code = agent.add_code({"main.py": (0o644, b"""import asyncio, os, time
+time.sleep(0.02)
 LOADED = os.urandom(8).hex()
 async def handle(event, context):
     await asyncio.sleep(0.001)
@@ -138,7 +140,8 @@ UNFIT = {
 
 @pytest.mark.parametrize("line", UNFIT.values(), ids=UNFIT.keys())
 def test_who_cannot_be_copied_starts_the_plain_way(agent, gateway, line):
-    code = agent.add_code({"main.py": (0o644, b"""import os
+    code = agent.add_code({"main.py": (0o644, b"""import os, time
+time.sleep(0.02)
 LOADED = os.urandom(8).hex()
 %s
 def handle(event, context):
@@ -149,7 +152,8 @@ def handle(event, context):
 
 
 def test_saving_takes_no_memory_that_the_function_would_need(agent, gateway):
-    code = agent.add_code({"main.py": (0o644, b"""import os
+    code = agent.add_code({"main.py": (0o644, b"""import os, time
+time.sleep(0.02)
 LOADED, TABLE = os.urandom(8).hex(), os.urandom(36 << 20)
 def handle(event, context):
     return [LOADED, len(TABLE)]
@@ -161,7 +165,9 @@ def handle(event, context):
 
 
 def test_the_limit_of_memory_holds_in_an_instance_from_a_snapshot(agent, gateway):
-    code = agent.add_code({"main.py": (0o644, b"""TABLE = bytearray(20 << 20)
+    code = agent.add_code({"main.py": (0o644, b"""import time
+time.sleep(0.02)
+TABLE = bytearray(20 << 20)
 def handle(event, context):
     hog = []
     while True:
@@ -173,7 +179,9 @@ def handle(event, context):
             assert made.wait_exited().cause == OUT_OF_MEMORY
 
 
-CONFINED = b"""import os, resource
+CONFINED = b"""import os, resource, time
+time.sleep(0.02)
+LOADED = os.urandom(8).hex()
 def handle(event, context):
     return {"fds": sorted(os.readlink(f"/proc/self/fd/{fd}").split(":")[0]
                           for fd in os.listdir("/proc/self/fd") if int(fd) < 4),
@@ -192,7 +200,8 @@ def test_an_instance_from_a_snapshot_is_confined_like_any_other(agent, gateway):
         assert confinement(gateway, agent, code) == expected
 
 
-FORGED = b"""import os, struct
+FORGED = b"""import os, struct, time
+time.sleep(0.02)
 def forge():
     os.pwrite(4, b"x" * 100000, 8)
     %s
@@ -224,7 +233,8 @@ def test_who_forges_a_snapshot_harms_nobody_but_itself(agent, gateway, forgery):
 
 
 def test_a_snapshot_whose_instances_crash_is_used_no_more(agent, gateway):
-    code = agent.add_code({"main.py": (0o644, b"""import os, signal
+    code = agent.add_code({"main.py": (0o644, b"""import os, signal, time
+time.sleep(0.02)
 LOADED = os.urandom(8).hex()
 def handle(event, context):
     if event == "crash":

@@ -250,7 +250,7 @@ def _load():
     handler = loader.load(code_folder, variable(b"MAGPIE_HANDLER"))
     logs.flush()
     if snapshot:
-        snapshot.examine()
+        snapshot.examine(time.monotonic_ns() - started_ns)
     gc.freeze()  # what was loaded stays: no collection need look at it again
     took_us = None
     if snapshot:
