@@ -49,14 +49,13 @@ struct cgroup_usage {
  * than a little of it the groups are made anew. The peak is set back, and the counter is compared
  * with what it was. */
 struct cgroup {
-        uint32_t slot; /* names its v1 groups */
-        uint64_t
-                number; /* names its v2 group, in this life of an agent or an earlier one; 0: none */
+        uint32_t slot;   /* names its v1 groups */
+        uint64_t number; /* names its v2 group, in this life of an agent or any other; 0: none */
         bool has_v1;
-        struct cgroup_limits
-                limits;     /* what has been set; of v1's only, while no sandbox is there */
+        bool is_spoilt; /* nobody knows its limits: it does not stay */
+        /* What has been set; while no sandbox is there, of v1's groups only. */
+        struct cgroup_limits limits;
         uint64_t oom_kills; /* counted before this sandbox */
-        bool is_spoilt;     /* nobody knows its limits: it does not stay */
 };
 
 /* cgroup_layout.c: finds the hierarchies, makes the parent groups and passes the controllers down.
