@@ -96,8 +96,10 @@ int snapshot_begin(void)
 /* What loading needs is there before it is needed, so that no page fault is met then. */
 static void touch(void *start, size_t size)
 {
+        volatile unsigned char *bytes = start;
+
         for (size_t at = 0; at < size; at += PAGE)
-                *((volatile unsigned char *)start + at) = 0;
+                bytes[at] = bytes[at];
 }
 
 static int get_ready(struct own *own)
@@ -146,6 +148,16 @@ static bool is_empty(void)
         return lseek(SNAPSHOT_FD, 0, SEEK_END) == 0;
 }
 
+static ssize_t receive(int socket_fd, struct msghdr *message, int flags)
+{
+        ssize_t length;
+
+        do {
+                length = recvmsg(socket_fd, message, flags | MSG_CMSG_CLOEXEC);
+        } while (length < 0 && errno == EINTR);
+        return length < 0 ? -errno : length;
+}
+
 long snapshot_wait(int socket_fd, int *ret_has_fd)
 {
         struct own *own = snapshot_places.own;
@@ -155,18 +167,22 @@ long snapshot_wait(int socket_fd, int *ret_has_fd)
                                  .msg_iovlen = 1,
                                  .msg_control = control,
                                  .msg_controllen = sizeof(control)};
-        int ready = snapshot_places.base ? get_ready(own) : -ENOENT;
+        int ready = -EAGAIN;
         ssize_t length;
 
         *ret_has_fd = 0;
-        do {
-                length = recvmsg(socket_fd, &message, MSG_CMSG_CLOEXEC);
-        } while (length < 0 && errno == EINTR);
+        length = receive(socket_fd, &message, MSG_DONTWAIT);
+        if (length == -EAGAIN) { /* nobody waits for us: time to look around */
+                ready = get_ready(own);
+                length = receive(socket_fd, &message, 0);
+        }
         if (length < 0)
-                return -errno;
+                return length;
         own->received_ns = now_ns();
         if (take_descriptor(&message) < 0)
                 return length;
+        if (ready == -EAGAIN)
+                ready = get_ready(own);
         if (ready == 0 && is_empty())
                 *ret_has_fd = 1;
         else if (ready == 0)

@@ -22,6 +22,7 @@ static void instance_close(struct instance *instance)
 
         list_remove(&instance->by_gateway);
         list_remove(&instance->by_id);
+        list_remove(&instance->by_birth);
         list_remove(&instance->by_shard);
         list_remove(&instance->all);
         loop_remove(loop, &instance->exit);
@@ -176,6 +177,7 @@ static struct instance *instance_new(struct agent *agent)
         };
         list_init(&instance->by_gateway);
         list_init(&instance->by_id);
+        list_init(&instance->by_birth);
         list_init(&instance->by_shard);
         list_init(&instance->all);
         loop_source_init(&instance->exit, instance_on_exit);
@@ -208,16 +210,33 @@ int instance_park(struct agent *agent, const struct parking *parking,
         return 0;
 }
 
-/* A sandbox for this request alone: magpie-init starts the interpreter when it has its orders. */
-static int instance_park_for(struct agent *agent, const struct agent_spawn *request,
-                             struct instance **ret_instance, struct err *err)
+static int park_for(struct agent *agent, const struct agent_spawn *request, bool adopts,
+                    struct instance **ret_instance, struct err *err)
 {
-        const struct parking parking = {.limits = {.memory_bytes = request->memory_bytes,
+        const struct parking parking = {.runtime = adopts ? request->runtime : 0,
+                                        .adopts = adopts,
+                                        .limits = {.memory_bytes = request->memory_bytes,
                                                    .process_max = request->process_max,
                                                    .cpu_millis = request->cpu_millis},
                                         .tmp_bytes = request->tmp_bytes};
 
         return instance_park(agent, &parking, ret_instance, err);
+}
+
+/* A sandbox for this request alone: the nursery forks an interpreter into it, where that is quick, or
+ * magpie-init starts one when it has its orders. */
+static int instance_park_for(struct agent *agent, const struct agent_spawn *request,
+                             struct instance **ret_instance, struct err *err)
+{
+        struct instance *instance;
+
+        if (stock_can_fork(&agent->stock, request) &&
+            park_for(agent, request, true, &instance, err) == 0 &&
+            stock_ask_nursery(&agent->stock, instance) == 0) {
+                *ret_instance = instance;
+                return 0;
+        }
+        return park_for(agent, request, false, ret_instance, err);
 }
 
 /* A trial is of code that nobody may ever run again. */

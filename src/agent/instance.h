@@ -30,6 +30,8 @@ struct instance {
         bool kill_asked;
         uint32_t cause, code; /* valid when EMPTYING; enum agent_exit_cause */
         uint64_t memory_peak; /* likewise, bytes */
+        struct list by_birth; /* on the stock's list while it waits for a fork of the nursery */
+        uint64_t birth;       /* the number under which that was asked for */
         uint64_t heirloom;    /* the number of what it has taken over; 0: nothing */
 };
 

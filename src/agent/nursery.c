@@ -108,6 +108,7 @@ static void nursery_on_answer(struct loop_source *source, uint32_t events)
         if (length < (ssize_t)ANSWER_MIN) {
                 nursery_lose(nursery, "its connection has ended");
         } else if (answer.error == 0) {
+                nursery->is_quick = true;
                 stock_arrived(&nursery->agent->stock, answer.number);
         } else {
                 log_warn("forking an interpreter into a sandbox: %s: %s", answer.step,
@@ -152,6 +153,7 @@ static int nursery_start(struct nursery *nursery)
         pid = clone_and_run(&args, nursery_run, &plan);
         if (pid < 0)
                 return pid;
+        nursery->is_quick = false;
         nursery->fd = fd_steal(&ours);
         nursery->pid_fd = fd_steal(&pid_fd);
         r = plan.error ? -plan.error : nursery_watch(nursery);
@@ -196,7 +198,7 @@ static int send_request(const struct nursery *nursery, uint64_t number, const in
         return sendmsg(nursery->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
 }
 
-int nursery_ask(struct nursery *nursery, const struct instance *instance)
+int nursery_ask(struct nursery *nursery, const struct instance *instance, uint64_t number)
 {
         const struct cgroup_tree *cgroups = &nursery->agent->spawner.cgroups;
         const struct spawned *made = &instance->made;
@@ -212,7 +214,7 @@ int nursery_ask(struct nursery *nursery, const struct instance *instance)
         for (size_t i = 0; i < CGROUP_CONTROLLER_COUNT; i++)
                 if (tasks[i] >= 0)
                         fds[count++] = tasks[i];
-        r = send_request(nursery, instance->id, fds, count);
+        r = send_request(nursery, number, fds, count);
         for (size_t i = 0; i < CGROUP_CONTROLLER_COUNT; i++)
                 fd_close(&tasks[i]);
         return r;

@@ -18,6 +18,7 @@ struct nursery {
         struct agent *agent;
         struct loop_source source, exit;
         int fd, pid_fd;         /* -1: there is none */
+        bool is_quick;          /* it has forked one already */
         uint64_t not_before_ns; /* it died; the next try */
 };
 
@@ -27,5 +28,5 @@ void nursery_close(struct nursery *nursery);
 /* Is there one, perhaps just now started? */
 bool nursery_is_open(struct nursery *nursery);
 /* Asks for an interpreter in a sandbox that adopts. stock_arrived() or stock_failed() follows, with
- * instance->id. 0 or a negative errno. */
-int nursery_ask(struct nursery *nursery, const struct instance *instance);
+ * this number. 0 or a negative errno. */
+int nursery_ask(struct nursery *nursery, const struct instance *instance, uint64_t number);

@@ -40,6 +40,7 @@ void stock_init(struct stock *stock, struct agent *agent, size_t most)
         struct stock_kind *bare;
 
         *stock = (struct stock){.agent = agent, .most = most};
+        list_init(&stock->asked);
         timer_init(&stock->refill, refill_on_timer);
         timer_init(&stock->review, review_on_timer);
         if (most == 0)
@@ -87,10 +88,23 @@ static struct instance *stock_find_arriving(struct stock *stock, uint64_t number
 
         for (size_t i = 0; i < stock->kind_count; i++)
                 LIST_FOR_EACH (instance, &stock->kinds[i].arriving, by_gateway)
-                        if (instance->id == number) {
+                        if (instance->birth == number) {
                                 *ret_kind = &stock->kinds[i];
                                 return instance;
                         }
+        return NULL;
+}
+
+/* NULL where it has died meanwhile. */
+static struct instance *take_asked(struct stock *stock, uint64_t number)
+{
+        struct instance *instance;
+
+        LIST_FOR_EACH (instance, &stock->asked, by_birth)
+                if (instance->birth == number) {
+                        list_remove(&instance->by_birth);
+                        return instance;
+                }
         return NULL;
 }
 
@@ -99,8 +113,10 @@ void stock_arrived(struct stock *stock, uint64_t number)
         struct stock_kind *kind;
         struct instance *instance = stock_find_arriving(stock, number, &kind);
 
-        if (!instance)
-                return; /* it has died meanwhile */
+        if (!instance) {
+                (void)take_asked(stock, number);
+                return;
+        }
         list_remove(&instance->by_gateway);
         list_push_back(&kind->parked, &instance->by_gateway);
         kind->arriving_count--;
@@ -121,14 +137,24 @@ void stock_failed(struct stock *stock, uint64_t number)
         struct stock_kind *kind;
         struct instance *instance = stock_find_arriving(stock, number, &kind);
 
-        if (!instance)
+        if (!instance) {
+                instance = take_asked(stock, number);
+                if (instance)
+                        instance_kill(instance);
                 return;
+        }
         kind->wanted = 0; /* until it is asked for again */
         stock_give_up(stock, kind, instance);
 }
 
 void stock_lost_nursery(struct stock *stock)
 {
+        struct instance *asked, *next;
+
+        LIST_FOR_EACH_SAFE (asked, next, &stock->asked, by_birth) {
+                list_remove(&asked->by_birth);
+                instance_kill(asked);
+        }
         for (size_t i = 0; i < stock->kind_count; i++) {
                 struct stock_kind *kind = &stock->kinds[i];
                 struct instance *instance, *after;
@@ -275,7 +301,50 @@ struct instance *stock_take(struct stock *stock, const struct agent_spawn *reque
         kind = request->plain ? NULL : kind_of(stock, request);
         if (kind)
                 instance = take_from(stock, kind, request);
-        return instance ? instance : take_from(stock, &stock->kinds[0], request);
+        if (!instance && !stock_can_fork(stock, request))
+                instance = take_from(stock, &stock->kinds[0], request);
+        return instance;
+}
+
+/* It runs as root: it serves those whose functions have no say in how it starts. */
+static bool is_nurserys(enum agent_runtime runtime, size_t key_length)
+{
+        return runtime == AGENT_RUNTIME_PYTHON3 && key_length == 0;
+}
+
+/* On its way into the sandbox the helper is there besides, and magpie-init. */
+#define PROCESSES_ON_THE_WAY 3
+
+bool stock_can_fork(struct stock *stock, const struct agent_spawn *request)
+{
+        struct nursery *nursery = &stock->agent->nursery;
+        char key[STOCK_KEY_MAX];
+        size_t length;
+
+        return stock->most > 0 && !request->plain && request->process_max >= PROCESSES_ON_THE_WAY &&
+               make_key(request, key, &length) && is_nurserys(request->runtime, length) &&
+               nursery_is_open(nursery) && nursery->is_quick;
+}
+
+static int ask_nursery(struct stock *stock, struct instance *instance)
+{
+        int r;
+
+        instance->birth = ++stock->next_number;
+        r = nursery_ask(&stock->agent->nursery, instance, instance->birth);
+        fd_close(&instance->made.adopted_log_fd);
+        return r;
+}
+
+int stock_ask_nursery(struct stock *stock, struct instance *instance)
+{
+        int r = ask_nursery(stock, instance);
+
+        if (r < 0)
+                instance_kill(instance);
+        else
+                list_push_back(&stock->asked, &instance->by_birth);
+        return r;
 }
 
 /* The kind that has the smallest part of what it wants: where there is no room for all, a large one
@@ -313,10 +382,9 @@ static bool make_room(struct stock *stock, const struct stock_kind *kind)
         return true;
 }
 
-/* The nursery runs as root: it serves those whose functions have no say in how it starts. */
 static bool comes_from_nursery(struct stock *stock, const struct stock_kind *kind)
 {
-        return kind->runtime == AGENT_RUNTIME_PYTHON3 && kind->key_length == 0 &&
+        return is_nurserys(kind->runtime, kind->key_length) &&
                nursery_is_open(&stock->agent->nursery);
 }
 
@@ -333,7 +401,6 @@ static int park_one(struct stock *stock, struct stock_kind *kind, struct err *er
 
         if (r < 0)
                 return r;
-        instance->id = ++stock->next_number;
         stock->count++;
         if (!parking.adopts) {
                 list_push_back(&kind->parked, &instance->by_gateway);
@@ -342,8 +409,7 @@ static int park_one(struct stock *stock, struct stock_kind *kind, struct err *er
         }
         list_push_back(&kind->arriving, &instance->by_gateway);
         kind->arriving_count++;
-        r = nursery_ask(&stock->agent->nursery, instance);
-        fd_close(&instance->made.adopted_log_fd);
+        r = ask_nursery(stock, instance);
         if (r < 0) {
                 stock_give_up(stock, kind, instance);
                 return err_errno(err, r, "asking the nursery");

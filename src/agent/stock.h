@@ -35,6 +35,7 @@ struct stock {
         size_t most;  /* of all kinds together; 0: everything is made on request */
         size_t count; /* parked or arriving */
         uint64_t next_number;
+        struct list asked; /* instances that have a function, and wait for the nursery's fork */
         struct stock_kind kinds[STOCK_KIND_MAX];
         size_t kind_count;
         struct timer refill, review;
@@ -46,6 +47,10 @@ void stock_close(struct stock *stock);
 
 /* A parked instance for this request, the caller's from now on; NULL where there is none. */
 struct instance *stock_take(struct stock *stock, const struct agent_spawn *request);
+/* Could the nursery fork an interpreter for this request more quickly than one starts? */
+bool stock_can_fork(struct stock *stock, const struct agent_spawn *request);
+/* Asks it to, into a sandbox that is nobody's but the caller's. On failure the sandbox is ended. */
+int stock_ask_nursery(struct stock *stock, struct instance *instance);
 /* It has ended by itself. */
 void stock_forget(struct stock *stock, struct instance *instance);
 

@@ -224,6 +224,42 @@ def test_a_sandbox_too_small_for_the_nurserys_helper_harms_nobody(agent, gateway
     assert sum("nursery.py" in command(pid) and host_uid(pid) == 0 for pid in parked(agent)) == 1
 
 
+def nursery_of(agent):
+    (pid,) = [pid for pid in parked(agent) if "nursery.py" in command(pid)]
+    return pid
+
+
+def test_where_the_stock_is_empty_the_nursery_forks_on_request(agent, gateway, facts):
+    from_nursery(agent, gateway, facts).__exit__()
+    watch = Watch(agent)
+    asked = [gateway.ask_spawn(facts, "main.handle", runtime=PYTHON3) for _ in range(12)]
+    made = [gateway.await_spawned(number) for number in asked]
+    for each in made:
+        each.wait_ready()
+        assert json.loads(each.invoke(b"{}"))["folder"] == "/code"
+    assert any(each.phases["clone"] > 0 for each in made)
+    assert sum("nursery.py" in command(pid) for pid in watch.pids()) == len(made)
+    for each in made:
+        each.__exit__()
+
+
+def test_who_waits_for_a_nursery_that_dies_is_ended(agent, gateway, facts):
+    from_nursery(agent, gateway, facts).__exit__()
+    nursery = nursery_of(agent)
+    os.kill(nursery, signal.SIGSTOP)
+    asked = [gateway.ask_spawn(facts, "main.handle", runtime=PYTHON3) for _ in range(12)]
+    made = [gateway.await_spawned(number) for number in asked]
+    os.kill(nursery, signal.SIGKILL)
+    for each in made:
+        if each.phases["clone"] > 0:
+            each.wait_exited()
+        else:
+            each.wait_ready()
+            each.__exit__()
+    with gateway.spawn(facts, "main.handle", runtime=PYTHON3) as after:
+        after.wait_ready()
+
+
 def test_what_died_in_stock_is_not_handed_out_and_nobody_needs_the_nursery(agent, gateway, native):
     assert eventually(lambda: parked(agent))
     killed = parked(agent)  # the nursery among them

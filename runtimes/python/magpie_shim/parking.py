@@ -8,6 +8,7 @@ differs in that.
 import gc
 import json
 import os
+import select
 import sys
 import time
 
@@ -37,11 +38,19 @@ def _rehearse():
     logs.flush()
 
 
+def _is_wanted():
+    """Is BOOT there already? Then somebody waits."""
+    poller = select.poll()
+    poller.register(frame.FD, select.POLLIN)
+    return bool(poller.poll(0))
+
+
 def wait(snapshot=None):
     """Returns when there is a function to load. With the module `snapshot` in forks of the nursery."""
     worker.prepare()
     worker.snapshot = snapshot
-    _rehearse()
+    if not _is_wanted():
+        _rehearse()
     message = snapshot.wait(frame.FD) if snapshot else frame.receive()
     if not message:
         worker._exit(0)  # never needed
