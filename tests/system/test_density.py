@@ -31,7 +31,8 @@ def grown(compile_native):
 
 
 def test_an_instance_takes_three_descriptors_of_the_gateway(grown):
-    assert grown["gateway"]["socket"] == 2 * COUNT and grown["gateway"]["pipe"] == COUNT
+    # A client's connection may have come or gone meanwhile.
+    assert abs(grown["gateway"]["socket"] - 2 * COUNT) <= 2 and grown["gateway"]["pipe"] == COUNT
     assert grown["gateway"].total() <= 3 * COUNT + 2
 
 
