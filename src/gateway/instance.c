@@ -118,33 +118,46 @@ static void live_rematch(struct gateway_thread *thread, struct live *live)
         }
 }
 
+/* Takes back what lies behind a slow call. The call that the worker runs then, where that is another
+ * than was known to: the head itself came back, and it received the next one just then. */
+static struct invocation *instance_relieve(struct instance *instance)
+{
+        struct invocation *head = instance_head(instance);
+
+        instance_take_back(instance);
+        if (instance->pool.state != INSTANCE_BUSY || instance_head(instance) == head)
+                return NULL;
+        return instance_head(instance);
+}
+
+/* Under the lock, because another thread may take it while it is idle. */
 static void instance_on_timer(struct timer *timer)
 {
         struct instance *instance = CONTAINER_OF(timer, struct instance, timer);
         struct gateway_thread *thread = instance_home(instance);
         struct live *live = instance->live;
-        uint64_t now_ns = thread->loop.now_ns;
-        struct invocation *head;
+        struct invocation *runs = NULL;
+        bool is_booting, is_behind, is_slow = false;
 
-        if (instance->pool.state == INSTANCE_BOOTING) {
+        pthread_mutex_lock(&live->lock);
+        is_booting = instance->pool.state == INSTANCE_BOOTING;
+        is_behind = instance->pool.state == INSTANCE_BUSY && instance->pool.assigned_count >= 2;
+        if (is_behind)
+                is_slow = pool_head_is_slow(&instance->pool, thread->loop.now_ns);
+        if (is_slow)
+                runs = instance_relieve(instance);
+        pthread_mutex_unlock(&live->lock);
+        if (is_booting) {
                 scheduler_boot_late(instance);
                 return;
         }
         instance->timed_watch = false;
-        if (instance->pool.state != INSTANCE_BUSY || instance->pool.assigned_count < 2)
-                return;
-        if (!pool_head_is_slow(&instance->pool, now_ns)) {
+        if (runs)
+                invocation_runs(runs);
+        if (is_slow)
+                live_rematch(thread, live);
+        else if (is_behind)
                 instance_watch_head(instance);
-                return;
-        }
-        head = instance_head(instance);
-        pthread_mutex_lock(&live->lock);
-        instance_take_back(instance);
-        pthread_mutex_unlock(&live->lock);
-        /* The head itself came back, and the worker received the next call just then. */
-        if (instance->pool.state == INSTANCE_BUSY && instance_head(instance) != head)
-                invocation_runs(instance_head(instance));
-        live_rematch(thread, live);
 }
 
 void instance_watch_head(struct instance *instance)
