@@ -176,11 +176,12 @@ void instance_fail(struct instance *instance, enum outcome outcome, const char *
         struct invocation *failed[POOL_AHEAD_MAX + 2];
         size_t count = 0;
 
+        pthread_mutex_lock(&live->lock);
         if (instance->pool.state == INSTANCE_BOOTING) {
+                pthread_mutex_unlock(&live->lock);
                 scheduler_boot_failed(instance, outcome, detail);
                 return;
         }
-        pthread_mutex_lock(&live->lock);
         pool_end(&live->pool, &instance->pool);
         instance_take_back(instance);
         /* A call that it is promised to and has not seen does not fail: instance_miss(). */
