@@ -228,10 +228,10 @@ static int park_for(struct agent *agent, const struct agent_spawn *request, bool
 static int instance_park_for(struct agent *agent, const struct agent_spawn *request,
                              struct instance **ret_instance, struct err *err)
 {
-        struct instance *instance;
+        struct instance *instance = NULL;
 
         if (stock_can_fork(&agent->stock, request) &&
-            park_for(agent, request, true, &instance, err) == 0 &&
+            park_for(agent, request, true, &instance, err) == 0 && instance &&
             stock_ask_nursery(&agent->stock, instance) == 0) {
                 *ret_instance = instance;
                 return 0;
