@@ -100,6 +100,26 @@ static void lose(struct own *own, uint64_t from, uint64_t to)
                         own->changed[i].hash = ~own->changed[i].hash;
 }
 
+/* Where they still have a page of the nursery's that this process has given up, it is not among what
+ * was saved. What was, comes over it. */
+static void bring_back(const struct mapping *theirs, uint64_t from, uint64_t to)
+{
+        const struct base *base = snapshot_places.base;
+        bool is_writable = theirs->filled || (theirs->protection & PROT_WRITE);
+
+        for (uint64_t i = 0; i < base->page_count; i++) {
+                uint64_t address = base->pages[i].address;
+                void *page = (void *)(uintptr_t)address;
+                if (address < from || address >= to)
+                        continue;
+                if (!is_writable)
+                        MUST(mprotect(page, PAGE, theirs->protection | PROT_WRITE) == 0);
+                memcpy(page, base->image + i * PAGE, PAGE);
+                if (!is_writable)
+                        MUST(mprotect(page, PAGE, theirs->protection) == 0);
+        }
+}
+
 /* Of this piece of the address space, in which neither side has a border. */
 static void conform_piece(struct own *own, const struct mapping *mine, const struct mapping *theirs,
                           uint64_t from, uint64_t to)
@@ -111,6 +131,7 @@ static void conform_piece(struct own *own, const struct mapping *mine, const str
         } else if (!mine || !same_backing(mine, theirs)) {
                 lose(own, from, to);
                 map_new(&own->theirs, theirs, from, to);
+                bring_back(theirs, from, to);
         } else if (mine->protection != theirs->protection || theirs->filled) {
                 int protection = theirs->protection | (theirs->filled ? PROT_WRITE : 0);
                 if (protection != mine->protection)
