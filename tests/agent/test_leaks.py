@@ -1,5 +1,7 @@
 """Hundreds of sandboxes come and go, and leave nothing. ./dev bench leaks does it with thousands, and
 looks at the kernel's memory too."""
+import os
+
 import pytest
 from conftest import start_agent
 from ledger import Ledger
@@ -21,4 +23,5 @@ def test_hundreds_of_sandboxes_come_and_go_and_leave_nothing(compile_probe, kind
     assert after["groups"] - before["groups"] <= 4 * max(more, 0)
     assert after["groups in use"] == after["children"] == 0
     assert after["dying groups"] - before["dying groups"] < cycles // 4
-    assert after["agent KiB"] - before["agent KiB"] < 512
+    if "TSAN_OPTIONS" not in os.environ:  # a sanitizer's shadow grows with all that was touched
+        assert after["agent KiB"] - before["agent KiB"] < 512
