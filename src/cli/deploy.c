@@ -17,7 +17,7 @@
 /* What the flags said; the key is the one of function.yaml. */
 struct deploy_flags {
         const char *name, *runtime, *handler, *memory, *timeout, *keep_alive, *concurrency, *min,
-                *max, *zygote;
+                *max, *zygote, *image, *contract, *port, *network;
         struct text_list env;
         bool is_public, is_private, dry_run;
 };
@@ -93,6 +93,10 @@ static int deploy_apply_flags(struct manifest *manifest, const struct deploy_fla
                 {"min", flags->min},
                 {"max", flags->max},
                 {"zygote", flags->zygote},
+                {"image", flags->image},
+                {"contract", flags->contract},
+                {"port", flags->port},
+                {"network", flags->network},
                 {"public", flags->is_public    ? "true"
                            : flags->is_private ? "false"
                                                : NULL},
@@ -242,7 +246,7 @@ static int deploy_run(struct cli *cli, int argc, char **argv)
         const struct option options[] = {
                 {"name", 0, OPTION_TEXT, "NAME", "what it is called (else the folder's name)",
                  &flags.name},
-                {"runtime", 0, OPTION_TEXT, "RUNTIME", "python3, node, native or exec",
+                {"runtime", 0, OPTION_TEXT, "RUNTIME", "python3, node, native, exec or provided",
                  &flags.runtime},
                 {"handler", 0, OPTION_TEXT, "FILE.FUNCTION",
                  "what to call; for native and exec the program's path", &flags.handler},
@@ -261,6 +265,13 @@ static int deploy_run(struct cli *cli, int argc, char **argv)
                  &flags.keep_alive},
                 {"zygote", 0, OPTION_TEXT, "auto|off",
                  "off: each interpreter is started plainly, not forked (auto)", &flags.zygote},
+                {"image", 0, OPTION_TEXT, "REF", "a container image instead of code", &flags.image},
+                {"contract", 0, OPTION_TEXT, "exec|http|lambda",
+                 "how the image's program is asked (guessed from the image)", &flags.contract},
+                {"port", 0, OPTION_TEXT, "N", "contract http: where it listens (8080)",
+                 &flags.port},
+                {"network", 0, OPTION_TEXT, "none|egress",
+                 "egress: it may reach the outside (none)", &flags.network},
                 {"public", 0, OPTION_FLAG, NULL, "anybody may call the function's url",
                  &flags.is_public},
                 {"private", 0, OPTION_FLAG, NULL, "only you may call it (the default)",

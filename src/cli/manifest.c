@@ -16,6 +16,8 @@ enum key_kind {
         KEY_NAME,
         KEY_RUNTIME,
         KEY_ZYGOTE,
+        KEY_CONTRACT,
+        KEY_NETWORK,
         KEY_PLAIN,
         KEY_SIZE,
         KEY_DURATION,
@@ -50,6 +52,10 @@ static const struct key {
          offsetof(struct function, max_instances)},
         {"public", KEY_BOOL, offsetof(struct manifest, is_public), 0},
         {"zygote", KEY_ZYGOTE, offsetof(struct manifest, zygote), 0},
+        {"image", KEY_PLAIN, offsetof(struct manifest, image), 0},
+        {"contract", KEY_CONTRACT, offsetof(struct manifest, contract), 0},
+        {"port", KEY_COUNT, offsetof(struct manifest, port), offsetof(struct function, port)},
+        {"network", KEY_NETWORK, offsetof(struct manifest, network), 0},
         {"build", KEY_PLAIN, offsetof(struct manifest, build), 0},
         {"env", KEY_MAP, 0, 0},
 };
@@ -58,7 +64,8 @@ static const struct key {
 
 void manifest_init(struct manifest *manifest)
 {
-        *manifest = (struct manifest){.concurrency = -1, .min = -1, .max = -1, .is_public = -1};
+        *manifest = (struct manifest){
+                .concurrency = -1, .min = -1, .max = -1, .port = -1, .is_public = -1};
 }
 
 void manifest_deinit(struct manifest *manifest)
@@ -70,6 +77,9 @@ void manifest_deinit(struct manifest *manifest)
         free(manifest->timeout);
         free(manifest->keep_alive);
         free(manifest->zygote);
+        free(manifest->image);
+        free(manifest->contract);
+        free(manifest->network);
         free(manifest->build);
         text_list_deinit(&manifest->env);
         manifest_init(manifest);
@@ -101,7 +111,8 @@ static int key_unknown(const char *name, struct err *err)
                                nearest);
         return err_set(err, -EINVAL,
                        "there is no key '%s'; there are name, runtime, handler, memory, timeout, "
-                       "env, concurrency, min, max, keepAlive, public, zygote and build",
+                       "env, concurrency, min, max, keepAlive, public, zygote, image, contract, "
+                       "port, network and build",
                        name);
 }
 
@@ -116,6 +127,7 @@ static int key_check_bounds(const struct key *key, uint64_t amount, struct err *
                 return err_set(err, -ENOMEM, "out of memory");
         probe->name[0] = 'x';
         probe->max_instances = INSTANCES_MAX;
+        probe->runtime = RUNTIME_IMAGE; /* may have every setting */
         if (key->kind == KEY_SIZE)
                 memcpy((char *)probe + key->bounded, &amount, sizeof(amount));
         else
@@ -127,6 +139,8 @@ static int key_check_bounds(const struct key *key, uint64_t amount, struct err *
 static int key_check_plainly(const struct key *key, const char *value, struct err *err)
 {
         enum runtime runtime;
+        enum contract contract;
+        enum network network;
         bool starts_plainly;
 
         switch (key->kind) {
@@ -135,12 +149,22 @@ static int key_check_plainly(const struct key *key, const char *value, struct er
         case KEY_RUNTIME:
                 if (runtime_parse(slice_of(value), &runtime))
                         return 0;
-                return err_set(err, -EINVAL, "runtime is python3, node, native or exec, not '%s'",
+                return err_set(err, -EINVAL,
+                               "runtime is python3, node, native, exec, provided or image, not "
+                               "'%s'",
                                value);
         case KEY_ZYGOTE:
                 if (zygote_parse(slice_of(value), &starts_plainly))
                         return 0;
                 return err_set(err, -EINVAL, "zygote is auto or off, not '%s'", value);
+        case KEY_CONTRACT:
+                if (*value && contract_parse(slice_of(value), &contract))
+                        return 0;
+                return err_set(err, -EINVAL, "contract is exec, http or lambda, not '%s'", value);
+        case KEY_NETWORK:
+                if (network_parse(slice_of(value), &network))
+                        return 0;
+                return err_set(err, -EINVAL, "network is none or egress, not '%s'", value);
         case KEY_PLAIN:
                 if (*value)
                         return 0;
@@ -224,6 +248,8 @@ int manifest_set(struct manifest *manifest, const char *name, const char *value,
         case KEY_NAME:
         case KEY_RUNTIME:
         case KEY_ZYGOTE:
+        case KEY_CONTRACT:
+        case KEY_NETWORK:
         case KEY_PLAIN:
         case KEY_SIZE:
         case KEY_DURATION:
@@ -315,6 +341,10 @@ cJSON *manifest_to_json(const struct manifest *manifest)
         add_text(object, "timeout", manifest->timeout);
         add_text(object, "keepAlive", manifest->keep_alive);
         add_text(object, "zygote", manifest->zygote);
+        add_text(object, "image", manifest->image);
+        add_text(object, "contract", manifest->contract);
+        add_text(object, "network", manifest->network);
+        add_count(object, "port", manifest->port);
         add_count(object, "concurrency", manifest->concurrency);
         add_count(object, "min", manifest->min);
         add_count(object, "max", manifest->max);

@@ -16,13 +16,13 @@
 #define MANIFEST_MAX 65536
 
 struct manifest {
-        char *name, *runtime, *handler, *memory, *timeout, *keep_alive,
-                *zygote;            /* NULL: not said */
-        char *build;                /* a shell command that makes the code; never sent */
-        long concurrency, min, max; /* -1: not said */
-        int is_public;              /* -1: not said */
-        struct text_list env;       /* "NAME=value", each NAME once */
-        bool has_env;               /* an empty `env:` is said, too */
+        char *name, *runtime, *handler, *memory, *timeout, *keep_alive, *zygote, *image, *contract,
+                *network;                 /* NULL: not said */
+        char *build;                      /* a shell command that makes the code; never sent */
+        long concurrency, min, max, port; /* -1: not said */
+        int is_public;                    /* -1: not said */
+        struct text_list env;             /* "NAME=value", each NAME once */
+        bool has_env;                     /* an empty `env:` is said, too */
 };
 
 void manifest_init(struct manifest *manifest);

@@ -56,7 +56,8 @@ static int read_runtime(const cJSON *value, void *target, struct err *err)
                 return r;
         if (!runtime_parse(slice_of(name), &function_of(target)->runtime))
                 return err_set(err, -EINVAL,
-                               "runtime must be one of python3, node, native and exec.");
+                               "runtime must be one of python3, node, native, exec, provided and "
+                               "image.");
         ((struct deployment *)target)->has_runtime = true;
         return 0;
 }
@@ -157,6 +158,35 @@ static int read_zygote(const cJSON *value, void *target, struct err *err)
         return 0;
 }
 
+static int read_contract(const cJSON *value, void *target, struct err *err)
+{
+        const char *name;
+        int r = json_read_text(value, &name, err);
+
+        if (r < 0)
+                return r;
+        if (!contract_parse(slice_of(name), &function_of(target)->contract))
+                return err_set(err, -EINVAL, "contract must be one of exec, http and lambda.");
+        return 0;
+}
+
+static int read_network(const cJSON *value, void *target, struct err *err)
+{
+        const char *name;
+        int r = json_read_text(value, &name, err);
+
+        if (r < 0)
+                return r;
+        if (!network_parse(slice_of(name), &function_of(target)->network))
+                return err_set(err, -EINVAL, "network must be none or egress.");
+        return 0;
+}
+
+static int read_port(const cJSON *value, void *target, struct err *err)
+{
+        return json_read_count(value, &function_of(target)->port, err);
+}
+
 /* One variable as "NAME=value". */
 static int env_assignment(const cJSON *variable, char **ret_text, struct err *err)
 {
@@ -205,6 +235,7 @@ static int read_env(const cJSON *value, void *target, struct err *err)
         {"handler", read_handler}, {"memory", read_memory}, {"timeout", read_timeout},             \
                 {"keepAlive", read_keep_alive}, {"concurrency", read_concurrency},                 \
                 {"min", read_min}, {"max", read_max}, {"env", read_env}, {"zygote", read_zygote},  \
+                {"contract", read_contract}, {"port", read_port}, {"network", read_network},       \
         {                                                                                          \
                 "public", read_public                                                              \
         }
@@ -317,6 +348,18 @@ static void add_cold_starts(cJSON *document, const struct function *function)
         add_phases(mean, mean_us);
 }
 
+/* What only an image has is left out for the others. */
+static void add_image(cJSON *document, const struct function *function)
+{
+        if (function->runtime != RUNTIME_IMAGE) {
+                (void)cJSON_AddNullToObject(document, "image");
+                return;
+        }
+        (void)cJSON_AddStringToObject(document, "image", function->image_reference);
+        (void)cJSON_AddStringToObject(document, "contract", contract_name(function->contract));
+        (void)cJSON_AddNumberToObject(document, "port", function->port);
+}
+
 cJSON *function_document(const struct function *function)
 {
         cJSON *document = cJSON_CreateObject();
@@ -326,7 +369,8 @@ cJSON *function_document(const struct function *function)
         (void)cJSON_AddStringToObject(document, "name", function->name);
         (void)cJSON_AddStringToObject(document, "namespace", function->owner_name_space);
         (void)cJSON_AddStringToObject(document, "runtime", runtime_name(function->runtime));
-        (void)cJSON_AddNullToObject(document, "image");
+        add_image(document, function);
+        (void)cJSON_AddStringToObject(document, "network", network_name(function->network));
         (void)cJSON_AddStringToObject(document, "handler", function->handler);
         size_format(function->memory_bytes, text);
         (void)cJSON_AddStringToObject(document, "memory", text);

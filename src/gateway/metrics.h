@@ -10,7 +10,7 @@
 #include "gateway/cold_start.h"
 #include "gateway/live.h"
 
-#define RUNTIME_COUNT 4
+#define RUNTIME_COUNT 6
 
 struct duration_histogram {
         atomic_ullong bucket[DURATION_BUCKETS]; /* as live_figures: not cumulative */

@@ -78,6 +78,22 @@ static void expect_same_user(const struct user *a, const struct user *b)
         ck_assert_int_eq(a->is_admin, b->is_admin);
 }
 
+static void expect_same_image(const struct image *a, const struct image *b)
+{
+        ck_assert_int_eq(a == NULL, b == NULL);
+        if (!a || !b)
+                return;
+        ck_assert_uint_eq(a->user, b->user);
+        ck_assert_uint_eq(a->group, b->group);
+        ck_assert_str_eq(a->directory, b->directory);
+        ck_assert_uint_eq(a->word_count, b->word_count);
+        for (size_t i = 0; i < a->word_count; i++)
+                ck_assert_str_eq(a->words[i], b->words[i]);
+        ck_assert_uint_eq(a->env_count, b->env_count);
+        for (size_t i = 0; i < a->env_count; i++)
+                ck_assert_str_eq(a->env[i], b->env[i]);
+}
+
 static void expect_same_function(const struct function *a, const struct function *b)
 {
         ck_assert_str_eq(a->id, b->id);
@@ -101,6 +117,11 @@ static void expect_same_function(const struct function *a, const struct function
         ck_assert_uint_eq(a->cpu_millis, b->cpu_millis);
         ck_assert_int_eq(a->is_public, b->is_public);
         ck_assert_int_eq(a->starts_plainly, b->starts_plainly);
+        ck_assert_int_eq(a->contract, b->contract);
+        ck_assert_int_eq(a->network, b->network);
+        ck_assert_uint_eq(a->port, b->port);
+        ck_assert_str_eq(a->image_reference, b->image_reference);
+        expect_same_image(a->image, b->image);
         ck_assert_uint_eq(a->env_count, b->env_count);
         for (size_t i = 0; i < a->env_count; i++)
                 ck_assert_str_eq(a->env[i], b->env[i]);
@@ -283,7 +304,7 @@ TEST(a_database_of_a_newer_version_is_refused)
         story_close_store(&story);
         tamper("PRAGMA user_version = 99");
         ck_assert_str_eq(refusal(-EUCLEAN),
-                         "it was written by a newer magpie (schema 99, this one knows 2)");
+                         "it was written by a newer magpie (schema 99, this one knows 3)");
         end();
 }
 TEST_END
@@ -297,7 +318,13 @@ TEST(what_a_node_without_the_zygotes_setting_has_written_is_read)
         ck_assert_int_eq(story_create_user(&story, user), STORE_OK);
         ck_assert_int_eq(story_create(&story, function), STORE_OK);
         story_close_store(&story);
-        tamper("ALTER TABLE functions DROP COLUMN starts_plainly; PRAGMA user_version = 1");
+        tamper("ALTER TABLE functions DROP COLUMN starts_plainly;"
+               "ALTER TABLE functions DROP COLUMN contract;"
+               "ALTER TABLE functions DROP COLUMN network;"
+               "ALTER TABLE functions DROP COLUMN port;"
+               "ALTER TABLE functions DROP COLUMN image_reference;"
+               "ALTER TABLE functions DROP COLUMN image;"
+               "PRAGMA user_version = 1");
         open_registry();
         found = catalog_find_function(story.catalog, slice_of(function->id));
         ck_assert(!found->starts_plainly);

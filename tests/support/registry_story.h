@@ -101,6 +101,26 @@ static inline struct user *story_user(unsigned number)
         return user;
 }
 
+/* Everything that only an image has. */
+static inline void story_make_image(struct function *function)
+{
+        static const char *const words[] = {"/server", "", "--greeting=a b"}, *const env[] = {
+                                                                                      "A=b"};
+        const struct image_parts parts = {.directory = "/srv",
+                                          .user = 0,
+                                          .group = 65535,
+                                          .word_count = 3,
+                                          .words = words,
+                                          .env_count = 1,
+                                          .env = env};
+
+        function->runtime = RUNTIME_IMAGE;
+        function->contract = CONTRACT_HTTP;
+        function->port = 8081;
+        strcpy(function->image_reference, "registry.example.org/team/server:1.0");
+        ck_assert_int_eq(image_new(&parts, &function->image), 0);
+}
+
 static inline struct function *story_function(unsigned number, const struct user *owner)
 {
         static const char *const env[] = {"GREETING=hello = world", "EMPTY=", "LINES=a\nb"};
@@ -125,6 +145,9 @@ static inline struct function *story_function(unsigned number, const struct user
         function->min_instances = 2;
         function->max_instances = 9;
         function->cpu_millis = 500;
+        function->network = number % 2 == 0 ? NETWORK_EGRESS : NETWORK_NONE;
+        if (number % 4 == 3)
+                story_make_image(function);
         function->is_public = number % 2 == 1;
         ck_assert_int_eq(function_set_env(function, number % 4, env), 0);
         return function;

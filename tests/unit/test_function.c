@@ -84,7 +84,7 @@ TEST(runtimes_have_one_spelling)
 {
         enum runtime runtime;
 
-        for (int i = RUNTIME_PYTHON3; i <= RUNTIME_EXEC; i++) {
+        for (int i = RUNTIME_PYTHON3; i <= RUNTIME_IMAGE; i++) {
                 ck_assert(runtime_parse(slice_of(runtime_name((enum runtime)i)), &runtime));
                 ck_assert_int_eq(runtime, i);
         }

@@ -201,6 +201,7 @@ static int agent_client_make(struct sandbox_host *host, const struct sandbox_ord
                 [RUNTIME_NODE] = AGENT_RUNTIME_NODE,
                 [RUNTIME_NATIVE] = AGENT_RUNTIME_NATIVE,
                 [RUNTIME_EXEC] = AGENT_RUNTIME_EXEC,
+                [RUNTIME_IMAGE] = 0, /* none yet, like RUNTIME_PROVIDED */
         };
         struct agent_spawn spawn = {
                 .instance_id = order->instance_id,
@@ -219,6 +220,8 @@ static int agent_client_make(struct sandbox_host *host, const struct sandbox_ord
 
         if (client->channel_fd < 0)
                 return -ENOTCONN;
+        if (spawn.runtime == 0)
+                return -EINVAL;
 
         (void)snprintf(facts[0], sizeof(facts[0]), "MAGPIE_FUNCTION_NAME=%s", function->name);
         (void)snprintf(facts[1], sizeof(facts[1]), "MAGPIE_FUNCTION_VERSION=%llu",

@@ -216,6 +216,15 @@ static enum stage_result check_program(int root_fd, const struct tree *tree,
         return program_check(root_fd, path, function->runtime == RUNTIME_EXEC, err);
 }
 
+/* The handler is the program's own business. */
+static enum stage_result check_bootstrap(int root_fd, const struct tree *tree, struct err *err)
+{
+        if (!is_file(root_fd, "bootstrap"))
+                return bundle_refuse(err, "the bundle has no program called bootstrap; %s",
+                                     list_files(tree, NULL).text);
+        return program_check(root_fd, "bootstrap", true, err);
+}
+
 static enum stage_result choose(int root_fd, const struct tree *tree, struct function *function,
                                 struct err *err)
 {
@@ -233,6 +242,10 @@ static enum stage_result choose(int root_fd, const struct tree *tree, struct fun
                 if (!given)
                         result = choose_program(root_fd, tree, function, err);
                 return result == STAGE_DONE ? check_program(root_fd, tree, function, err) : result;
+        case RUNTIME_PROVIDED:
+                return check_bootstrap(root_fd, tree, err);
+        case RUNTIME_IMAGE:
+                break; /* has no bundle */
         }
         abort(); /* not a runtime: our own bug */
 }

@@ -6,6 +6,8 @@
  */
 #include "adapters/sqlite/database.h"
 
+#include "base/auto.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
@@ -53,7 +55,26 @@ static enum store_result create_user(struct database *database, const struct use
         return execute(database, insert, err);
 }
 
-static void bind_function(sqlite3_stmt *statement, const struct function *function)
+static enum store_result no_memory(struct err *err)
+{
+        (void)err_errno(err, -ENOMEM, "writing to the database");
+        return STORE_FAILED;
+}
+
+/* False without memory. */
+static bool bind_image(sqlite3_stmt *statement, int place, const struct image *image)
+{
+        AUTO(buffer_deinit) struct buffer bytes;
+
+        buffer_init(&bytes, 2 * IMAGE_TEXT_MAX);
+        if (!image)
+                return sqlite3_bind_null(statement, place) == SQLITE_OK;
+        return image_pack(image, &bytes) == 0 &&
+               sqlite3_bind_blob(statement, place, bytes.data, (int)bytes.length,
+                                 SQLITE_TRANSIENT) == SQLITE_OK;
+}
+
+static bool bind_function(sqlite3_stmt *statement, const struct function *function)
 {
         bind_text(statement, 1, function->id);
         bind_text(statement, 2, function->owner_id);
@@ -75,6 +96,11 @@ static void bind_function(sqlite3_stmt *statement, const struct function *functi
         bind_number(statement, 18, function->cpu_millis);
         bind_number(statement, 19, function->is_public);
         bind_number(statement, 20, function->starts_plainly);
+        bind_text(statement, 21, contract_name(function->contract));
+        bind_text(statement, 22, network_name(function->network));
+        bind_number(statement, 23, function->port);
+        bind_text(statement, 24, function->image_reference);
+        return bind_image(statement, 25, function->image);
 }
 
 static enum store_result create_env(struct database *database, const struct function *function,
@@ -98,8 +124,7 @@ static enum store_result create_function(struct database *database, const struct
         sqlite3_stmt *insert = database_statement(database, STATEMENT_FUNCTION_INSERT);
         enum store_result result;
 
-        bind_function(insert, function);
-        result = execute(database, insert, err);
+        result = bind_function(insert, function) ? execute(database, insert, err) : no_memory(err);
         return result == STORE_OK ? create_env(database, function, err) : result;
 }
 
@@ -127,8 +152,8 @@ static enum store_result update_function(struct database *database, const struct
         sqlite3_stmt *statement = database_statement(database, STATEMENT_FUNCTION_UPDATE);
         enum store_result result;
 
-        bind_function(statement, function);
-        result = execute(database, statement, err);
+        result = bind_function(statement, function) ? execute(database, statement, err)
+                                                    : no_memory(err);
         if (result == STORE_OK && sqlite3_changes(database->connection) == 0)
                 return explain_missed_update(database, function->id, err);
         if (result == STORE_OK) {

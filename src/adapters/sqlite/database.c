@@ -52,6 +52,11 @@ static const char *const migrations[] = {
         "  PRIMARY KEY (function_id, position)"
         ") STRICT, WITHOUT ROWID;",
         "ALTER TABLE functions ADD COLUMN starts_plainly INTEGER NOT NULL DEFAULT 0;",
+        "ALTER TABLE functions ADD COLUMN contract TEXT NOT NULL DEFAULT '';"
+        "ALTER TABLE functions ADD COLUMN network TEXT NOT NULL DEFAULT 'none';"
+        "ALTER TABLE functions ADD COLUMN port INTEGER NOT NULL DEFAULT 0;"
+        "ALTER TABLE functions ADD COLUMN image_reference TEXT NOT NULL DEFAULT '';"
+        "ALTER TABLE functions ADD COLUMN image BLOB;", /* image_pack(); NULL: none */
 };
 
 #define SCHEMA_VERSION ((int)(sizeof(migrations) / sizeof(migrations[0])))
@@ -67,15 +72,17 @@ static const char *const statement_texts[STATEMENT_COUNT] = {
                 "INSERT INTO functions (id, owner_id, name, runtime, handler, code_digest,"
                 "  code_bytes, version, created_ms, updated_ms, memory_bytes, tmp_bytes,"
                 "  timeout_ms, keep_alive_ms, concurrency, min_instances, max_instances,"
-                "  cpu_millis, is_public, starts_plainly)"
+                "  cpu_millis, is_public, starts_plainly, contract, network, port,"
+                "  image_reference, image)"
                 " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16,"
-                "  ?17, ?18, ?19, ?20)",
+                "  ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25)",
         [STATEMENT_FUNCTION_UPDATE] =
                 "UPDATE functions SET name = ?3, runtime = ?4, handler = ?5, code_digest = ?6,"
                 "  code_bytes = ?7, version = ?8, updated_ms = ?10, memory_bytes = ?11,"
                 "  tmp_bytes = ?12, timeout_ms = ?13, keep_alive_ms = ?14, concurrency = ?15,"
                 "  min_instances = ?16, max_instances = ?17, cpu_millis = ?18, is_public = ?19,"
-                "  starts_plainly = ?20"
+                "  starts_plainly = ?20, contract = ?21, network = ?22, port = ?23,"
+                "  image_reference = ?24, image = ?25"
                 " WHERE id = ?1 AND version = ?8 - 1",
         [STATEMENT_FUNCTION_DELETE] = "DELETE FROM functions WHERE id = ?1",
         [STATEMENT_FUNCTION_EXISTS] = "SELECT 1 FROM functions WHERE id = ?1",

@@ -93,7 +93,21 @@ static bool read_user(sqlite3_stmt *row, struct user *user)
         "f.id, f.owner_id, u.name_space, f.name, f.runtime, f.handler, f.code_digest,"             \
         " f.code_bytes, f.version, f.created_ms, f.updated_ms, f.memory_bytes, f.tmp_bytes,"       \
         " f.timeout_ms, f.keep_alive_ms, f.concurrency, f.min_instances, f.max_instances,"         \
-        " f.cpu_millis, f.is_public, f.starts_plainly"
+        " f.cpu_millis, f.is_public, f.starts_plainly, f.contract, f.network, f.port,"             \
+        " f.image_reference, f.image"
+
+/* How it is started and what it reaches. */
+static bool read_ways(sqlite3_stmt *row, struct function *function)
+{
+        char contract[16], network[16];
+
+        return read_text(row, 21, sizeof(contract), contract) &&
+               contract_parse(slice_of(contract), &function->contract) &&
+               read_text(row, 22, sizeof(network), network) &&
+               network_parse(slice_of(network), &function->network) &&
+               read_uint32(row, 23, &function->port) &&
+               read_text(row, 24, sizeof(function->image_reference), function->image_reference);
+}
 
 static bool read_function(sqlite3_stmt *row, struct function *function)
 {
@@ -121,7 +135,7 @@ static bool read_function(sqlite3_stmt *row, struct function *function)
                read_uint32(row, 15, &function->concurrency) &&
                read_uint32(row, 16, &function->min_instances) &&
                read_uint32(row, 17, &function->max_instances) &&
-               read_uint32(row, 18, &function->cpu_millis);
+               read_uint32(row, 18, &function->cpu_millis) && read_ways(row, function);
 }
 
 static int load_env(struct database *database, struct function *function, struct err *err)
@@ -151,6 +165,20 @@ static int load_env(struct database *database, struct function *function, struct
                 free(env[--count]);
         (void)sqlite3_reset(select);
         return r;
+}
+
+static int load_image(sqlite3_stmt *row, struct function *function, struct err *err)
+{
+        const void *bytes = sqlite3_column_blob(row, 25);
+        int length = sqlite3_column_bytes(row, 25), r;
+
+        if (!bytes)
+                return 0;
+        r = image_unpack(slice_make(bytes, (size_t)length), &function->image);
+        if (r == -EINVAL)
+                return err_set(err, -EUCLEAN, "the image of function '%s' is damaged",
+                               function->id);
+        return r < 0 ? err_errno(err, r, loading) : 0;
 }
 
 static int load_user(struct database *database, sqlite3_stmt *row, struct loaded *loaded,
@@ -186,7 +214,9 @@ static int load_function(struct database *database, sqlite3_stmt *row, struct lo
                 return err_set(err, -EUCLEAN, "the row of function '%s' is damaged",
                                text_quote(slice_of(id ? id : "")).text);
         }
-        r = load_env(database, function, err);
+        r = load_image(row, function, err);
+        if (r == 0)
+                r = load_env(database, function, err);
         if (r == 0 && function_validate(function, &why) < 0)
                 r = err_set(err, -EUCLEAN, "the row of function '%s' is damaged: %s", function->id,
                             why.text);

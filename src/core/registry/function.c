@@ -10,10 +10,8 @@ _Static_assert(offsetof(struct function, live) > offsetof(struct function, env),
                "what belongs to one value alone comes last");
 
 static const char *const runtime_names[] = {
-        [RUNTIME_PYTHON3] = "python3",
-        [RUNTIME_NODE] = "node",
-        [RUNTIME_NATIVE] = "native",
-        [RUNTIME_EXEC] = "exec",
+        [RUNTIME_PYTHON3] = "python3", [RUNTIME_NODE] = "node",         [RUNTIME_NATIVE] = "native",
+        [RUNTIME_EXEC] = "exec",       [RUNTIME_PROVIDED] = "provided", [RUNTIME_IMAGE] = "image",
 };
 
 const char *runtime_name(enum runtime runtime)
@@ -26,6 +24,40 @@ bool runtime_parse(struct slice name, enum runtime *ret_runtime)
         for (size_t i = 0; i < sizeof(runtime_names) / sizeof(runtime_names[0]); i++) {
                 if (slice_equal(name, slice_of(runtime_names[i]))) {
                         *ret_runtime = (enum runtime)i;
+                        return true;
+                }
+        }
+        return false;
+}
+
+const char *contract_name(enum contract contract)
+{
+        static const char *const names[] = {"", "exec", "http", "lambda"};
+
+        return names[contract];
+}
+
+bool contract_parse(struct slice name, enum contract *ret_contract)
+{
+        for (enum contract contract = CONTRACT_NONE; contract <= CONTRACT_LAMBDA; contract++) {
+                if (slice_equal(name, slice_of(contract_name(contract)))) {
+                        *ret_contract = contract;
+                        return true;
+                }
+        }
+        return false;
+}
+
+const char *network_name(enum network network)
+{
+        return network == NETWORK_EGRESS ? "egress" : "none";
+}
+
+bool network_parse(struct slice name, enum network *ret_network)
+{
+        for (enum network network = NETWORK_NONE; network <= NETWORK_EGRESS; network++) {
+                if (slice_equal(name, slice_of(network_name(network)))) {
+                        *ret_network = network;
                         return true;
                 }
         }
@@ -101,6 +133,7 @@ struct function *function_copy(const struct function *function)
                 function_unref(copy);
                 return NULL;
         }
+        copy->image = image_ref(function->image);
         return copy;
 }
 
@@ -116,7 +149,15 @@ void function_unref(struct function *function)
             atomic_fetch_sub_explicit(&function->references, 1, memory_order_acq_rel) != 1)
                 return;
         free(function->env);
+        image_unref(function->image);
         free(function);
+}
+
+/* Where magpie-init speaks for the program, it can do so for several requests. */
+bool function_can_share(const struct function *function)
+{
+        return function->runtime == RUNTIME_PROVIDED ||
+               (function->runtime == RUNTIME_IMAGE && function->contract != CONTRACT_EXEC);
 }
 
 /* Pointers and text lie in one allocation. */

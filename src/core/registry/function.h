@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "base/slice.h"
+#include "core/registry/image.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -33,11 +34,40 @@
 #define INSTANCES_MAX 10000u
 #define CPU_MAX_MILLIS 1024000u
 
-enum runtime { RUNTIME_PYTHON3, RUNTIME_NODE, RUNTIME_NATIVE, RUNTIME_EXEC };
+enum runtime {
+        RUNTIME_PYTHON3,
+        RUNTIME_NODE,
+        RUNTIME_NATIVE,
+        RUNTIME_EXEC,
+        RUNTIME_PROVIDED, /* a bundle whose program "bootstrap" is a client of Lambda's Runtime API */
+        RUNTIME_IMAGE,
+};
 
-/* "python3", "node", "native", "exec". */
+/* "python3", "node", "native", "exec", "provided", "image". */
 const char *runtime_name(enum runtime runtime);
 bool runtime_parse(struct slice name, enum runtime *ret_runtime);
+
+/* How an image's program is asked. The other runtimes have none to choose. */
+enum contract {
+        CONTRACT_NONE,   /* of an image: as its configuration makes plain */
+        CONTRACT_EXEC,   /* one process an invocation */
+        CONTRACT_HTTP,   /* a server on $PORT */
+        CONTRACT_LAMBDA, /* a client of Lambda's Runtime API */
+};
+
+/* "", "exec", "http", "lambda". */
+const char *contract_name(enum contract contract);
+bool contract_parse(struct slice name, enum contract *ret_contract);
+
+/* What a function can reach beyond its sandbox. */
+enum network {
+        NETWORK_NONE,
+        NETWORK_EGRESS, /* the outside, from behind the host's address */
+};
+
+/* "none", "egress". */
+const char *network_name(enum network network);
+bool network_parse(struct slice name, enum network *ret_network);
 
 /* "auto", or "off": the interpreter is started plainly. */
 const char *zygote_name(bool starts_plainly);
@@ -62,10 +92,11 @@ struct function {
         char name[NAME_MAX_LENGTH + 1];
         enum runtime runtime;
         char handler[HANDLER_MAX_LENGTH + 1]; /* file.function, or a program's path in the bundle */
-        char code_digest[DIGEST_LENGTH + 1];
-        uint64_t code_bytes;             /* unpacked size */
-        uint64_t version;                /* from 1, up by one a change */
-        uint64_t created_ms, updated_ms; /* Unix time */
+        char image_reference[IMAGE_REFERENCE_MAX + 1]; /* as it was asked for; "": not an image's */
+        char code_digest[DIGEST_LENGTH + 1]; /* of the bundle, or of the image's manifest */
+        uint64_t code_bytes;                 /* unpacked size */
+        uint64_t version;                    /* from 1, up by one a change */
+        uint64_t created_ms, updated_ms;     /* Unix time */
         uint64_t memory_bytes;
         uint64_t tmp_bytes;
         uint32_t timeout_ms;
@@ -73,10 +104,15 @@ struct function {
         uint32_t concurrency;   /* requests one instance may hold at once */
         uint32_t min_instances, max_instances;
         uint32_t cpu_millis; /* 0: no limit */
+        enum contract contract;
+        enum network network;
+        uint32_t port; /* contract http: where its program listens; 0: nobody has said */
         bool is_public;
         bool starts_plainly; /* its interpreter is neither forked nor started ahead of need */
         size_t env_count;
         char **env; /* "NAME=value" */
+
+        struct image *image; /* a reference; NULL: not an image's, or not pulled yet */
 
         /* Whoever runs this version hangs its state here (the gateway's pool of instances). */
         _Atomic(void *) live;
@@ -94,6 +130,8 @@ struct function *function_new(void);
 struct function *function_copy(const struct function *function);
 struct function *function_ref(struct function *function);
 void function_unref(struct function *function); /* NULL is fine */
+/* May one instance of it hold more than one request at once? */
+bool function_can_share(const struct function *function);
 /* Replaces the environment by a deep copy. 0 or -ENOMEM. */
 int function_set_env(struct function *function, size_t count, const char *const *env);
 

@@ -202,6 +202,7 @@ static int numbers_validate(const struct function *f, struct err *err)
                 {"max", NUMBER_COUNT, f->max_instances, 1, INSTANCES_MAX},
                 {"min", NUMBER_COUNT, f->min_instances, 0, f->max_instances},
                 {"cpu", NUMBER_COUNT, f->cpu_millis, 0, CPU_MAX_MILLIS},
+                {"port", NUMBER_COUNT, f->port, 0, UINT16_MAX},
         };
 
         for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
@@ -210,6 +211,20 @@ static int numbers_validate(const struct function *f, struct err *err)
                         return r;
         }
         return 0;
+}
+
+/* Settings that only an image's program can be meant by. */
+static int image_validate(const struct function *f, struct err *err)
+{
+        const char *setting = f->image_reference[0] != '\0'  ? "image"
+                              : f->contract != CONTRACT_NONE ? "contract"
+                              : f->port != 0                 ? "port"
+                                                             : NULL;
+
+        if (f->runtime == RUNTIME_IMAGE || !setting)
+                return 0;
+        return err_set(err, -EINVAL, "%s is for the runtime image, not for %s", setting,
+                       runtime_name(f->runtime));
 }
 
 int function_validate(const struct function *function, struct err *err)
@@ -222,6 +237,8 @@ int function_validate(const struct function *function, struct err *err)
                 r = numbers_validate(function, err);
         if (r == 0)
                 r = env_validate_all(function, err);
+        if (r == 0)
+                r = image_validate(function, err);
         if (r == 0 && function->code_digest[0] != '\0' &&
             !(strlen(function->code_digest) == DIGEST_LENGTH &&
               hex_is_valid(function->code_digest, DIGEST_LENGTH)))
