@@ -185,7 +185,7 @@ def test_new_versions_and_deletion_under_load(server):
 
 
 def test_streams_flow_at_their_readers_speed(server, program):
-    function = server.deploy("streams", "native", program)
+    function = server.deploy("streams", "native", program, timeout="10m")
     slow = [RawConnection(server.port, receive_buffer=8192).send(
         execute(server, function, b"download 20000000")) for _ in range(4)]
 
