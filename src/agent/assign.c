@@ -6,7 +6,6 @@
 #include "base/clock.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -34,9 +33,12 @@ static int attach_code(const struct spawner *spawner, const struct spawned *spaw
         AUTO(fd_close) int cache_fd = -1;
         int r;
 
+        tmp_options_make(tmp_options, request->tmp_bytes);
+        if (request->runtime == AGENT_RUNTIME_IMAGE)
+                return template_enter_image(&spawner->template, spawned->mount_fd, code_fd,
+                                            resize ? tmp_options : NULL, err);
         if (request->runtime == AGENT_RUNTIME_NODE)
                 cache_fd = open_cache(spawner, spawned->slot, heirloom);
-        tmp_options_make(tmp_options, request->tmp_bytes);
         r = template_attach_code(&spawner->template, spawned->mount_fd, code_fd, cache_fd,
                                  resize ? tmp_options : NULL);
         return r < 0 ? err_errno(err, r, "mounting /code and /tmp") : 0;
@@ -79,21 +81,18 @@ static int send_with(int socket_fd, struct slice bytes, int fd)
 static int send_boot(struct spawner *spawner, const struct spawned *spawned,
                      const struct agent_spawn *request, int snapshot_fd)
 {
-        char program[sizeof("/code/") + AGENT_HANDLER_MAX];
-        const char *arguments[RUNTIME_ARGUMENTS_MAX] = {NULL};
+        struct runtime_command command;
         struct environment environment;
         struct worker_frame frame = {.type = WORKER_BOOT};
         size_t used = WORKER_HEADER_SIZE;
 
-        (void)snprintf(program, sizeof(program), "/code/%s", request->handler);
-        if (!spawned->has_interpreter)
-                runtime_arguments(request->runtime, program, arguments);
+        runtime_command_make(&command, request, spawned->has_interpreter);
         environment_make(&environment, request);
-        /* The first word, magpie-init's own name, has been said. */
-        if (!put_strings(spawner, &used, arguments[0] ? arguments + 1 : arguments))
+        if (!put_strings(spawner, &used, command.words))
                 return -EMSGSIZE;
         frame.meta = slice_make(spawner->boot + WORKER_HEADER_SIZE, used - WORKER_HEADER_SIZE);
-        if (!put_strings(spawner, &used, environment.variables))
+        if (frame.meta.length > WORKER_META_MAX ||
+            !put_strings(spawner, &used, environment.variables))
                 return -EMSGSIZE;
         worker_frame_encode_header(&frame, spawner->boot);
         return send_with(spawned->fds[AGENT_FD_SOCKET], slice_make(spawner->boot, used),

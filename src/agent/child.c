@@ -6,7 +6,6 @@
  */
 #include "agent/child.h"
 
-#include "agent/slots.h"
 #include "base/clock.h"
 
 #include <errno.h>
@@ -15,6 +14,7 @@
 #include <linux/capability.h>
 #include <linux/close_range.h>
 #include <linux/seccomp.h>
+#include <linux/securebits.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -77,8 +77,9 @@ static int join_v1_groups(const struct child_plan *plan)
 /* The control group namespace only now, so that its root is the sandbox's own groups. */
 static int enter_namespaces(const struct child_plan *plan)
 {
-        (void)plan;
-        if (setns(ZONE_NETWORK, CLONE_NEWNET) < 0 || setns(ZONE_TEMPLATE, CLONE_NEWNS) < 0 ||
+        enum zone root = plan->for_image ? ZONE_EMPTY : ZONE_TEMPLATE;
+
+        if (setns(ZONE_NETWORK, CLONE_NEWNET) < 0 || setns((int)root, CLONE_NEWNS) < 0 ||
             unshare(CLONE_NEWNS | CLONE_NEWCGROUP) < 0)
                 return -errno;
         return 0;
@@ -125,17 +126,21 @@ static int wake_politely(const struct child_plan *plan)
 }
 
 /* Entering a user namespace gives every capability in it, and setresuid(2) takes none of them away
- * because no user in it is root: they are cleared here. The bounding set stays (lowering it is 41
- * system calls, 100 us): under no_new_privs nothing can raise a capability out of it. */
+ * because the user that we come from is not its root: they are cleared here. The bounding set stays
+ * (lowering it is 41 system calls, 100 us): under no_new_privs nothing can raise a capability out of
+ * it. For an image's root neither can an execve(2), and it is told twice: capabilities(7),
+ * "SECBIT_NOROOT". */
 static int become_function_user(const struct child_plan *plan)
 {
         struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
         struct __user_cap_data_struct none[2] = {{0}};
-        const uid_t id = SLOT_UID_INSIDE;
+        const uid_t user = plan->ids.user;
+        const gid_t group = plan->ids.group;
 
-        (void)plan;
         if (setns(ZONE_USER, CLONE_NEWUSER) < 0 || setgroups(0, NULL) < 0 ||
-            setresgid(id, id, id) < 0 || setresuid(id, id, id) < 0)
+            setresgid(group, group, group) < 0 || setresuid(user, user, user) < 0)
+                return -errno;
+        if (user == 0 && prctl(PR_SET_SECUREBITS, SECBIT_NOROOT | SECBIT_NOROOT_LOCKED) < 0)
                 return -errno;
         if (syscall(SYS_capset, &header, none) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
                 return -errno;
@@ -156,15 +161,16 @@ static int die_with_agent(const struct child_plan *plan)
 
 static int install_filter(const struct child_plan *plan)
 {
-        if (close_range(ZONE_WORKER + 1, ~0u, 0) < 0)
+        if (close_range(ZONE_WORKER + 1, ZONE_INIT - 1, 0) < 0 ||
+            close_range(ZONE_INIT + 1, ~0u, 0) < 0)
                 return -errno;
         return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, plan->filter) < 0 ? -errno : 0;
 }
 
 static int execute(const struct child_plan *plan)
 {
-        (void)execve("/magpie/init", (char *const *)plan->arguments,
-                     (char *const *)plan->environment);
+        (void)execveat(ZONE_INIT, "", (char *const *)plan->arguments,
+                       (char *const *)plan->environment, AT_EMPTY_PATH);
         return -errno;
 }
 

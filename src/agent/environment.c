@@ -30,6 +30,14 @@ static void set_common(struct environment *environment, size_t *count)
         set(environment, count, "LANG=C.UTF-8");
 }
 
+/* Docker's PATH; and the one folder that can be written to. */
+static void set_image(struct environment *environment, size_t *count)
+{
+        set(environment, count,
+            "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+        set(environment, count, "HOME=/tmp");
+}
+
 void environment_make_early(struct environment *ret_environment, const char *const *early,
                             size_t early_count)
 {
@@ -48,10 +56,14 @@ void environment_make(struct environment *ret_environment, const struct agent_sp
 
         (void)snprintf(environment->handler, sizeof(environment->handler), "MAGPIE_HANDLER=%s",
                        request->handler);
-        set_common(environment, &count);
+        if (request->runtime == AGENT_RUNTIME_IMAGE)
+                set_image(environment, &count);
+        else
+                set_common(environment, &count);
         for (size_t i = 0; i < request->env_count; i++)
                 set(environment, &count, request->env[i]);
-        set(environment, &count, environment->handler);
+        if (request->runtime != AGENT_RUNTIME_IMAGE || request->handler[0] != '\0')
+                set(environment, &count, environment->handler);
         if (request->verify)
                 set(environment, &count, "MAGPIE_VERIFY=1");
         environment->variables[count] = NULL;

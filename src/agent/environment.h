@@ -16,5 +16,6 @@ void environment_make_early(struct environment *ret_environment, const char *con
                             size_t count);
 
 /* Lends the request's strings. A variable that comes twice counts as it came last, and the
- * request's own beat PATH, HOME and LANG. */
+ * request's own beat PATH, HOME and LANG. Of an image's request nothing is assumed but a PATH and a
+ * HOME where it says none. */
 void environment_make(struct environment *ret_environment, const struct agent_spawn *request);

@@ -79,7 +79,7 @@ static const char *const allowed[] = {
 /* Would be ENOSYS without this list; EPERM tells a person plainly that it is forbidden. */
 static const char *const forbidden[] = {
         /* mounts and roots */
-        "umount2 pivot_root chroot fsopen fsconfig fsmount fspick mount_setattr swapon swapoff",
+        "umount2 chroot fsopen fsconfig fsmount fspick mount_setattr swapon swapoff",
         "quotactl quotactl_fd name_to_handle_at open_by_handle_at sync syncfs fanotify_init",
         "fanotify_mark",
         /* namespaces and identities */
@@ -96,8 +96,9 @@ static const char *const forbidden[] = {
 
 /* Takes part in making a sandbox, and is taken away before magpie-init starts. */
 static const int for_the_agent[] = {
-        SYS_clone3,    SYS_unshare,   SYS_setns,     SYS_mount,  SYS_open_tree,   SYS_move_mount,
-        SYS_setresuid, SYS_setresgid, SYS_setgroups, SYS_capset, SYS_sethostname, SYS_seccomp,
+        SYS_clone3,      SYS_unshare,   SYS_setns,      SYS_mount,     SYS_open_tree,
+        SYS_move_mount,  SYS_setresuid, SYS_setresgid,  SYS_setgroups, SYS_capset,
+        SYS_sethostname, SYS_seccomp,   SYS_pivot_root,
 };
 _Static_assert(2 + 2 * COUNT(for_the_agent) <= FILTER_CHILD_MAX, "the small program fits");
 

@@ -1,6 +1,7 @@
 /* Requests and answers; see gateway.h. */
 #include "agent/gateway.h"
 
+#include "agent/runtime.h"
 #include "base/auto.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -68,13 +69,19 @@ void gateway_send_exited(struct gateway *gateway, const struct instance *instanc
         send_answer(gateway, &answer, NULL, NULL, 0);
 }
 
+/* Where a kind counts in agent_message.parked. */
+static size_t stock_figure(const struct stock_kind *kind)
+{
+        return runtime_can_park(kind->runtime) ? (size_t)kind->runtime : 0;
+}
+
 static void tell_stock(struct gateway *gateway)
 {
         const struct stock *stock = &gateway->agent->stock;
         struct agent_message message = {.type = AGENT_STOCK};
 
         for (size_t i = 0; i < stock->kind_count; i++)
-                message.parked[stock->kinds[i].runtime] += (uint32_t)stock->kinds[i].count;
+                message.parked[stock_figure(&stock->kinds[i])] += (uint32_t)stock->kinds[i].count;
         if (memcmp(gateway->told, message.parked, sizeof(gateway->told)) == 0)
                 return;
         memcpy(gateway->told, message.parked, sizeof(gateway->told));

@@ -4,6 +4,7 @@
 #include "agent/agent.h"
 #include "agent/file.h"
 #include "agent/gateway.h"
+#include "agent/runtime.h"
 #include "base/auto.h"
 #include "base/log.h"
 
@@ -213,8 +214,9 @@ int instance_park(struct agent *agent, const struct parking *parking,
 static int park_for(struct agent *agent, const struct agent_spawn *request, bool adopts,
                     struct instance **ret_instance, struct err *err)
 {
-        const struct parking parking = {.runtime = adopts ? request->runtime : 0,
+        const struct parking parking = {.runtime = runtime_parked(request->runtime, adopts),
                                         .adopts = adopts,
+                                        .ids = runtime_ids(request),
                                         .limits = {.memory_bytes = request->memory_bytes,
                                                    .process_max = request->process_max,
                                                    .cpu_millis = request->cpu_millis},
@@ -246,18 +248,36 @@ static bool can_inherit(const struct instance *instance, const struct agent_spaw
                (instance->made.from_nursery || request->runtime == AGENT_RUNTIME_NODE);
 }
 
+/* Code, or an image's root, as a mount that is attached nowhere. A descriptor. */
+static int open_code(const struct agent *agent, const struct agent_spawn *request, struct err *err)
+{
+        const struct template *template = &agent->spawner.template;
+        bool is_image = request->runtime == AGENT_RUNTIME_IMAGE;
+        int fd;
+
+        if (request->network == AGENT_NETWORK_EGRESS)
+                return err_set(
+                        err, -EOPNOTSUPP,
+                        "this server has no way out of a sandbox: network egress is not there");
+        fd = is_image ? template_open_image(template, request->digest)
+                      : template_open_code(template, request->digest, request->verify);
+        if (fd < 0)
+                return err_errno(err, fd, "opening the %s %s", is_image ? "image" : "code",
+                                 request->digest);
+        return fd;
+}
+
 int instance_spawn(struct agent *agent, struct gateway *gateway, const struct agent_spawn *request,
                    struct instance **ret_instance, struct err *err)
 {
         AUTO(fd_close)
-        int code_fd =
-                template_open_code(&agent->spawner.template, request->digest, request->verify);
+        int code_fd = open_code(agent, request, err);
         struct instance *instance;
         struct heirloom_lent heirloom = {.fd = -1};
         int r = 0;
 
         if (code_fd < 0)
-                return err_errno(err, code_fd, "opening the code %s", request->digest);
+                return code_fd;
         instance = stock_take(&agent->stock, request);
         if (instance)
                 memset(instance->made.phase_us, 0, sizeof(instance->made.phase_us));

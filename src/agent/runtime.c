@@ -1,10 +1,15 @@
 /* Command lines; see runtime.h. */
 #include "agent/runtime.h"
 
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
-void runtime_arguments(enum agent_runtime runtime, const char *program,
-                       const char *ret_arguments[RUNTIME_ARGUMENTS_MAX])
+/* Fills magpie-init's arguments, NULL-terminated. `program` is "/code/<handler>", lent like the other
+ * strings. */
+static void runtime_arguments(enum agent_runtime runtime, const char *program,
+                              const char *ret_arguments[RUNTIME_ARGUMENTS_MAX])
 {
         /* -I -S: nothing of the environment or of site-packages decides what is imported. */
         static const char *const python3[RUNTIME_ARGUMENTS_MAX] = {
@@ -14,6 +19,8 @@ void runtime_arguments(enum agent_runtime runtime, const char *program,
                 "magpie-init", "shim", "/usr/bin/node", "/magpie/node/shim.js"};
         static const char *const native[RUNTIME_ARGUMENTS_MAX] = {"magpie-init", "shim", ""};
         static const char *const exec[RUNTIME_ARGUMENTS_MAX] = {"magpie-init", "exec", ""};
+        static const char *const provided[RUNTIME_ARGUMENTS_MAX] = {"magpie-init", "lambda",
+                                                                    "/code/bootstrap"};
         const char *const *line = NULL;
 
         switch (runtime) {
@@ -29,10 +36,71 @@ void runtime_arguments(enum agent_runtime runtime, const char *program,
         case AGENT_RUNTIME_EXEC:
                 line = exec;
                 break;
+        case AGENT_RUNTIME_PROVIDED:
+                line = provided;
+                break;
+        case AGENT_RUNTIME_IMAGE: /* has its own: make_image_command() */
+                break;
         }
+        assert(line);
         memcpy(ret_arguments, line, RUNTIME_ARGUMENTS_MAX * sizeof(*line));
         if (ret_arguments[2][0] == '\0')
                 ret_arguments[2] = program;
+}
+
+static void make_image_command(struct runtime_command *command, const struct agent_spawn *request)
+{
+        size_t count = 0;
+
+        command->words[count++] = "in";
+        command->words[count++] = request->directory;
+        switch (request->contract) {
+        case AGENT_CONTRACT_NONE: /* agent_spawn_decode() lets none pass */
+                break;
+        case AGENT_CONTRACT_EXEC:
+                command->words[count++] = "exec";
+                break;
+        case AGENT_CONTRACT_HTTP:
+                (void)snprintf(command->port, sizeof(command->port), "%" PRIu32, request->port);
+                command->words[count++] = "http";
+                command->words[count++] = command->port;
+                break;
+        case AGENT_CONTRACT_LAMBDA:
+                command->words[count++] = "lambda";
+                break;
+        }
+        memcpy(command->words + count, request->words, request->word_count * sizeof(char *));
+        command->words[count + request->word_count] = NULL;
+}
+
+void runtime_command_make(struct runtime_command *ret_command, const struct agent_spawn *request,
+                          bool has_interpreter)
+{
+        const char *arguments[RUNTIME_ARGUMENTS_MAX];
+
+        ret_command->words[0] = NULL;
+        if (request->runtime == AGENT_RUNTIME_IMAGE) {
+                make_image_command(ret_command, request);
+        } else if (!has_interpreter) {
+                (void)snprintf(ret_command->program, sizeof(ret_command->program), "/code/%s",
+                               request->handler);
+                runtime_arguments(request->runtime, ret_command->program, arguments);
+                /* The first word, magpie-init's own name, has been said. */
+                memcpy(ret_command->words, arguments + 1,
+                       (RUNTIME_ARGUMENTS_MAX - 1) * sizeof(*arguments));
+        }
+}
+
+enum agent_runtime runtime_parked(enum agent_runtime runtime, bool adopts)
+{
+        return adopts || runtime == AGENT_RUNTIME_IMAGE ? runtime : 0;
+}
+
+struct slot_ids runtime_ids(const struct agent_spawn *request)
+{
+        if (request->runtime == AGENT_RUNTIME_IMAGE)
+                return (struct slot_ids){request->user, request->user_group};
+        return (struct slot_ids){SLOT_UID_INSIDE, SLOT_UID_INSIDE};
 }
 
 bool runtime_can_park(enum agent_runtime runtime)

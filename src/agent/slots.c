@@ -12,6 +12,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
@@ -69,18 +70,22 @@ static void hold_namespace(void *unused)
                 (void)pause();
 }
 
-static int map_and_open(int proc_fd, pid_t pid, uint32_t host_uid)
+static int write_map(int proc_fd, pid_t pid, const char *file, uint32_t inside, uint32_t host)
 {
         char map[48], path[48];
-        int fd, r;
 
-        (void)snprintf(map, sizeof(map), "%u %" PRIu32 " 1", SLOT_UID_INSIDE, host_uid);
-        (void)snprintf(path, sizeof(path), "%d/uid_map", pid);
-        r = file_write_at(proc_fd, path, map);
-        if (r < 0)
-                return r;
-        (void)snprintf(path, sizeof(path), "%d/gid_map", pid);
-        r = file_write_at(proc_fd, path, map);
+        (void)snprintf(map, sizeof(map), "%" PRIu32 " %" PRIu32 " 1", inside, host);
+        (void)snprintf(path, sizeof(path), "%d/%s", pid, file);
+        return file_write_at(proc_fd, path, map);
+}
+
+static int map_and_open(int proc_fd, pid_t pid, struct slot_ids ids, uint32_t host_id)
+{
+        char path[48];
+        int fd, r = write_map(proc_fd, pid, "uid_map", ids.user, host_id);
+
+        if (r == 0)
+                r = write_map(proc_fd, pid, "gid_map", ids.group, host_id);
         if (r < 0)
                 return r;
         (void)snprintf(path, sizeof(path), "%d/ns/user", pid);
@@ -88,7 +93,7 @@ static int map_and_open(int proc_fd, pid_t pid, uint32_t host_uid)
         return fd < 0 ? -errno : fd;
 }
 
-static int make_user_namespace(int proc_fd, uint32_t host_uid)
+static int make_user_namespace(int proc_fd, struct slot_ids ids, uint32_t host_id)
 {
         _Alignas(16) char stack[4096];
         AUTO(fd_close) int pid_fd = -1;
@@ -104,7 +109,7 @@ static int make_user_namespace(int proc_fd, uint32_t host_uid)
 
         if (pid < 0)
                 return pid;
-        fd = map_and_open(proc_fd, pid, host_uid);
+        fd = map_and_open(proc_fd, pid, ids, host_id);
         (void)pidfd_send_signal(pid_fd, SIGKILL, NULL, 0);
         (void)waitid(P_PIDFD, (id_t)pid_fd, &info, WEXITED);
         return fd;
@@ -141,20 +146,31 @@ static int make_network_namespace(const struct slots *slots)
         return r < 0 ? r : fd;
 }
 
-/* What a bare slot lacks. */
-static int fill_slot(struct slots *slots, struct slot *slot, struct err *err)
+static bool same_ids(struct slot_ids a, struct slot_ids b)
 {
-        AUTO(fd_close)
-        int user_fd = make_user_namespace(slots->proc_fd, slots->uid_first + slot->number);
-        AUTO(fd_close) int network_fd = -1;
+        return a.user == b.user && a.group == b.group;
+}
 
-        if (user_fd < 0)
-                return err_errno(err, user_fd, "making a user namespace");
-        network_fd = make_network_namespace(slots);
-        if (network_fd < 0)
-                return err_errno(err, network_fd, "making a network namespace");
-        slot->user_fd = fd_steal(&user_fd);
-        slot->network_fd = fd_steal(&network_fd);
+/* What the slot lacks: everything where it is bare, and its user namespace where that is another
+ * user's. */
+static int fill_slot(struct slots *slots, struct slot *slot, struct slot_ids ids, struct err *err)
+{
+        int fd;
+
+        if (slot->user_fd < 0 || !same_ids(slot->ids, ids)) {
+                fd = make_user_namespace(slots->proc_fd, ids, slots_host_user(slots, slot));
+                if (fd < 0)
+                        return err_errno(err, fd, "making a user namespace");
+                fd_close(&slot->user_fd);
+                slot->user_fd = fd;
+                slot->ids = ids;
+        }
+        if (slot->network_fd < 0) {
+                fd = make_network_namespace(slots);
+                if (fd < 0)
+                        return err_errno(err, fd, "making a network namespace");
+                slot->network_fd = fd;
+        }
         return 0;
 }
 
@@ -170,22 +186,37 @@ static struct slot *add_slot(struct slots *slots)
         return slot;
 }
 
-int slots_take(struct slots *slots, struct slot **ret_slot, struct err *err)
+/* The last one of these ids, else the last. There must be one. */
+static struct slot *pop_kept(struct slots *slots, struct slot_ids ids)
+{
+        struct slot_stack *kept = &slots->kept;
+        uint32_t at = kept->count, number;
+
+        while (at > 0 && !same_ids(slots->slots[kept->numbers[at - 1]].ids, ids))
+                at--;
+        at = at > 0 ? at - 1 : kept->count - 1;
+        number = kept->numbers[at];
+        kept->count--;
+        memmove(kept->numbers + at, kept->numbers + at + 1, (kept->count - at) * sizeof(number));
+        return &slots->slots[number];
+}
+
+int slots_take(struct slots *slots, struct slot_ids ids, struct slot **ret_slot, struct err *err)
 {
         struct slot *slot;
         int r;
 
-        if (slots->kept.count > 0) {
-                *ret_slot = &slots->slots[slots->kept.numbers[--slots->kept.count]];
-                return 0;
-        }
-        if (slots->bare.count == 0 && slots->used_count == SLOT_COUNT)
+        if (slots->kept.count > 0)
+                slot = pop_kept(slots, ids);
+        else if (slots->bare.count > 0)
+                slot = &slots->slots[slots->bare.numbers[--slots->bare.count]];
+        else if (slots->used_count < SLOT_COUNT)
+                slot = add_slot(slots);
+        else
                 return err_set(err, -EBUSY, "all %d sandboxes are in use", SLOT_COUNT);
-        slot = slots->bare.count > 0 ? &slots->slots[slots->bare.numbers[--slots->bare.count]]
-                                     : add_slot(slots);
-        r = fill_slot(slots, slot, err);
+        r = fill_slot(slots, slot, ids, err);
         if (r < 0) {
-                push(&slots->bare, slot->number);
+                slots_give_back(slots, slot);
                 return r;
         }
         *ret_slot = slot;

@@ -5,7 +5,8 @@
  * What can be used again is made when the slot is taken and not there yet, and kept for the next
  * sandbox:
  * - the user namespace that maps the function's user to the slot's: entering it costs 3 us, making it
- *   100;
+ *   100. An image may name any user; the next sandbox of another one gets another namespace (ADR 0017
+ *   says why a slot has one host user and not 65536);
  * - its control groups in v1 hierarchies (cgroup.h);
  * - a network namespace with nothing but a loopback: 3 us, and 450. No process can stay in it, a
  *   socket ends with the last process that has it, and none waits out its time (TIME_WAIT is off):
@@ -29,6 +30,11 @@
 #define SLOT_SHARD 16
 #define SLOT_SHARDS (SLOT_COUNT / SLOT_SHARD)
 
+/* Who the function is, seen from inside. */
+struct slot_ids {
+        uint32_t user, group;
+};
+
 /* The one given back last is warm in the caches. */
 struct slot_stack {
         uint32_t count;
@@ -49,7 +55,8 @@ struct slots {
 /* Lent to whoever has taken it. */
 struct slot {
         uint32_t number;
-        int user_fd, network_fd; /* namespaces */
+        int user_fd, network_fd; /* namespaces; -1: not made yet */
+        struct slot_ids ids;     /* that user_fd maps to the slot's host user */
         struct cgroup group;     /* whoever has the slot makes it, leaves it or removes it */
 };
 
@@ -58,8 +65,8 @@ int slots_init(struct slots *slots, const struct cgroup_tree *cgroups, int proc_
 /* Gives up whatever is kept. */
 void slots_deinit(struct slots *slots);
 
-/* 0; -EBUSY: all are taken. What it brings stays the pool's. */
-int slots_take(struct slots *slots, struct slot **ret_slot, struct err *err);
-/* The function's user, as the host sees it. */
+/* For a function that is `ids` inside. 0; -EBUSY: all are taken. What it brings stays the pool's. */
+int slots_take(struct slots *slots, struct slot_ids ids, struct slot **ret_slot, struct err *err);
+/* The function's user, and its group, as the host sees them. */
 uint32_t slots_host_user(const struct slots *slots, const struct slot *slot);
 void slots_give_back(struct slots *slots, struct slot *slot);

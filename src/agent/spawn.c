@@ -55,6 +55,10 @@ static int fill_zone(const struct spawner *spawner)
 
         if (r == 0)
                 r = put(spawner->template.namespace_fd, ZONE_TEMPLATE);
+        if (r == 0)
+                r = put(spawner->template.empty_fd, ZONE_EMPTY);
+        if (r == 0)
+                r = put(spawner->template.init_fd, ZONE_INIT);
         for (int i = 0; i < CGROUP_CONTROLLER_COUNT && r == 0; i++)
                 if (spawner->cgroups.v1_fd[i] >= 0)
                         r = put(spawner->cgroups.v1_fd[i], (enum zone)(ZONE_HIERARCHY + i));
@@ -134,9 +138,12 @@ int spawner_init(struct spawner *spawner, const char *data_dir, struct err *err)
         *spawner = (struct spawner){
                 .cgroups = {.unified_fd = -1, .v1_fd = {-1, -1, -1}},
                 .template = {.namespace_fd = -1,
+                             .empty_fd = -1,
+                             .init_fd = -1,
                              .own_fd = -1,
                              .code_fd = -1,
                              .staging_fd = -1,
+                             .images_fd = -1,
                              .cache_fd = -1,
                              .cache_read_fd = -1},
                 .proc_fd = -1,
@@ -274,6 +281,8 @@ static int start(struct spawner *spawner, const struct parking *parking, struct 
         struct child_plan plan = {
                 .slot = spawned->slot->number,
                 .hierarchies = v1_hierarchies(&spawner->cgroups),
+                .for_image = parking->runtime == AGENT_RUNTIME_IMAGE,
+                .ids = parking->ids,
                 .tmp_options = tmp_options,
                 .filter = &spawner->filter,
                 .arguments = arguments,
@@ -348,7 +357,7 @@ int spawner_park(struct spawner *spawner, const struct parking *parking,
                 .from_nursery = parking->adopts,
                 .tmp_bytes = parking->tmp_bytes,
         };
-        int r = slots_take(&spawner->slots, &spawned.slot, err);
+        int r = slots_take(&spawner->slots, parking->ids, &spawned.slot, err);
 
         if (r < 0)
                 return r;

@@ -1,6 +1,6 @@
 /* The parent's half of making a sandbox, which has two steps. Parked: whatever does not depend on the
- * function, up to a process that waits for a BOOT frame. Assigned: the function's limits, its code at
- * /code, and that frame. */
+ * function but who it is inside, up to a process that waits for a BOOT frame. Assigned: the function's
+ * limits, its code at /code or its image as the root, and that frame. */
 #pragma once
 
 #include "agent/cgroup.h"
@@ -32,8 +32,10 @@ struct spawner {
 
 /* What a sandbox is parked with. */
 struct parking {
-        enum agent_runtime runtime;  /* its interpreter is started, where that can park; or 0 */
-        bool adopts;                 /* the interpreter comes from the nursery instead */
+        enum agent_runtime runtime; /* its interpreter is started, where that can park; for an image
+                                        the root is empty; or 0 */
+        bool adopts;                /* the interpreter comes from the nursery instead */
+        struct slot_ids ids;        /* the function's, inside */
         struct cgroup_limits limits; /* can be changed later, at a cost */
         uint64_t tmp_bytes;          /* likewise */
         const char *const *early;    /* environment of the interpreter, lent */
@@ -62,7 +64,8 @@ void spawner_deinit(struct spawner *spawner);
 /* Returns when magpie-init runs in its sandbox, or with nothing left behind. */
 int spawner_park(struct spawner *spawner, const struct parking *parking,
                  struct spawned *ret_spawned, struct err *err);
-/* assign.c. `code_fd` is template_open_code()'s; its `heirloom` goes with it. On failure the sandbox is good for nothing more. */
+/* assign.c. `code_fd` is template_open_code()'s, or of an image's template_open_image()'s; its `heirloom`
+ * goes with it. On failure the sandbox is good for nothing more. */
 int spawner_assign(struct spawner *spawner, struct spawned *spawned,
                    const struct agent_spawn *request, int code_fd,
                    const struct heirloom_lent *heirloom, struct err *err);

@@ -23,6 +23,8 @@
 static void refill_on_timer(struct timer *timer);
 static void review_on_timer(struct timer *timer);
 
+static const struct slot_ids usual_ids = {SLOT_UID_INSIDE, SLOT_UID_INSIDE};
+
 static struct stock_kind *stock_add_kind(struct stock *stock, enum agent_runtime runtime)
 {
         struct stock_kind *kind = &stock->kinds[stock->kind_count++];
@@ -31,6 +33,7 @@ static struct stock_kind *stock_add_kind(struct stock *stock, enum agent_runtime
         list_init(&kind->parked);
         list_init(&kind->arriving);
         kind->runtime = runtime;
+        kind->ids = usual_ids;
         kind->wanted = WANTED_FIRST;
         return kind;
 }
@@ -232,33 +235,49 @@ static struct stock_kind *find_replaceable(struct stock *stock)
         return found;
 }
 
-/* The kind of stock with this request's interpreter; a new one where it is asked for the first time.
- * NULL: it has none. */
-static struct stock_kind *kind_of(struct stock *stock, const struct agent_spawn *request)
+static bool has_ids(const struct stock_kind *kind, struct slot_ids ids)
 {
-        char key[STOCK_KEY_MAX];
-        size_t length;
+        return kind->ids.user == ids.user && kind->ids.group == ids.group;
+}
+
+/* The kind that is so, or a new one; NULL where there is no room for one. */
+static struct stock_kind *find_or_add(struct stock *stock, enum agent_runtime runtime,
+                                      struct slot_ids ids, const char *key, size_t length)
+{
         struct stock_kind *kind;
 
-        if (!runtime_can_park(request->runtime) || !make_key(request, key, &length))
-                return NULL;
-        for (size_t i = 1; i < stock->kind_count; i++) {
+        for (size_t i = 0; i < stock->kind_count; i++) {
                 kind = &stock->kinds[i];
-                if (kind->runtime == request->runtime && kind->key_length == length &&
+                if (kind->runtime == runtime && has_ids(kind, ids) && kind->key_length == length &&
                     memcmp(kind->key, key, length) == 0)
                         return kind;
         }
         if (stock->kind_count < STOCK_KIND_MAX) {
-                kind = stock_add_kind(stock, request->runtime);
+                kind = stock_add_kind(stock, runtime);
         } else {
                 kind = find_replaceable(stock);
                 if (!kind)
                         return NULL;
-                kind->runtime = request->runtime;
+                kind->runtime = runtime;
                 kind->wanted = WANTED_FIRST;
         }
+        kind->ids = ids;
         set_early(kind, key, length);
         return kind;
+}
+
+/* The kind of stock with this request's interpreter, or for its image. NULL: it has none. */
+static struct stock_kind *kind_of(struct stock *stock, const struct agent_spawn *request)
+{
+        char key[STOCK_KEY_MAX];
+        size_t length;
+
+        if (request->runtime == AGENT_RUNTIME_IMAGE)
+                return find_or_add(stock, request->runtime, runtime_ids(request), "", 0);
+        if (request->plain || !runtime_can_park(request->runtime) ||
+            !make_key(request, key, &length))
+                return NULL;
+        return find_or_add(stock, request->runtime, runtime_ids(request), key, length);
 }
 
 /* The news of its death may be on its way. */
@@ -298,10 +317,10 @@ struct instance *stock_take(struct stock *stock, const struct agent_spawn *reque
 
         if (stock->most == 0)
                 return NULL;
-        kind = request->plain ? NULL : kind_of(stock, request);
+        kind = kind_of(stock, request);
         if (kind)
                 instance = take_from(stock, kind, request);
-        if (!instance && !stock_can_fork(stock, request))
+        if (!instance && request->runtime != AGENT_RUNTIME_IMAGE && !stock_can_fork(stock, request))
                 instance = take_from(stock, &stock->kinds[0], request);
         return instance;
 }
@@ -392,6 +411,7 @@ static int park_one(struct stock *stock, struct stock_kind *kind, struct err *er
 {
         const struct parking parking = {.runtime = kind->runtime,
                                         .adopts = comes_from_nursery(stock, kind),
+                                        .ids = kind->ids,
                                         .limits = kind->limits,
                                         .tmp_bytes = kind->tmp_bytes,
                                         .early = kind->early,

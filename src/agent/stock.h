@@ -1,8 +1,8 @@
 /* Sandboxes that are made before anybody asks for them.
  *
- * Each kind of stock is what can be prepared alike: magpie-init alone, which serves every function, or
- * an interpreter that waits for its function, with the environment that it reads when it starts. A
- * kind appears when it is first asked for. How many are parked follows demand: taking the last one
+ * Each kind of stock is what can be prepared alike: magpie-init alone, which serves every function; the
+ * same with an empty root, for every image that runs as a certain user; or an interpreter that waits for
+ * its function, with the environment that it reads when it starts. A kind appears when it is first asked for. How many are parked follows demand: taking the last one
  * doubles it, and what has not been touched for a while is given up. Refilling waits until the
  * requests at hand are answered.
  */
@@ -18,7 +18,8 @@
 struct stock_kind {
         struct list parked; /* instances, the oldest first: an interpreter has had time to start */
         struct list arriving;       /* those whose interpreter the nursery has been asked for */
-        enum agent_runtime runtime; /* 0: magpie-init alone */
+        enum agent_runtime runtime; /* 0: magpie-init alone; an image's: that in an empty root */
+        struct slot_ids ids;        /* who its functions are inside */
         char key[STOCK_KEY_MAX];    /* its early environment, NUL-terminated strings */
         size_t key_length;
         const char *early[AGENT_ENV_MAX]; /* into `key` */

@@ -23,6 +23,7 @@
  * template, so that no trace of the store is left in a sandbox. */
 #define STORE_CODE "/code"
 #define STORE_STAGING "/tmp"
+#define STORE_IMAGES "/proc"
 #define CACHES "/run"
 #define CACHES_READ_ONLY "/var"
 #define CACHES_OPTIONS "mode=0711,size=256m,nr_inodes=1024"
@@ -93,19 +94,91 @@ static int leave_namespace(struct err *err)
         return 0;
 }
 
-static int attach_store(struct template *template, int code_mount, int staging_mount,
-                        struct err *err)
+/* The root for images: folders to mount on, until the image takes its place. */
+static int fill_empty_root(struct err *err)
 {
-        int r = attach(code_mount, STORE_CODE);
+        static const char *const folders[] = {"proc", "tmp", "dev", "code"};
+
+        for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++)
+                if (mkdir(folders[i], 0755) < 0)
+                        return err_errno(err, -errno, "making the folder /%s", folders[i]);
+        return 0;
+}
+
+/* From inside the template, and back. */
+static int make_empty(struct template *template, int proc_fd, struct err *err)
+{
+        AUTO(fd_close) int devices_fd = -1;
+        int r = leave_namespace(err);
+
+        if (r < 0)
+                return r;
+        devices_fd = open_tree(AT_FDCWD, "/dev", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+        if (devices_fd < 0)
+                return err_errno(err, -errno, "opening the device nodes");
+        if (mount("magpie", "/code", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=64k") < 0 ||
+            chdir("/code") < 0)
+                return err_errno(err, -errno, "mounting an empty root");
+        r = fill_empty_root(err);
+        if (r < 0)
+                return r;
+        r = become_root(proc_fd);
+        if (r == 0)
+                r = attach(devices_fd, "/dev");
+        if (r == 0 &&
+            mount(NULL, "/", NULL, MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV, NULL) < 0)
+                r = -errno;
+        if (r < 0)
+                return err_errno(err, r, "making an empty root");
+        template->empty_fd = openat(proc_fd, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
+        if (template->empty_fd < 0 || setns(template->namespace_fd, CLONE_NEWNS) < 0)
+                return err_errno(err, -errno, "leaving the empty root");
+        return 0;
+}
+
+/* Mounts of the stores, not attached yet. */
+struct stores {
+        int code, staging, images;
+};
+
+static void stores_close(struct stores *stores)
+{
+        fd_close(&stores->code);
+        fd_close(&stores->staging);
+        fd_close(&stores->images);
+}
+
+static int open_stores(const char *data_dir, struct stores *stores, struct err *err)
+{
+        AUTO(fd_close) int data_fd = open(data_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+        if (data_fd < 0)
+                return err_errno(err, -errno, "opening the data directory '%s'", data_dir);
+        stores->code = template_clone_mount(data_fd, "code", err);
+        if (stores->code < 0)
+                return stores->code;
+        stores->staging = template_clone_mount(data_fd, "staging", err);
+        if (stores->staging < 0)
+                return stores->staging;
+        stores->images = template_clone_mount(data_fd, "images", err);
+        return stores->images < 0 ? stores->images : 0;
+}
+
+static int attach_stores(struct template *template, const struct stores *stores, struct err *err)
+{
+        int r = attach(stores->code, STORE_CODE);
 
         if (r == 0)
-                r = attach(staging_mount, STORE_STAGING);
+                r = attach(stores->staging, STORE_STAGING);
+        if (r == 0)
+                r = attach(stores->images, STORE_IMAGES);
         if (r < 0)
-                return err_errno(err, r, "attaching the code store");
+                return err_errno(err, r, "attaching the stores");
         template->code_fd = open(STORE_CODE, O_PATH | O_DIRECTORY | O_CLOEXEC);
         template->staging_fd = open(STORE_STAGING, O_PATH | O_DIRECTORY | O_CLOEXEC);
-        if (template->code_fd < 0 || template->staging_fd < 0)
-                return err_errno(err, -errno, "opening the code store");
+        template->images_fd = open(STORE_IMAGES, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (template->code_fd < 0 || template->staging_fd < 0 || template->images_fd < 0)
+                return err_errno(err, -errno, "opening the stores");
         return 0;
 }
 
@@ -130,21 +203,11 @@ static int make_caches(struct template *template, struct err *err)
 
 static int make(struct template *template, const char *data_dir, int proc_fd, struct err *err)
 {
-        AUTO(fd_close) int data_fd = open(data_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-        AUTO(fd_close) int code_mount = -1;
-        AUTO(fd_close) int staging_mount = -1;
-        int r = 0;
+        AUTO(stores_close) struct stores stores = {-1, -1, -1};
+        int r = open_stores(data_dir, &stores, err);
 
-        if (data_fd < 0)
-                return err_errno(err, -errno, "opening the data directory '%s'", data_dir);
-        code_mount = template_clone_mount(data_fd, "code", err);
-        if (code_mount < 0)
-                return code_mount;
-        staging_mount = template_clone_mount(data_fd, "staging", err);
-        if (staging_mount < 0)
-                return staging_mount;
-
-        r = leave_namespace(err);
+        if (r == 0)
+                r = leave_namespace(err);
         if (r == 0)
                 r = make_root(data_dir, proc_fd, err);
         if (r < 0)
@@ -152,13 +215,18 @@ static int make(struct template *template, const char *data_dir, int proc_fd, st
         template->namespace_fd = openat(proc_fd, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
         if (template->namespace_fd < 0)
                 return err_errno(err, -errno, "opening the template's mount namespace");
-        r = leave_namespace(err);
+        template->init_fd = open("/magpie/init", O_PATH | O_CLOEXEC);
+        if (template->init_fd < 0)
+                return err_errno(err, -errno, "opening magpie-init");
+        r = make_empty(template, proc_fd, err);
+        if (r == 0)
+                r = leave_namespace(err);
         if (r < 0)
                 return r;
         template->own_fd = openat(proc_fd, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
         if (template->own_fd < 0)
                 return err_errno(err, -errno, "opening the agent's mount namespace");
-        r = attach_store(template, code_mount, staging_mount, err);
+        r = attach_stores(template, &stores, err);
         return r < 0 ? r : make_caches(template, err);
 }
 
@@ -167,9 +235,12 @@ int template_make(struct template *template, const char *data_dir, int proc_fd, 
         int r;
 
         *template = (struct template){.namespace_fd = -1,
+                                      .empty_fd = -1,
+                                      .init_fd = -1,
                                       .own_fd = -1,
                                       .code_fd = -1,
                                       .staging_fd = -1,
+                                      .images_fd = -1,
                                       .cache_fd = -1,
                                       .cache_read_fd = -1};
         r = make(template, data_dir, proc_fd, err);
@@ -181,9 +252,12 @@ int template_make(struct template *template, const char *data_dir, int proc_fd, 
 void template_close(struct template *template)
 {
         fd_close(&template->namespace_fd);
+        fd_close(&template->empty_fd);
+        fd_close(&template->init_fd);
         fd_close(&template->own_fd);
         fd_close(&template->code_fd);
         fd_close(&template->staging_fd);
+        fd_close(&template->images_fd);
         fd_close(&template->cache_fd);
         fd_close(&template->cache_read_fd);
 }
@@ -206,6 +280,14 @@ int template_open_code(const struct template *template, const char *digest, bool
         return fd < 0 ? -errno : fd;
 }
 
+void template_come_back(const struct template *template)
+{
+        if (setns(template->own_fd, CLONE_NEWNS) == 0)
+                return;
+        log_error("going back to the agent's mount namespace: %s", strerror(errno));
+        abort(); /* in a sandbox's the agent can do nothing right */
+}
+
 /* A mount can be attached only in one's own namespace, so the agent goes there and back. What runs
  * in the sandbox meanwhile has no way to change a mount. */
 int template_attach_code(const struct template *template, int namespace_fd, int code_fd,
@@ -221,10 +303,7 @@ int template_attach_code(const struct template *template, int namespace_fd, int 
             (tmp_options &&
              mount(NULL, "/tmp", NULL, MS_REMOUNT | MS_NOSUID | MS_NODEV, tmp_options) < 0))
                 r = -errno;
-        if (setns(template->own_fd, CLONE_NEWNS) < 0) {
-                log_error("going back to the agent's mount namespace: %s", strerror(errno));
-                abort(); /* in a sandbox's the agent can do nothing right */
-        }
+        template_come_back(template);
         return r;
 }
 

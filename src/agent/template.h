@@ -4,8 +4,11 @@
  * few files of /etc, four device nodes and /magpie. A sandbox's child enters it and takes a private
  * copy, so that only what is its own is mounted (/proc, /tmp, and /code when its function is known).
  *
- * The agent itself moves into a second copy, which has the code store besides, and nothing else of
- * the host: it cannot reach the host's files any more, and a sandbox never sees the store.
+ * What is parked for an image enters another one instead: an empty, read-only root with the device
+ * nodes, which stays behind, out of reach, when the image becomes the root (image_root.c).
+ *
+ * The agent itself moves into a second copy, which has the stores of code and of images besides, and
+ * nothing else of the host: it cannot reach the host's files any more, and a sandbox never sees a store.
  */
 #pragma once
 
@@ -17,9 +20,12 @@
 struct template
 {
         int namespace_fd; /* the mount namespace to enter */
+        int empty_fd;     /* the one for images */
+        int init_fd;      /* magpie-init: there is no path to it in an empty root */
         int own_fd;       /* the agent's own */
         int code_fd;      /* DATA-DIR/code */
         int staging_fd;   /* DATA-DIR/staging */
+        int images_fd;    /* DATA-DIR/images */
         /* One tmpfs, mounted twice in the agent's own namespace alone. */
         int cache_fd, cache_read_fd;
 };
@@ -35,6 +41,16 @@ int template_open_code(const struct template *template, const char *digest, bool
  * unless it is -1, and gives its /tmp other options where `tmp_options` is not NULL. */
 int template_attach_code(const struct template *template, int namespace_fd, int code_fd,
                          int cache_fd, const char *tmp_options);
+
+/* image_root.c. The same for the root file system of an image. */
+int template_open_image(const struct template *template, const char *digest);
+/* Makes such a mount the root of the mount namespace of a sandbox with an empty root, with the sandbox's
+ * /proc, /tmp and /dev in it. Processes whose root the other was have this one afterwards. `tmp_options`
+ * as above. */
+int template_enter_image(const struct template *template, int namespace_fd, int image_fd,
+                         const char *tmp_options, struct err *err);
+/* The agent has been in a sandbox's mount namespace. */
+void template_come_back(const struct template *template);
 
 /* Files that are lent to sandboxes: a new, empty one, open; a mount of one; its end. */
 int template_make_cache(const struct template *template, uint64_t number);

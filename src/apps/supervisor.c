@@ -68,7 +68,7 @@ struct supervisor {
         int exit_code;
 };
 
-static const char *const shared_folders[] = {"code", "staging"};
+static const char *const shared_folders[] = {"code", "staging", "images"};
 static const char *const child_names[CHILD_COUNT] = {"agent", "gateway"};
 
 static uint64_t now_ms(void)

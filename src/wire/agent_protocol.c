@@ -38,7 +38,7 @@ static const char *next_string(const char **at, const char *end)
 
 static int check_limits(const struct agent_message *message)
 {
-        if (message->runtime < AGENT_RUNTIME_PYTHON3 || message->runtime > AGENT_RUNTIME_EXEC)
+        if (message->runtime < AGENT_RUNTIME_PYTHON3 || message->runtime > AGENT_RUNTIME_IMAGE)
                 return -EPROTO;
         if (message->memory_bytes < AGENT_MEMORY_MIN || message->memory_bytes > AGENT_MEMORY_MAX)
                 return -EPROTO;
@@ -51,7 +51,26 @@ static int check_limits(const struct agent_message *message)
                 return -EPROTO;
         if (message->flags & ~(uint32_t)(AGENT_SPAWN_VERIFY | AGENT_SPAWN_PLAIN))
                 return -EPROTO;
-        return 0;
+        return message->network > AGENT_NETWORK_EGRESS ? -EPROTO : 0;
+}
+
+/* What an image says about its program, and what no other runtime may say. */
+static int check_image(const struct agent_message *message)
+{
+        if (message->runtime != AGENT_RUNTIME_IMAGE)
+                return message->contract || message->port || message->user || message->user_group ||
+                                       message->word_count
+                               ? -EPROTO
+                               : 0;
+        if (message->contract < AGENT_CONTRACT_EXEC || message->contract > AGENT_CONTRACT_LAMBDA)
+                return -EPROTO;
+        if (message->contract == AGENT_CONTRACT_HTTP
+                    ? message->port == 0 || message->port > AGENT_PORT_MAX
+                    : message->port != 0)
+                return -EPROTO;
+        if (message->user > AGENT_ID_MAX || message->user_group > AGENT_ID_MAX)
+                return -EPROTO;
+        return message->word_count == 0 || message->word_count > AGENT_WORDS_MAX ? -EPROTO : 0;
 }
 
 /* A path below /code that cannot lead out of it by its letters; links are the kernel's business. */
@@ -72,25 +91,61 @@ static bool is_handler(const char *handler)
         }
 }
 
+/* Folder and command line. Where they lead is the kernel's business, inside of the image. */
+static int take_command(const char **at, const char *end, size_t word_count,
+                        struct agent_spawn *spawn)
+{
+        const char *begin = *at;
+
+        spawn->directory = next_string(at, end);
+        if (!spawn->directory || spawn->directory[0] != '/')
+                return -EPROTO;
+        for (; spawn->word_count < word_count; spawn->word_count++) {
+                const char *word = next_string(at, end);
+                if (!word || (spawn->word_count == 0 && word[0] == '\0'))
+                        return -EPROTO;
+                spawn->words[spawn->word_count] = word;
+        }
+        return *at - begin > AGENT_COMMAND_MAX ? -EPROTO : 0;
+}
+
+static int take_environment(const char **at, const char *end, struct agent_spawn *spawn)
+{
+        while (*at < end) {
+                const char *assignment = next_string(at, end);
+                const char *equals = assignment ? strchr(assignment, '=') : NULL;
+                if (!equals || equals == assignment || spawn->env_count == AGENT_ENV_MAX)
+                        return -EPROTO;
+                spawn->env[spawn->env_count++] = assignment;
+        }
+        return 0;
+}
+
 int agent_spawn_decode(const struct agent_message *message, const char *extra,
                        struct agent_spawn *ret_spawn)
 {
         const char *at = extra, *end = extra + message->extra_length;
         struct agent_spawn spawn = {
                 .instance_id = message->instance_id,
+                .runtime = (enum agent_runtime)message->runtime,
                 .memory_bytes = message->memory_bytes,
                 .tmp_bytes = message->tmp_bytes,
                 .cpu_millis = message->cpu_millis,
                 .process_max = message->process_max,
                 .verify = message->flags & AGENT_SPAWN_VERIFY,
                 .plain = message->flags & AGENT_SPAWN_PLAIN,
+                .network = (enum agent_network)message->network,
+                .contract = (enum agent_contract)message->contract,
+                .port = message->port,
+                .user = message->user,
+                .user_group = message->user_group,
         };
         int r = check_limits(message);
 
+        if (r == 0)
+                r = check_image(message);
         if (r < 0)
                 return r;
-        spawn.runtime = (enum agent_runtime)message->runtime;
-
         spawn.digest = next_string(&at, end);
         if (!spawn.digest || strlen(spawn.digest) != AGENT_DIGEST_LENGTH ||
             !hex_is_valid(spawn.digest, AGENT_DIGEST_LENGTH))
@@ -98,13 +153,12 @@ int agent_spawn_decode(const struct agent_message *message, const char *extra,
         spawn.handler = next_string(&at, end);
         if (!spawn.handler || !is_handler(spawn.handler))
                 return -EPROTO;
-        while (at < end) {
-                const char *assignment = next_string(&at, end);
-                const char *equals = assignment ? strchr(assignment, '=') : NULL;
-                if (!equals || equals == assignment || spawn.env_count == AGENT_ENV_MAX)
-                        return -EPROTO;
-                spawn.env[spawn.env_count++] = assignment;
-        }
+        if (spawn.runtime == AGENT_RUNTIME_IMAGE)
+                r = take_command(&at, end, message->word_count, &spawn);
+        if (r == 0)
+                r = take_environment(&at, end, &spawn);
+        if (r < 0)
+                return r;
 
         *ret_spawn = spawn;
         return 0;
@@ -122,6 +176,15 @@ static bool put_string(char *data, size_t capacity, size_t *used, const char *te
         return true;
 }
 
+static bool put_strings(char *data, size_t capacity, size_t *used, const char *const *strings,
+                        size_t count)
+{
+        for (size_t i = 0; i < count; i++)
+                if (!put_string(data, capacity, used, strings[i]))
+                        return false;
+        return true;
+}
+
 int agent_spawn_encode(const struct agent_spawn *spawn, void *ret_message, size_t capacity)
 {
         struct agent_message message = {
@@ -134,6 +197,12 @@ int agent_spawn_encode(const struct agent_spawn *spawn, void *ret_message, size_
                 .process_max = spawn->process_max,
                 .flags = (spawn->verify ? AGENT_SPAWN_VERIFY : 0u) |
                          (spawn->plain ? AGENT_SPAWN_PLAIN : 0u),
+                .network = spawn->network,
+                .contract = spawn->contract,
+                .port = spawn->port,
+                .user = spawn->user,
+                .user_group = spawn->user_group,
+                .word_count = (uint32_t)spawn->word_count,
         };
         char *data = ret_message;
         size_t used = sizeof(message);
@@ -141,12 +210,13 @@ int agent_spawn_encode(const struct agent_spawn *spawn, void *ret_message, size_
         if (capacity > AGENT_MESSAGE_MAX)
                 capacity = AGENT_MESSAGE_MAX;
         if (capacity < used || spawn->env_count > AGENT_ENV_MAX ||
+            spawn->word_count > AGENT_WORDS_MAX ||
             !put_string(data, capacity, &used, spawn->digest) ||
-            !put_string(data, capacity, &used, spawn->handler))
+            !put_string(data, capacity, &used, spawn->handler) ||
+            (spawn->directory && !put_string(data, capacity, &used, spawn->directory)) ||
+            !put_strings(data, capacity, &used, spawn->words, spawn->word_count) ||
+            !put_strings(data, capacity, &used, spawn->env, spawn->env_count))
                 return -EMSGSIZE;
-        for (size_t i = 0; i < spawn->env_count; i++)
-                if (!put_string(data, capacity, &used, spawn->env[i]))
-                        return -EMSGSIZE;
         message.extra_length = (uint32_t)(used - sizeof(message));
         memcpy(data, &message, sizeof(message));
         return (int)used;

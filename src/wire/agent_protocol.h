@@ -6,8 +6,10 @@
  * fixed widths and no padding; a version in HELLO guards against a mixed upgrade.
  *
  * gateway -> agent
- *   SPAWN    make a sandbox. extra: NUL-terminated strings: code digest (64 hexadecimal digits),
- *            handler, then the environment ("NAME=value"), in all at most AGENT_EXTRA_MAX bytes.
+ *   SPAWN    make a sandbox. extra: NUL-terminated strings: digest of the code or of the image's
+ *            manifest (64 hexadecimal digits), handler; of an image the folder that it starts in
+ *            and `word_count` words of a command line; then the environment ("NAME=value"). In all
+ *            at most AGENT_EXTRA_MAX bytes.
  *   KILL     end this instance, whatever it does. Unknown ids are ignored (it may just have died).
  * agent -> gateway
  *   HELLO    with one descriptor: the folder of all sandboxes' groups in the cgroup v2 hierarchy.
@@ -30,10 +32,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define AGENT_PROTOCOL_VERSION 2u
-#define AGENT_EXTRA_MAX 49152
-#define AGENT_ENV_MAX 128
+#define AGENT_PROTOCOL_VERSION 3u
+#define AGENT_EXTRA_MAX 57344 /* so that a BOOT frame can hold it (worker_protocol.h) */
+#define AGENT_ENV_MAX 176     /* an image's, a function's and the platform's */
 #define AGENT_DIGEST_LENGTH 64
+#define AGENT_WORDS_MAX 64
+#define AGENT_COMMAND_MAX 16384 /* bytes of words and folder, each with its NUL */
+#define AGENT_ID_MAX 65535u     /* users and groups inside */
 
 enum agent_message_type {
         AGENT_HELLO = 1, /* first, both ways; `code` is AGENT_PROTOCOL_VERSION */
@@ -50,6 +55,22 @@ enum agent_runtime { /* what magpie-init is told to run; the agent knows the com
                      AGENT_RUNTIME_NODE = 2,
                      AGENT_RUNTIME_NATIVE = 3,
                      AGENT_RUNTIME_EXEC = 4,
+                     AGENT_RUNTIME_PROVIDED = 5, /* the code's program "bootstrap", by Lambda's
+                                                    Runtime API */
+                     AGENT_RUNTIME_IMAGE = 6,    /* has a root file system of its own */
+};
+
+/* How an image's program is asked. */
+enum agent_contract {
+        AGENT_CONTRACT_NONE = 0, /* of every other runtime */
+        AGENT_CONTRACT_EXEC = 1, /* one process an invocation */
+        AGENT_CONTRACT_HTTP = 2, /* a server on a port of the sandbox's loopback */
+        AGENT_CONTRACT_LAMBDA = 3,
+};
+
+enum agent_network {
+        AGENT_NETWORK_NONE = 0, /* a loopback alone */
+        AGENT_NETWORK_EGRESS = 1,
 };
 
 enum agent_fd {
@@ -95,7 +116,12 @@ struct agent_message {
                 uint32_t parked[8];   /* STOCK: by the enum agent_runtime whose interpreter waits
                                          in them; [0]: with magpie-init alone */
         };
-        uint64_t group; /* SPAWNED: see there */
+        uint64_t group;    /* SPAWNED: see there */
+        uint32_t network;  /* SPAWN: enum agent_network */
+        uint32_t contract; /* SPAWN: enum agent_contract; this and the rest of an image's, else 0 */
+        uint32_t port;     /* with AGENT_CONTRACT_HTTP */
+        uint32_t user, user_group; /* numbers inside of the sandbox */
+        uint32_t word_count;
 };
 
 enum agent_phase {
@@ -109,7 +135,7 @@ enum agent_phase {
         AGENT_PHASE_COUNT = 8,
 };
 
-_Static_assert(sizeof(struct agent_message) == 96, "no padding: the struct is the wire format");
+_Static_assert(sizeof(struct agent_message) == 120, "no padding: the struct is the wire format");
 
 #define AGENT_MESSAGE_MAX (sizeof(struct agent_message) + AGENT_EXTRA_MAX)
 
@@ -122,6 +148,12 @@ struct agent_spawn {
         bool verify, plain; /* enum agent_spawn_flag */
         const char *digest;
         const char *handler;
+        enum agent_network network;
+        enum agent_contract contract; /* this and the rest of an image's */
+        uint32_t port, user, user_group;
+        const char *directory; /* absolute; NULL where it is no image */
+        size_t word_count;     /* of an image's at least one */
+        const char *words[AGENT_WORDS_MAX];
         size_t env_count;
         const char *env[AGENT_ENV_MAX];
 };
@@ -134,6 +166,7 @@ struct agent_spawn {
 #define AGENT_CPU_MILLIS_MIN 10 /* the kernel's smallest quota is 1 ms, our period is 100 ms */
 #define AGENT_CPU_MILLIS_MAX 1024000
 #define AGENT_HANDLER_MAX 255
+#define AGENT_PORT_MAX 65535u
 
 /* Checks any message of either direction: length, type, that extra_length is what follows.
  * 0 or -EPROTO. `ret_extra` points into `message`. */

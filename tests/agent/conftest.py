@@ -1,5 +1,7 @@
 """One agent for a whole file of tests; programs compiled once for all of them."""
 import pathlib
+import re
+import shutil
 import subprocess
 import sys
 
@@ -87,6 +89,77 @@ def sandbox(gateway, probe_code):
     with gateway.spawn(probe_code, "probe", runtime=agent_client.EXEC) as instance:
         instance.wait_ready()
         yield instance
+
+
+# What scripts of tests call, and what of Python's library they cannot need.
+PROGRAMS = ("sh cat chmod cp df env find grep head id ls mkdir python3 sed stat true uname "
+            "wc").split()
+UNNEEDED = shutil.ignore_patterns("*-packages", "__pycache__", "asyncio", "config-*", "distutils",
+                                  "ensurepip", "idlelib", "lib2to3", "multiprocessing", "pydoc_data",
+                                  "test", "tkinter", "turtledemo", "unittest", "xml")
+USERS = b"root:x:0:0::/:/bin/sh\nfunction:x:1000:1000::/tmp:/bin/sh\n"
+
+
+@pytest.fixture(scope="session")
+def image_base(tmp_path_factory):
+    """The files of an image with a shell and Python, taken from this machine."""
+    base = tmp_path_factory.mktemp("image") / "base"
+    for folder in ("bin", "lib", "lib64", "sbin"):
+        (base / "usr" / folder).mkdir(parents=True)
+        (base / folder).symlink_to(f"usr/{folder}")
+    (base / "var/tmp").mkdir(parents=True)
+    (base / "code").mkdir()
+    libraries = set()
+    for name in PROGRAMS:
+        shutil.copy(shutil.which(name, path="/usr/bin:/bin"), base / "usr/bin" / name)
+        needed = subprocess.run(["ldd", base / "usr/bin" / name], capture_output=True, text=True,
+                                check=True)
+        libraries |= set(re.findall(r"(/\S+) \(", needed.stdout))
+    for library in libraries:
+        (base / library[1:]).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(library, base / library[1:])
+    where = subprocess.run(["/usr/bin/python3", "-c", "import os; print(os.__file__)"],
+                           capture_output=True, text=True, check=True)
+    library = pathlib.Path(where.stdout.strip()).parent
+    shutil.copytree(library, base / str(library)[1:], ignore=UNNEEDED, dirs_exist_ok=True)
+    return base
+
+
+class Place:
+    """Where a test's function lives: in a bundle of code, or in an image that has the same files at
+    /code and runs as `user`."""
+
+    def __init__(self, agent, gateway, base=None, user=1000):
+        self.agent, self.gateway, self.base, self.user = agent, gateway, base, user
+
+    @property
+    def is_image(self):
+        return self.base is not None
+
+    def spawn(self, files, program, **options):
+        """A ready sandbox in which the program runs once an invocation."""
+        if self.is_image:
+            inside = {f"code/{name}": file for name, file in files.items()}
+            image = self.agent.add_image({"etc/passwd": (0o644, USERS), **inside}, self.base)
+            made = self.gateway.spawn_image(image, f"/code/{program}", user=self.user, folder="/code",
+                                            **options)
+        else:
+            made = self.gateway.spawn(self.agent.add_code(files), program,
+                                      runtime=agent_client.EXEC, **options)
+        made.wait_ready()
+        return made
+
+    def run(self, script, payload=b"", **options):
+        """A script's output."""
+        with self.spawn({"main": (0o755, script.encode())}, "main", **options) as instance:
+            return instance.invoke(payload).decode()
+
+
+@pytest.fixture(params=["code", "image", "image of root"])
+def place(request, agent, gateway, image_base):
+    """For what must hold wherever a function comes from."""
+    return {"code": Place(agent, gateway), "image": Place(agent, gateway, image_base),
+            "image of root": Place(agent, gateway, image_base, user=0)}[request.param]
 
 
 @pytest.fixture

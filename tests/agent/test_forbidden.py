@@ -3,6 +3,7 @@ import pathlib
 import re
 
 import pytest
+from agent_client import EXEC
 
 
 @pytest.fixture(scope="module")
@@ -36,11 +37,22 @@ EXPECTED = {
 }
 
 
-@pytest.fixture(scope="module")
-def hostile(gateway, probe_code):
-    from agent_client import EXEC
-    with gateway.spawn(probe_code, "probe", runtime=EXEC) as instance:
+# What an image does not have, or has for itself.
+EXPECTED_IN_IMAGE = {"write_init": {"ENOENT"}}
+
+
+@pytest.fixture(scope="module", params=[None, 0, 1000, 65535],
+                ids=["code", "image of root", "image", "image of another user"])
+def hostile(request, agent, gateway, probe, probe_code):
+    if request.param is None:
+        made = gateway.spawn(probe_code, "probe", runtime=EXEC)
+    else:
+        image = agent.add_image({"code/probe": probe["probe"], "etc/passwd": (0o644, b""),
+                                 "usr/kept": (0o644, b"")})
+        made = gateway.spawn_image(image, "/code/probe", user=request.param)
+    with made as instance:
         instance.wait_ready()
+        instance.is_image = request.param is not None
         yield instance
 
 
@@ -50,4 +62,7 @@ def test_the_list_of_attempts_is_the_probes_own(hostile):
 
 @pytest.mark.parametrize("attempt", ATTEMPTS)
 def test_a_function_is_refused(hostile, attempt):
-    assert hostile.invoke(attempt.encode()).decode().strip() in EXPECTED.get(attempt, {"EPERM"})
+    expected = EXPECTED.get(attempt, {"EPERM"})
+    if hostile.is_image:
+        expected = EXPECTED_IN_IMAGE.get(attempt, expected)
+    assert hostile.invoke(attempt.encode()).decode().strip() in expected

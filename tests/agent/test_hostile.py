@@ -38,43 +38,59 @@ def nobody_else_notices(bystander, watch):
     assert eventually(lambda: len(watch.pids()) == 2 and len(watch.children()) == 1)
 
 
+LIMITS = {"processes": 16, "memory": 32 * MIB}
+
+
 @pytest.fixture
 def villain(gateway, native):
-    with gateway.spawn(native, "main", processes=16, memory=32 * MIB) as instance:
+    with gateway.spawn(native, "main", **LIMITS) as instance:
         instance.wait_ready()
         yield instance
 
 
-def test_a_fork_bomb_stays_within_its_process_limit_and_is_killed_whole(villain, bystander, watch):
-    villain.begin(b"bomb")
+@pytest.fixture(params=["code", "image of root"])
+def either_villain(request, agent, gateway, native, compile_probe):
+    """The same program in an image is a process an invocation."""
+    if request.param == "code":
+        made = gateway.spawn(native, "main", **LIMITS)
+    else:
+        image = agent.add_image({"main": (0o755, compile_probe("native", "-static"))})
+        made = gateway.spawn_image(image, "/main", **LIMITS)
+    with made as instance:
+        instance.wait_ready()
+        yield instance
+
+
+def test_a_fork_bomb_stays_within_its_process_limit_and_is_killed_whole(either_villain, bystander, watch):
+    either_villain.begin(b"bomb")
     assert eventually(lambda: len(watch.pids()) >= 16)
     assert bystander.invoke(b"still answering") == b"still answering"
     assert len(watch.pids()) <= 16 + 2
-    assert villain.kill().cause == KILLED
+    assert either_villain.kill().cause == KILLED
 
 
-def test_a_frozen_fork_bomb_is_killed_whole(villain):
-    villain.begin(b"bomb")
-    villain.set_frozen(True)
-    assert villain.kill().cause == KILLED
+def test_a_frozen_fork_bomb_is_killed_whole(either_villain):
+    either_villain.begin(b"bomb")
+    either_villain.set_frozen(True)
+    assert either_villain.kill().cause == KILLED
 
 
-def test_children_are_counted(villain):
+def test_children_are_counted(either_villain):
     # magpie-init and the function itself are among the 16.
-    assert villain.invoke(b"children") == b"14"
+    assert either_villain.invoke(b"children") == b"14"
 
 
-def test_threads_are_counted_like_processes(villain):
-    assert villain.invoke(b"threads") == b"14"
+def test_threads_are_counted_like_processes(either_villain):
+    assert either_villain.invoke(b"threads") == b"14"
 
 
 def test_descriptors_end_at_the_limit(villain):
     assert villain.invoke(b"open") == b"%d" % (1024 - 4)
 
 
-def test_a_memory_hog_is_ended(villain):
-    villain.begin(b"memory")
-    assert villain.wait_exited().cause == OUT_OF_MEMORY
+def test_a_memory_hog_is_ended(either_villain):
+    either_villain.begin(b"memory")
+    assert either_villain.wait_exited().cause == OUT_OF_MEMORY
 
 
 def test_a_flood_of_output_blocks_the_function_not_the_agent(villain, bystander):
@@ -129,10 +145,10 @@ def test_descriptors_sent_out_of_a_sandbox_go_nowhere(gateway, agent, bystander)
         assert len(os.listdir("/proc/self/fd")) <= before
 
 
-def test_a_function_cannot_reach_magpie_init(run_script):
+def test_a_function_cannot_reach_magpie_init(place):
     """It is undumpable: no trace, no memory, no descriptors; and process 1 of a pid namespace takes
     no signal that it has not asked for."""
-    text = run_script("#!/usr/bin/python3 -ISB\nimport os, signal\n"
+    text = place.run("#!/usr/bin/python3 -ISB\nimport os, signal\n"
                       "for path in ('mem', 'fd', 'maps', 'environ', 'root', 'cwd', 'fd/3'):\n"
                       "    try:\n"
                       "        os.stat(f'/proc/1/{path}')\n"
@@ -150,31 +166,30 @@ def test_a_function_cannot_reach_magpie_init(run_script):
     assert text == "done\n"
 
 
-def test_a_signal_to_everybody_reaches_the_own_sandbox_only(gateway, native, run_script):
+def test_a_signal_to_everybody_reaches_the_own_sandbox_only(gateway, native, place):
     with gateway.spawn(native, "main") as other:
         other.wait_ready()
         script = "#!/bin/sh\ntrap '' TERM\nkill -TERM -1; kill -TERM 0; echo survived\n"
-        assert run_script(script) == "survived\n"
+        assert place.run(script) == "survived\n"
         assert other.invoke(b"unharmed") == b"unharmed"
 
 
-def test_a_huge_environment_and_file_tree_do_not_outlive_the_instance(agent, run_script, watch):
-    run_script("#!/bin/sh\n")  # so that its slot has been made
+def test_a_huge_environment_and_file_tree_do_not_outlive_the_instance(agent, place, watch):
+    place.run("#!/bin/sh\n")  # so that its slot has been made
     mounts, descriptors = watch.mounts(), watch.descriptors()
-    assert run_script("#!/bin/sh\nmkdir -p /tmp/a/b/c; i=0\n"
+    assert place.run("#!/bin/sh\nmkdir -p /tmp/a/b/c; i=0\n"
                       "while [ $i -lt 500 ]; do echo $i >/tmp/a/b/c/$i; i=$((i+1)); done\n"
                       "ls /tmp/a/b/c | wc -l\n") == "500\n"
     assert watch.mounts() == mounts
     assert agent.stock > 0 or watch.descriptors() == descriptors  # a stock changes meanwhile
 
 
-def test_a_set_user_id_program_in_the_code_gains_nothing(agent, gateway):
+def test_a_set_user_id_program_in_the_code_gains_nothing(place):
     script = b"#!/bin/sh\ncp /usr/bin/id /tmp/id; chmod 6755 /tmp/id; /tmp/id -u; /code/id -u\n"
     with open("/usr/bin/id", "rb") as file:
-        code = agent.add_code({"main": (0o755, script), "id": (0o6755, file.read())})
-    with gateway.spawn(code, "main", runtime=EXEC) as instance:
-        instance.wait_ready()
-        assert instance.invoke() == b"1000\n1000\n"
+        files = {"main": (0o755, script), "id": (0o6755, file.read())}
+    with place.spawn(files, "main") as instance:
+        assert instance.invoke() == b"%d\n%d\n" % (place.user, place.user)
 
 
 def test_thirty_two_bit_calls_are_death(agent, gateway, compile_probe, tmp_path):

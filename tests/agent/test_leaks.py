@@ -7,7 +7,7 @@ from conftest import start_agent
 from ledger import Ledger
 
 
-@pytest.mark.parametrize("kind, cycles", [("native", 200), ("python", 60)])
+@pytest.mark.parametrize("kind, cycles", [("native", 200), ("image", 200), ("python", 60)])
 @pytest.mark.parametrize("stock", [0, 4], ids=["on request", "from stock"])
 def test_hundreds_of_sandboxes_come_and_go_and_leave_nothing(compile_probe, kind, cycles, stock):
     with start_agent(stock=stock) as agent:

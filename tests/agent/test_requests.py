@@ -3,8 +3,8 @@ import socket
 import subprocess
 
 import pytest
-from agent_client import (EXEC, EXITED, HELLO, KILL, MESSAGE, MIB, REFUSED, SPAWN, SPAWNED,
-                          VERSION, Refused)
+from agent_client import (BY_EXEC, BY_HTTP, BY_LAMBDA, EXEC, EXITED, HELLO, IMAGE, KILL, MESSAGE,
+                          MIB, PROVIDED, REFUSED, SPAWN, SPAWNED, VERSION, Refused)
 from conftest import start_agent
 from server import build_dir
 
@@ -60,7 +60,7 @@ GOOD = {"runtime": EXEC, "memory": 64 * MIB, "tmp": MIB, "processes": 16}
 
 
 @pytest.mark.parametrize("change", [
-    {"runtime": 0}, {"runtime": 5}, {"memory": 0}, {"memory": 1}, {"memory": 2**63},
+    {"runtime": 0}, {"runtime": 7}, {"network": 2}, {"memory": 0}, {"memory": 1}, {"memory": 2**63},
     {"tmp": 0}, {"tmp": 2**60}, {"processes": 0}, {"processes": 1}, {"processes": 100000},
     {"cpu": 1}, {"cpu": 2**32 - 1}, {"flags": 4}, {"extra_length": 3},
 ])
@@ -80,6 +80,34 @@ def test_a_limit_out_of_range_ends_the_connection(connection, probe_code, change
 def test_strings_that_are_not_a_spawns_end_the_connection(connection, extra):
     connection.send(SPAWN, instance_id=1, **GOOD, extra=extra)
     assert_ended(connection)
+
+
+IMAGE_GOOD = {**GOOD, "runtime": IMAGE, "contract": BY_EXEC, "words": 1}
+IMAGE_EXTRA = spawn_extra("0" * 64, "", "/", "/main")
+
+
+@pytest.mark.parametrize("change", [
+    {"contract": 0}, {"contract": 4}, {"port": 80}, {"contract": BY_HTTP},
+    {"contract": BY_HTTP, "port": 65536}, {"user": 65536}, {"user_group": 2**32 - 1}, {"words": 0},
+    {"words": 2}, {"words": 65}, {"words": 2**32 - 1},
+    {"extra": spawn_extra("0" * 64, "", "relative", "/main")},
+    {"extra": spawn_extra("0" * 64, "", "", "/main")}, {"extra": spawn_extra("0" * 64, "", "/", "")},
+    {"extra": spawn_extra("0" * 64, "", "/")},
+    {"extra": spawn_extra("0" * 64, "", "/", "a" * 16384)},
+    {"runtime": EXEC}, {"runtime": PROVIDED},
+])
+def test_what_no_image_can_say_ends_the_connection(connection, change):
+    connection.send(SPAWN, instance_id=1, **{**IMAGE_GOOD, "extra": IMAGE_EXTRA, **change})
+    assert_ended(connection)
+
+
+@pytest.mark.parametrize("change", [
+    {}, {"contract": BY_LAMBDA}, {"contract": BY_HTTP, "port": 65535}, {"user": 65535},
+    {"words": 64, "extra": spawn_extra("0" * 64, "", "/", *["w"] * 64)},
+])
+def test_a_request_for_an_image_that_is_not_there_is_refused_alone(connection, change):
+    connection.send(SPAWN, instance_id=1, **{**IMAGE_GOOD, "extra": IMAGE_EXTRA, **change})
+    assert connection.receive()["type"] == REFUSED
 
 
 def test_a_good_request_is_the_measure_of_these_tests(connection, probe_code):
@@ -130,8 +158,9 @@ def test_descriptors_that_a_gateway_sends_are_not_kept(agent, connection, probe_
     with connection.spawn(probe_code, "probe", runtime=EXEC) as instance:
         instance.wait_ready()
         before = len(watch.descriptors())
+        fields = len(MESSAGE.unpack(bytes(MESSAGE.size)))
         for _ in range(20):
-            request = MESSAGE.pack(KILL, 0, 123456, *([0] * 17))
+            request = MESSAGE.pack(KILL, 0, 123456, *([0] * (fields - 3)))
             socket.send_fds(connection.socket, [request], [0, 1, 2])
         assert instance.invoke(b"become_root") == b"EPERM\n"
         connection.send(KILL, instance_id=123456)

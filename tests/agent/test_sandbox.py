@@ -19,23 +19,17 @@ DIGEST_OF_NOTHING = "0" * 64
 NAMESPACES = ("user", "pid", "mnt", "ipc", "uts", "net", "cgroup")
 
 
-def test_every_namespace_is_the_sandboxes_own(gateway, probe_code, watch):
+def test_every_namespace_is_the_sandboxes_own(place, probe, watch):
     """Seen from the host: neither the agent nor another sandbox shares one."""
-    with gateway.spawn(probe_code, "probe", runtime=EXEC) as one, \
-            gateway.spawn(probe_code, "probe", runtime=EXEC) as other:
-        one.wait_ready()
-        other.wait_ready()
+    with place.spawn(probe, "probe"), place.spawn(probe, "probe"):
         pids = [watch.agent.process.pid, *sorted(watch.pids())]
         assert len(pids) == 3
         for name in NAMESPACES:
             assert len({os.readlink(f"/proc/{pid}/ns/{name}") for pid in pids}) == 3, name
 
 
-def test_each_instance_has_a_host_user_of_its_own(gateway, probe_code, watch):
-    with gateway.spawn(probe_code, "probe", runtime=EXEC) as one, \
-            gateway.spawn(probe_code, "probe", runtime=EXEC) as other:
-        one.wait_ready()
-        other.wait_ready()
+def test_each_instance_has_a_host_user_of_its_own(place, probe, watch):
+    with place.spawn(probe, "probe"), place.spawn(probe, "probe"):
         uids = {host_uid(pid) for pid in watch.pids()}
         assert len(uids) == 2 and min(uids) >= UID_FIRST
 
@@ -57,9 +51,9 @@ def test_the_function_is_user_1000_with_no_other_group(run_script):
         "1000", "1000", "1000", "function"]
 
 
-def test_it_has_no_capability_no_new_privileges_and_a_filter(run_script):
+def test_it_has_no_capability_no_new_privileges_and_a_filter(place):
     status = dict(line.split(":\t", 1) for line in
-                  run_script("#!/bin/sh\ncat /proc/self/status\n").splitlines())
+                  place.run("#!/bin/sh\ncat /proc/self/status\n").splitlines())
     for kind in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
         assert int(status[kind], 16) == 0, kind
     assert status["NoNewPrivs"] == "1"
@@ -100,8 +94,8 @@ def test_the_functions_own_variables_beat_the_agents_but_for_the_handler(run_scr
     assert text == "/code de main 2\n"
 
 
-def test_no_descriptor_of_the_host_is_inside(run_script):
-    links = run_script("#!/bin/sh\nls -l /proc/self/fd | sed -n 's/.* -> //p'\n").split()
+def test_no_descriptor_of_the_host_is_inside(place):
+    links = place.run("#!/bin/sh\nls -l /proc/self/fd | sed -n 's/.* -> //p'\n").split()
     # The three streams, and the folder that ls itself reads.
     assert sorted(link.split(":")[0] for link in links) == [
         *[link for link in links if link.startswith("/proc/")], "pipe", "pipe", "pipe"]
@@ -117,50 +111,52 @@ def test_a_native_function_starts_with_four_descriptors(agent, gateway, compile_
         "0 /dev/null", "1 pipe", "2 pipe", "3 socket"]
 
 
-def test_the_working_folder_is_the_code(run_script):
-    assert run_script("#!/bin/sh\npwd; ls\n") == "/code\nmain\n"
+def test_the_working_folder_is_the_code(place):
+    assert place.run("#!/bin/sh\npwd; ls\n") == "/code\nmain\n"
 
 
 def test_the_root_shows_nothing_but_what_belongs_there(run_script):
     top = run_script("#!/bin/sh\nls /\n").split()
     merged = {"bin", "sbin", "lib", "lib32", "lib64", "libx32"}
     assert set(top) - merged == {"code", "dev", "etc", "magpie", "proc", "run", "tmp", "usr", "var"}
-    assert run_script("#!/bin/sh\nls /dev\n").split() == [
+
+
+def test_the_devices_are_harmless_ones(place):
+    assert place.run("#!/bin/sh\nls /dev\n").split() == [
         "fd", "full", "null", "random", "shm", "stderr", "stdin", "stdout", "urandom", "zero"]
 
 
-def test_every_mount_is_as_narrow_as_it_can_be(run_script):
+def test_every_mount_is_as_narrow_as_it_can_be(place):
     mounts = {}
-    for line in run_script("#!/bin/sh\ncat /proc/self/mountinfo\n").splitlines():
+    for line in place.run("#!/bin/sh\ncat /proc/self/mountinfo\n").splitlines():
         fields = line.split()
         mounts[fields[4]] = set(fields[5].split(",")), line
-    assert {"/", "/usr", "/proc", "/tmp", "/code"} <= set(mounts)
+    own = {"/dev", "/var/tmp"} if place.is_image else {"/usr", "/code"}
+    assert set(mounts) == {"/", "/proc", "/tmp", *own}
     for point, (options, line) in mounts.items():
         assert "nosuid" in options, line
-        assert point in ("/proc", "/tmp") or "ro" in options, line
-        assert point == "/" or "nodev" in options, line
+        assert point in ("/proc", "/tmp", "/var/tmp") or "ro" in options, line
+        assert point == ("/dev" if place.is_image else "/") or "nodev" in options, line
         assert "shared:" not in line and "master:" not in line, line
 
 
-def test_other_code_is_not_to_be_found(agent, run_script, probe_code):
-    listing = run_script("#!/bin/sh\nfind / -xdev -name '*" + probe_code[:16] + "*' 2>/dev/null\n"
+def test_other_code_is_not_to_be_found(place, probe_code):
+    listing = place.run("#!/bin/sh\nfind / -xdev -name '*" + probe_code[:16] + "*' 2>/dev/null\n"
                          "grep -c " + probe_code + " /proc/self/mountinfo\ntrue\n")
     assert listing == "0\n"
 
 
-def test_tmp_is_private_writable_and_bounded(gateway, agent):
+def test_tmp_is_private_writable_and_bounded(place):
     script = ("#!/bin/sh\ncase $1 in\n"
               "write) echo secret >/tmp/x; cat /tmp/x;;\n"
               "look) ls -A /tmp | wc -l;;\n"
               "fill) head -c 20000000 /dev/zero >/tmp/big 2>/dev/null; stat -c %s /tmp/big;;\n"
               "files) i=0; while true >/tmp/f$i; do i=$((i+1)); done 2>/dev/null; echo $i;;\n"
               "esac\n")
-    code = agent.add_code({"main": (0o755, script.encode())})
-    options = {"runtime": EXEC, "tmp": 8 * MIB, "memory": 256 * MIB}
-    with gateway.spawn(code, "main", **options) as one, \
-            gateway.spawn(code, "main", **options) as other:
-        one.wait_ready()
-        other.wait_ready()
+    options = {"tmp": 8 * MIB, "memory": 256 * MIB}
+    files = {"main": (0o755, script.encode())}
+    with place.spawn(files, "main", **options) as one, \
+            place.spawn(files, "main", **options) as other:
         assert one.invoke(b"write") == b"secret\n"
         assert one.invoke(b"look") == b"1\n", "it lasts as long as the instance"
         assert other.invoke(b"look") == b"0\n", "nobody else sees it"
@@ -168,13 +164,17 @@ def test_tmp_is_private_writable_and_bounded(gateway, agent):
         assert int(one.invoke(b"files")) < 8 * MIB // 4096
 
 
-def test_shared_memory_and_semaphores_live_in_tmp(run_script):
-    assert run_script("#!/bin/sh\necho x >/dev/shm/y && ls /tmp\n") == "y\n"
+def test_shared_memory_and_semaphores_live_in_tmp(place):
+    assert place.run("#!/bin/sh\necho x >/dev/shm/y && ls /tmp\n") == "y\n"
 
 
-def test_proc_shows_only_the_sandboxes_own_processes(run_script):
+def test_the_other_folder_for_temporary_files_is_tmp_too(place):
+    assert place.run("#!/bin/sh\necho x >/var/tmp/y && ls /tmp\n") == "y\n"
+
+
+def test_proc_shows_only_the_sandboxes_own_processes(place):
     """Process 1 is magpie-init, undumpable and therefore hidden."""
-    entries = run_script("#!/bin/sh\nls /proc\n").split()
+    entries = place.run("#!/bin/sh\nls /proc\n").split()
     assert all(entry.isdigit() or entry in ("self", "thread-self", "mounts", "net")
                for entry in entries), entries
     assert "1" not in entries
@@ -183,8 +183,8 @@ def test_proc_shows_only_the_sandboxes_own_processes(run_script):
     assert all(int(entry) < 20 for entry in entries if entry.isdigit())
 
 
-def test_the_only_interface_is_a_loopback_that_works(run_script):
-    assert run_script("#!/usr/bin/python3 -ISB\n"
+def test_the_only_interface_is_a_loopback_that_works(place):
+    assert place.run("#!/usr/bin/python3 -ISB\n"
                       "import socket\n"
                       "print([name for _, name in socket.if_nameindex()])\n"
                       "server = socket.create_server(('127.0.0.1', 0))\n"
@@ -193,17 +193,17 @@ def test_the_only_interface_is_a_loopback_that_works(run_script):
                       "print(client.recv(9).decode())\n") == "['lo']\nthrough\n"
 
 
-def test_the_host_name_is_not_the_hosts(run_script):
-    assert run_script("#!/bin/sh\nuname -n\n") == "function\n"
+def test_the_host_name_is_not_the_hosts(place):
+    assert place.run("#!/bin/sh\nuname -n\n") == "function\n"
 
 
-def test_limits_are_set(run_script):
-    assert run_script("#!/bin/sh\nulimit -c; ulimit -n; ulimit -Hn; ulimit -l; umask\n") == (
+def test_limits_are_set(place):
+    assert place.run("#!/bin/sh\nulimit -c; ulimit -n; ulimit -Hn; ulimit -l; umask\n") == (
         "0\n1024\n4096\n64\n0022\n")
 
 
-def test_control_groups_show_no_path_of_the_host(run_script):
-    for line in run_script("#!/bin/sh\ncat /proc/self/cgroup\n").splitlines():
+def test_control_groups_show_no_path_of_the_host(place):
+    for line in place.run("#!/bin/sh\ncat /proc/self/cgroup\n").splitlines():
         if any(word in line.split(":")[1].split(",") for word in ("memory", "pids", "cpu", "")):
             assert line.endswith(":/"), line
 
@@ -263,7 +263,7 @@ def test_a_registration_check_sees_the_staged_code_and_is_told_so(agent, gateway
         assert instance.invoke() == b"staged 1\n"
 
 
-def test_two_sandboxes_share_no_abstract_socket(agent, gateway):
+def test_two_sandboxes_share_no_abstract_socket(place):
     script = ("#!/usr/bin/python3 -ISB\nimport socket, sys\n"
               "s = socket.socket(socket.AF_UNIX)\n"
               "if sys.argv[1] == 'listen':\n"
@@ -271,11 +271,8 @@ def test_two_sandboxes_share_no_abstract_socket(agent, gateway):
               "    s.accept()\n"
               "else:\n"
               "    print(s.connect_ex('\\0meeting'))\n")
-    code = agent.add_code({"main": (0o755, script.encode())})
-    with gateway.spawn(code, "main", runtime=EXEC) as one, \
-            gateway.spawn(code, "main", runtime=EXEC) as other:
-        one.wait_ready()
-        other.wait_ready()
+    files = {"main": (0o755, script.encode())}
+    with place.spawn(files, "main") as one, place.spawn(files, "main") as other:
         one.begin(b"listen")
         while b"listening" not in b"".join(one.logs):
             one.logs.append(one.receive().payload)

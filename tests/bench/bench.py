@@ -3,7 +3,7 @@ import importlib
 import pathlib
 import sys
 
-NAMES = ("warm", "cold", "density", "burst", "soak", "leaks", "trace", "shim_rate")
+NAMES = ("warm", "cold", "density", "burst", "soak", "leaks", "images", "trace", "shim_rate")
 
 
 def main():

@@ -1,9 +1,9 @@
 """leaks: 20,000 sandboxes come and go, and what the agent and the kernel hold before and after.
 
-Each way of making one is tried with an agent of its own: native and Python, made on request and taken
-from stock. What is compared comes after a first part that fills pools and caches. The kernel's memory
-is that of the whole machine, so it must be a quiet one; what it may grow by is little against what a
-sandbox takes, and the number of control groups tells whether it is they.
+Each way of making one is tried with an agent of its own: native, from an image, and Python, made on
+request and taken from stock. What is compared comes after a first part that fills pools and caches.
+The kernel's memory is that of the whole machine, so it must be a quiet one; what it may grow by is
+little against what a sandbox takes, and the number of control groups tells whether it is they.
 """
 import argparse
 import subprocess
@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT / "tests/support"))
 from agent_client import Agent  # noqa: E402  (after the path is set)
 from ledger import KERNEL, Ledger  # noqa: E402
 
-WAYS = {f"{kind}, {how}": (kind, stock) for kind in ("native", "python")
+WAYS = {f"{kind}, {how}": (kind, stock) for kind in ("native", "image", "python")
         for how, stock in (("on request", 0), ("from stock", 24))}
 WARMING_SHARE = 10  # a tenth of the cycles
 SETTLING_KIB = 6144  # noise of a quiet machine, and caches that go on filling
@@ -55,14 +55,14 @@ def judge(goals, way, result):
 def main():
     parser = argparse.ArgumentParser(prog="./dev bench leaks")
     parser.add_argument("--cycles", type=int, default=20000, help="of all ways together (20000)")
-    parser.add_argument("--only", default="", help="ways whose names begin so: native, python")
+    parser.add_argument("--only", default="", help="ways whose names begin so: native, image, python")
     settings = parser.parse_args()
 
     goals, kept = Goals(), {}
     ways = {way: how for way, how in WAYS.items() if way.startswith(settings.only)}
     with common.scratch() as folder:
-        subprocess.run(["cc", "-O2", "-static", f"-I{ROOT / 'runtimes/c'}", "-o", folder / "echo",
-                        ROOT / "examples/native/echo.c"], check=True)
+        subprocess.run(["cc", "-O2", "-static", "-pthread", "-o", folder / "echo",
+                        ROOT / "tests/agent/probes/native.c"], check=True)
         native = (folder / "echo").read_bytes()
         for way, (kind, stock) in ways.items():
             common.progress(way)

@@ -24,6 +24,13 @@ static void check_spawn(const struct agent_message *message, const struct agent_
         FUZZ_EXPECT(strlen(spawn->digest) == AGENT_DIGEST_LENGTH && !strchr(spawn->digest, '/') &&
                     !strchr(spawn->digest, '.'));
         FUZZ_EXPECT(strlen(spawn->handler) <= AGENT_HANDLER_MAX && spawn->handler[0] != '/');
+        if (spawn->runtime == AGENT_RUNTIME_IMAGE) {
+                FUZZ_EXPECT(spawn->directory[0] == '/' && spawn->words[0][0] != '\0');
+                FUZZ_EXPECT(spawn->word_count >= 1 && spawn->word_count <= AGENT_WORDS_MAX);
+                FUZZ_EXPECT(spawn->user <= AGENT_ID_MAX && spawn->user_group <= AGENT_ID_MAX);
+        } else {
+                FUZZ_EXPECT(!spawn->directory && spawn->word_count == 0 && spawn->user == 0);
+        }
         for (size_t i = 0; i < spawn->env_count; i++)
                 FUZZ_EXPECT(strchr(spawn->env[i], '=') > spawn->env[i]);
 

@@ -23,16 +23,17 @@ import subprocess
 import tempfile
 import time
 
-VERSION = 2
+VERSION = 3
 HELLO, SPAWN, KILL, SPAWNED, REFUSED, EXITED, STOCK = range(1, 8)
-PYTHON3, NODE, NATIVE, EXEC = range(1, 5)
+PYTHON3, NODE, NATIVE, EXEC, PROVIDED, IMAGE = range(1, 7)
+BY_EXEC, BY_HTTP, BY_LAMBDA = range(1, 4)  # contracts of an image
 VERIFY, PLAIN = 1, 2  # flags of SPAWN
 ON_REQUEST, STOCKED_SANDBOX, STOCKED_INTERPRETER = range(1, 4)  # SPAWNED's code
 BY_CODE, BY_SIGNAL, OUT_OF_MEMORY, KILLED = range(1, 5)
 PHASES = ("cgroup", "clone", "total", "mount", "confine", "exec", "assign")
 MIB = 1 << 20
 
-MESSAGE = struct.Struct("=IIQIIQQIIII8IQ")
+MESSAGE = struct.Struct("=IIQIIQQIIII8IQ6I")
 FRAME = struct.Struct("<BBHIQ")
 INVOKE, DATA, READY, RESULT, ERROR, LOG, WORKER_REFUSED = range(1, 8)
 END, HTTP = 1, 2
@@ -79,6 +80,20 @@ def wait_readable(descriptor, deadline_s=None):
         raise TimeoutError(f"nothing came within {deadline_s} s")
 
 
+def write_files(root, files):
+    """{path: (mode, bytes)}, or {path: (None, target)} for a symbolic link."""
+    root.chmod(0o755)
+    for name, (mode, data) in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if mode is None:
+            path.symlink_to(data)
+        else:
+            path.unlink(missing_ok=True)  # it may be a link to somebody else's
+            path.write_bytes(data)
+            path.chmod(mode)
+
+
 class Agent:
     """A magpie-agent of its own with a data directory of its own. A wrapper is the front part of the
     command line, for a program that executes the rest; `stock`, how many sandboxes it may make in
@@ -91,7 +106,7 @@ class Agent:
         self.owns_data_dir = data_dir is None
         self.data_dir = pathlib.Path(data_dir or tempfile.mkdtemp(prefix="magpie-agent-"))
         self.data_dir.chmod(0o755)
-        for folder in ("code", "staging"):
+        for folder in ("code", "staging", "images"):
             (self.data_dir / folder).mkdir(exist_ok=True)
         self.gateways = []
         self.process = self.control = None
@@ -114,21 +129,28 @@ class Agent:
         self.start()
 
     def add_code(self, files, staging=False):
-        """Files: {path: (mode, bytes)}, or {path: (None, target)} for a symbolic link."""
+        """Files as write_files() has them."""
         digest = hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest()
         root = self.data_dir / ("staging" if staging else "code") / digest
+        if not root.exists():
+            root.mkdir()
+            write_files(root, files)
+        return digest
+
+    def add_image(self, files, base=None, without=()):
+        """The root of an image as the gateway leaves it, with these files over those of the folder `base`,
+        but for what is named in `without`."""
+        digest = hashlib.sha256(repr((sorted(files.items()), str(base), without)).encode()).hexdigest()
+        root = self.data_dir / "images" / digest / "root"
         if root.exists():
             return digest
-        root.mkdir()
-        root.chmod(0o755)
-        for name, (mode, data) in files.items():
-            path = root / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if mode is None:
-                path.symlink_to(data)
-            else:
-                path.write_bytes(data)
-                path.chmod(mode)
+        root.parent.mkdir()
+        if base:
+            subprocess.run(["cp", "-al", base, root], check=True)
+        for folder in ("proc", "sys", "dev", "tmp", "etc"):
+            if folder not in without:
+                (root / folder).mkdir(parents=True, exist_ok=True)
+        write_files(root, files)
         return digest
 
     def connect(self, greet=True):
@@ -186,10 +208,12 @@ class Gateway:
         (self.groups_fd,) = answer["fds"]
 
     def send(self, kind, *, code=0, instance_id=0, runtime=0, memory=0, tmp=0, cpu=0, processes=0,
-             flags=0, extra=b"", extra_length=None):
+             flags=0, network=0, contract=0, port=0, user=0, user_group=0, words=0, extra=b"",
+             extra_length=None):
         length = len(extra) if extra_length is None else extra_length
         head = MESSAGE.pack(kind, code, instance_id, runtime, 0, memory, tmp, cpu, processes,
-                            flags, length, *([0] * 8), 0)
+                            flags, length, *([0] * 8), 0, network, contract, port, user, user_group,
+                            words)
         self.socket.send(head + extra)
 
     def receive(self, deadline_s=None):
@@ -226,14 +250,22 @@ class Gateway:
             self.answers[message["instance_id"]] = message
 
     def ask_spawn(self, digest, handler, *, runtime=NATIVE, env=(), memory=128 * MIB,
-                  tmp=16 * MIB, cpu=0, processes=64, verify=False, plain=False):
+                  tmp=16 * MIB, cpu=0, processes=64, verify=False, plain=False, network=0,
+                  command=(), **image):
         instance_id = self.next_id
         self.next_id += 1
-        strings = [digest, handler, *env]
+        strings = [digest, handler, *command, *env]
         extra = b"".join(text.encode() + b"\0" for text in strings)
         self.send(SPAWN, instance_id=instance_id, runtime=runtime, memory=memory, tmp=tmp, cpu=cpu,
-                  processes=processes, flags=VERIFY * verify | PLAIN * plain, extra=extra)
+                  processes=processes, flags=VERIFY * verify | PLAIN * plain, network=network,
+                  extra=extra, **image)
         return instance_id
+
+    def ask_spawn_image(self, digest, *words, folder="/", user=0, group=None, contract=BY_EXEC,
+                        **options):
+        return self.ask_spawn(digest, "", runtime=IMAGE, contract=contract, user=user,
+                              user_group=user if group is None else group, words=len(words),
+                              command=(folder, *words), **options)
 
     def await_spawned(self, instance_id):
         while instance_id not in self.answers:
@@ -245,6 +277,9 @@ class Gateway:
 
     def spawn(self, digest, handler, **options):
         return self.await_spawned(self.ask_spawn(digest, handler, **options))
+
+    def spawn_image(self, digest, *words, **options):
+        return self.await_spawned(self.ask_spawn_image(digest, *words, **options))
 
     def kill(self, instance_id):
         self.send(KILL, instance_id=instance_id)

@@ -10,6 +10,7 @@ from sandbox_host import UID_FIRST, Watch, eventually, groups, hierarchies, host
 
 PYTHON = b"def handle(event, context):\n    return event\n"
 AT_ONCE = 4
+MEMORY = 64 * MIB
 KERNEL = ("Slab", "SUnreclaim", "Percpu", "KernelStack", "PageTables")
 
 
@@ -41,17 +42,19 @@ class Ledger:
         self.agent = agent
         self.gateway = agent.connect()
         self.watch = Watch(agent)
-        self.codes = {
-            "native": (agent.add_code({"main": (0o755, native)}), "main", NATIVE),
-            "python": (agent.add_code({"main.py": (0o644, PYTHON)}), "main.handle", PYTHON3),
+        code = agent.add_code({"main": (0o755, native), "main.py": (0o644, PYTHON)})
+        image = agent.add_image({"main": (0o755, native)})
+        ask, ask_image = self.gateway.ask_spawn, self.gateway.ask_spawn_image
+        self.ask = {
+            "native": lambda: ask(code, "main", runtime=NATIVE, memory=MEMORY),
+            "python": lambda: ask(code, "main.handle", runtime=PYTHON3, memory=MEMORY),
+            "image": lambda: ask_image(image, "/main", memory=MEMORY),
         }
 
     def run(self, kind, cycles):
         """Made, called, and ended: half of them by force."""
-        code, handler, runtime = self.codes[kind]
         for begun in range(0, cycles, AT_ONCE):
-            asked = [self.gateway.ask_spawn(code, handler, runtime=runtime, memory=64 * MIB)
-                     for _ in range(min(AT_ONCE, cycles - begun))]
+            asked = [self.ask[kind]() for _ in range(min(AT_ONCE, cycles - begun))]
             made = [self.gateway.await_spawned(number) for number in asked]
             for number, each in enumerate(made):
                 each.wait_ready()

@@ -39,12 +39,13 @@ def pids_of(group):
 
 
 def is_parked(pid):
-    """Does this process of a sandbox still wait for a function? Then there is nothing at /code."""
+    """Does this process of a sandbox still wait for a function? Then there is nothing at /code, and its
+    root is no image's."""
     try:
         mounts = pathlib.Path(f"/proc/{pid}/mountinfo").read_text()
     except (FileNotFoundError, ProcessLookupError, OSError):
         return False
-    return mounts != "" and " /code " not in mounts
+    return mounts != "" and " /code " not in mounts and "/images/" not in mounts
 
 
 def host_uid(pid):

@@ -22,6 +22,26 @@ static const struct agent_spawn sample = {
         .env = {"A=1", "B="},
 };
 
+static const struct agent_spawn image = {
+        .instance_id = 8,
+        .runtime = AGENT_RUNTIME_IMAGE,
+        .memory_bytes = 128 << 20,
+        .tmp_bytes = 64 << 20,
+        .process_max = 64,
+        .digest = DIGEST,
+        .handler = "",
+        .network = AGENT_NETWORK_EGRESS,
+        .contract = AGENT_CONTRACT_HTTP,
+        .port = 8080,
+        .user = 33,
+        .user_group = 65535,
+        .directory = "/srv",
+        .word_count = 3,
+        .words = {"server", "", "A=1"},
+        .env_count = 1,
+        .env = {"PATH=/bin"},
+};
+
 static _Alignas(struct agent_message) char wire[AGENT_MESSAGE_MAX];
 
 static int decode(size_t length, struct agent_spawn *ret_spawn)
@@ -59,6 +79,86 @@ TEST(a_spawn_comes_out_as_it_went_in)
         ck_assert_uint_eq(spawn.env_count, 2);
         ck_assert_str_eq(spawn.env[0], "A=1");
         ck_assert_str_eq(spawn.env[1], "B=");
+}
+TEST_END
+
+TEST(what_an_image_says_comes_out_as_it_went_in)
+{
+        struct agent_spawn spawn;
+
+        ck_assert_int_eq(pass(&image, &spawn), 0);
+        ck_assert_int_eq(spawn.runtime, AGENT_RUNTIME_IMAGE);
+        ck_assert_int_eq(spawn.network, AGENT_NETWORK_EGRESS);
+        ck_assert_int_eq(spawn.contract, AGENT_CONTRACT_HTTP);
+        ck_assert_uint_eq(spawn.port, 8080);
+        ck_assert_uint_eq(spawn.user, 33);
+        ck_assert_uint_eq(spawn.user_group, 65535);
+        ck_assert_str_eq(spawn.directory, "/srv");
+        ck_assert_uint_eq(spawn.word_count, 3);
+        ck_assert_str_eq(spawn.words[0], "server");
+        ck_assert_str_eq(spawn.words[1], "");
+        ck_assert_str_eq(spawn.words[2], "A=1");
+        ck_assert_uint_eq(spawn.env_count, 1);
+        ck_assert_str_eq(spawn.env[0], "PATH=/bin");
+}
+TEST_END
+
+TEST(what_no_image_can_say_is_refused)
+{
+        static char long_word[AGENT_COMMAND_MAX];
+        struct agent_spawn spawn, bad[10];
+
+        memset(long_word, 'x', sizeof(long_word) - 1);
+        for (size_t i = 0; i < 10; i++)
+                bad[i] = image;
+        bad[0].contract = AGENT_CONTRACT_NONE;
+        bad[1].contract = (enum agent_contract)(AGENT_CONTRACT_LAMBDA + 1);
+        bad[2].contract = AGENT_CONTRACT_EXEC; /* has no port */
+        bad[3].port = 0;
+        bad[4].port = AGENT_PORT_MAX + 1;
+        bad[5].user = AGENT_ID_MAX + 1;
+        bad[6].user_group = AGENT_ID_MAX + 1;
+        bad[7].directory = "srv";
+        bad[8].words[0] = "";
+        bad[9].words[1] = long_word;
+        for (size_t i = 0; i < 10; i++)
+                ck_assert_int_eq(pass(&bad[i], &spawn), -EPROTO);
+        bad[0] = image;
+        bad[0].word_count = AGENT_WORDS_MAX + 1;
+        ck_assert_int_eq(agent_spawn_encode(&bad[0], wire, sizeof(wire)), -EMSGSIZE);
+}
+TEST_END
+
+TEST(words_that_are_not_there_are_refused)
+{
+        static const uint32_t counts[] = {0, 5, AGENT_WORDS_MAX, AGENT_WORDS_MAX + 1, UINT32_MAX};
+        struct agent_message *message = (void *)wire;
+        struct agent_spawn spawn;
+        int length = agent_spawn_encode(&image, wire, sizeof(wire));
+
+        for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+                message->word_count = counts[i];
+                ck_assert_int_eq(decode((size_t)length, &spawn), -EPROTO);
+        }
+}
+TEST_END
+
+TEST(only_an_image_says_what_images_say)
+{
+        struct agent_message *message = (void *)wire;
+        struct agent_spawn spawn, plain = sample;
+        uint32_t *fields[] = {&message->contract, &message->port, &message->user,
+                              &message->user_group, &message->word_count};
+
+        for (enum agent_runtime runtime = AGENT_RUNTIME_PYTHON3; runtime < AGENT_RUNTIME_IMAGE;
+             runtime++)
+                for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+                        plain.runtime = runtime;
+                        ck_assert_int_eq(pass(&plain, &spawn), 0);
+                        *fields[i] = 1;
+                        ck_assert_int_eq(decode(sizeof(*message) + message->extra_length, &spawn),
+                                         -EPROTO);
+                }
 }
 TEST_END
 
@@ -109,9 +209,9 @@ TEST_END
 
 TEST(limits_out_of_range_are_refused)
 {
-        struct agent_spawn spawn, bad[10];
+        struct agent_spawn spawn, bad[11];
 
-        for (size_t i = 0; i < 10; i++)
+        for (size_t i = 0; i < 11; i++)
                 bad[i] = sample;
         bad[0].memory_bytes = AGENT_MEMORY_MIN - 1;
         bad[1].memory_bytes = AGENT_MEMORY_MAX + 1;
@@ -122,8 +222,9 @@ TEST(limits_out_of_range_are_refused)
         bad[6].process_max = AGENT_PROCESS_MIN - 1;
         bad[7].process_max = AGENT_PROCESS_MAX + 1;
         bad[8].runtime = (enum agent_runtime)0;
-        bad[9].runtime = (enum agent_runtime)(AGENT_RUNTIME_EXEC + 1);
-        for (size_t i = 0; i < 10; i++)
+        bad[9].runtime = (enum agent_runtime)(AGENT_RUNTIME_IMAGE + 1);
+        bad[10].network = (enum agent_network)(AGENT_NETWORK_EGRESS + 1);
+        for (size_t i = 0; i < 11; i++)
                 ck_assert_int_eq(pass(&bad[i], &spawn), -EPROTO);
 }
 TEST_END
@@ -180,6 +281,8 @@ TEST(what_does_not_fit_is_not_sent)
 TEST_END
 
 TEST_MAIN("agent_protocol", a_spawn_comes_out_as_it_went_in,
+          what_an_image_says_comes_out_as_it_went_in, what_no_image_can_say_is_refused,
+          words_that_are_not_there_are_refused, only_an_image_says_what_images_say,
           each_flag_of_a_spawn_is_passed_and_another_is_refused,
           a_message_beyond_the_last_type_is_refused, every_cut_of_a_spawn_is_refused,
           limits_out_of_range_are_refused, a_digest_or_handler_that_leads_elsewhere_is_refused,

@@ -11,6 +11,14 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#define PORT_DEFAULT 8080
+/* Facts that the environment has room for beside everything that an image and a function may say. */
+#define FACTS_MAX 6
+_Static_assert(IMAGE_ENV_MAX + ENV_MAX_COUNT + FACTS_MAX <= AGENT_ENV_MAX, "none is left out");
+_Static_assert(IMAGE_WORDS_MAX <= AGENT_WORDS_MAX && IMAGE_TEXT_MAX <= AGENT_COMMAND_MAX &&
+                       IMAGE_ID_MAX <= AGENT_ID_MAX,
+               "the agent takes every image");
+
 static void agent_client_disconnect(struct agent_client *client)
 {
         if (client->channel_fd < 0)
@@ -192,17 +200,79 @@ static bool function_sets(const struct function *function, const char *assignmen
         return false;
 }
 
+static void add_env(struct agent_spawn *spawn, size_t count, char *const *env)
+{
+        for (size_t i = 0; i < count; i++)
+                spawn->env[spawn->env_count++] = env[i];
+}
+
+/* What the platform says of the function; the texts lie in `facts`. */
+struct facts {
+        char name[sizeof("MAGPIE_FUNCTION_NAME=") + NAME_MAX_LENGTH];
+        char version[48], memory[48], timeout[48], heap[64];
+};
+
+static void add_facts(struct agent_spawn *spawn, struct facts *facts,
+                      const struct function *function)
+{
+        char *const all[] = {facts->name, facts->version, facts->memory, facts->timeout};
+
+        (void)snprintf(facts->name, sizeof(facts->name), "MAGPIE_FUNCTION_NAME=%s", function->name);
+        (void)snprintf(facts->version, sizeof(facts->version), "MAGPIE_FUNCTION_VERSION=%llu",
+                       (unsigned long long)function->version);
+        (void)snprintf(facts->memory, sizeof(facts->memory), "MAGPIE_MEMORY_BYTES=%llu",
+                       (unsigned long long)function->memory_bytes);
+        (void)snprintf(facts->timeout, sizeof(facts->timeout), "MAGPIE_TIMEOUT_MS=%u",
+                       function->timeout_ms);
+        add_env(spawn, sizeof(all) / sizeof(all[0]), all);
+        /* V8 would size its heap by the host's memory. Told the limit, it collects garbage in time; and
+         * where there is none, the kernel's counter says so before V8 gives up by itself. */
+        if (function->runtime == RUNTIME_NODE && !function_sets(function, "NODE_OPTIONS=")) {
+                (void)snprintf(facts->heap, sizeof(facts->heap),
+                               "NODE_OPTIONS=--max-old-space-size=%llu",
+                               (unsigned long long)function->memory_bytes >> 20);
+                spawn->env[spawn->env_count++] = facts->heap;
+        }
+        if (spawn->verify)
+                spawn->env[spawn->env_count++] = "MAGPIE_VERIFY=1";
+}
+
+/* 0, or -EINVAL for an image that has not been pulled. */
+static int add_image(struct agent_spawn *spawn, const struct function *function)
+{
+        static const enum agent_contract contracts[] = {
+                [CONTRACT_NONE] = AGENT_CONTRACT_EXEC,
+                [CONTRACT_EXEC] = AGENT_CONTRACT_EXEC,
+                [CONTRACT_HTTP] = AGENT_CONTRACT_HTTP,
+                [CONTRACT_LAMBDA] = AGENT_CONTRACT_LAMBDA,
+        };
+        const struct image *image = function->image;
+
+        if (!image)
+                return -EINVAL;
+        spawn->contract = contracts[function->contract];
+        if (spawn->contract == AGENT_CONTRACT_HTTP)
+                spawn->port = function->port != 0 ? function->port : PORT_DEFAULT;
+        spawn->user = image->user;
+        spawn->user_group = image->group;
+        spawn->directory = image->directory;
+        spawn->word_count = image->word_count;
+        for (size_t i = 0; i < image->word_count; i++)
+                spawn->words[i] = image->words[i];
+        add_env(spawn, image->env_count, image->env);
+        return 0;
+}
+
+/* What comes later in the environment beats what came before. */
 static int agent_client_make(struct sandbox_host *host, const struct sandbox_order *order)
 {
+        static const enum agent_runtime runtimes[] = {
+                [RUNTIME_PYTHON3] = AGENT_RUNTIME_PYTHON3,   [RUNTIME_NODE] = AGENT_RUNTIME_NODE,
+                [RUNTIME_NATIVE] = AGENT_RUNTIME_NATIVE,     [RUNTIME_EXEC] = AGENT_RUNTIME_EXEC,
+                [RUNTIME_PROVIDED] = AGENT_RUNTIME_PROVIDED, [RUNTIME_IMAGE] = AGENT_RUNTIME_IMAGE,
+        };
         struct agent_client *client = CONTAINER_OF(host, struct agent_client, host);
         const struct function *function = order->function;
-        static const enum agent_runtime runtimes[] = {
-                [RUNTIME_PYTHON3] = AGENT_RUNTIME_PYTHON3,
-                [RUNTIME_NODE] = AGENT_RUNTIME_NODE,
-                [RUNTIME_NATIVE] = AGENT_RUNTIME_NATIVE,
-                [RUNTIME_EXEC] = AGENT_RUNTIME_EXEC,
-                [RUNTIME_IMAGE] = 0, /* none yet, like RUNTIME_PROVIDED */
-        };
         struct agent_spawn spawn = {
                 .instance_id = order->instance_id,
                 .runtime = runtimes[function->runtime],
@@ -214,34 +284,20 @@ static int agent_client_make(struct sandbox_host *host, const struct sandbox_ord
                 .plain = function->starts_plainly,
                 .digest = order->code,
                 .handler = function->handler,
+                .network = function->network == NETWORK_EGRESS ? AGENT_NETWORK_EGRESS
+                                                               : AGENT_NETWORK_NONE,
         };
-        char facts[5][128];
-        int length;
+        struct facts facts;
+        int r = 0, length;
 
         if (client->channel_fd < 0)
                 return -ENOTCONN;
-        if (spawn.runtime == 0)
-                return -EINVAL;
-
-        (void)snprintf(facts[0], sizeof(facts[0]), "MAGPIE_FUNCTION_NAME=%s", function->name);
-        (void)snprintf(facts[1], sizeof(facts[1]), "MAGPIE_FUNCTION_VERSION=%llu",
-                       (unsigned long long)function->version);
-        (void)snprintf(facts[2], sizeof(facts[2]), "MAGPIE_MEMORY_BYTES=%llu",
-                       (unsigned long long)function->memory_bytes);
-        (void)snprintf(facts[3], sizeof(facts[3]), "MAGPIE_TIMEOUT_MS=%u", function->timeout_ms);
-        for (size_t i = 0; i < 4; i++)
-                spawn.env[spawn.env_count++] = facts[i];
-        /* V8 would size its heap by the host's memory. Told the limit, it collects garbage in time; and
-         * where there is none, the kernel's counter says so before V8 gives up by itself. */
-        if (function->runtime == RUNTIME_NODE && !function_sets(function, "NODE_OPTIONS=")) {
-                (void)snprintf(facts[4], sizeof(facts[4]), "NODE_OPTIONS=--max-old-space-size=%llu",
-                               (unsigned long long)function->memory_bytes >> 20);
-                spawn.env[spawn.env_count++] = facts[4];
-        }
-        if (order->verify)
-                spawn.env[spawn.env_count++] = "MAGPIE_VERIFY=1";
-        for (size_t i = 0; i < function->env_count && spawn.env_count < AGENT_ENV_MAX; i++)
-                spawn.env[spawn.env_count++] = function->env[i];
+        if (function->runtime == RUNTIME_IMAGE)
+                r = add_image(&spawn, function);
+        if (r < 0)
+                return r;
+        add_env(&spawn, function->env_count, function->env);
+        add_facts(&spawn, &facts, function);
 
         length = agent_spawn_encode(&spawn, client->message, AGENT_MESSAGE_MAX);
         if (length < 0)

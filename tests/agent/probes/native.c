@@ -1,4 +1,5 @@
-/* A native function for tests: speaks the worker protocol by hand, the payload says what to do. */
+/* A native function for tests: speaks the worker protocol by hand, the payload says what to do. With an
+ * argument that says so instead, and the answer goes to standard output. */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <pthread.h>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 enum { INVOKE = 1, READY = 3, RESULT = 4 };
+#define NOBODY 0 /* no invocation has this number */
 
 struct header {
         uint8_t type, flags;
@@ -28,6 +30,11 @@ static void answer(uint32_t id, const char *text)
 {
         struct header header = {.type = RESULT, .flags = 1, .id = id};
         size_t length = strlen(text);
+
+        if (id == NOBODY) {
+                fputs(text, stdout);
+                return;
+        }
         char out[sizeof(header) + length];
 
         memcpy(out, &header, sizeof(header));
@@ -176,9 +183,14 @@ static void run(uint32_t id, char *command)
         answer(id, text);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
         struct header header = {.type = READY};
+
+        if (argc > 1) {
+                run(NOBODY, argv[1]);
+                return 0;
+        }
 
         if (send(3, &header, sizeof(header), MSG_NOSIGNAL) < 0)
                 return 9;
