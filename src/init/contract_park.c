@@ -8,10 +8,11 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define WORDS_MAX 16
+#define WORDS_MAX 80 /* of an image's command line and what is before it */
 #define VARIABLES_MAX 192
 
 extern char **environ;
@@ -59,8 +60,10 @@ struct outcome contract_park(void)
                 return unused;
         if (worker_frame_decode(message, (size_t)length, &frame) < 0 || frame.type != WORKER_BOOT ||
             !take_strings(frame.meta, words, WORDS_MAX) ||
-            !take_environment(frame.payload, variables) || chdir("/code") < 0)
+            !take_environment(frame.payload, variables))
                 return failed;
         environ = variables;
-        return contract_run(words);
+        if (words[0] && words[1] && strcmp(words[0], "in") == 0)
+                return chdir(words[1]) < 0 ? failed : contract_run(words + 2);
+        return chdir("/code") < 0 ? failed : contract_run(words);
 }
