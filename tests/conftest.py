@@ -5,7 +5,7 @@ import pathlib
 import pytest
 from server import Server
 
-NEEDS_ROOT = {"agent", "system"}
+NEEDS_ROOT = {"agent", "images", "system"}
 
 
 def pytest_collection_modifyitems(items):

@@ -38,10 +38,10 @@ packages_for() {
                         libsodium-dev libssl-dev libsqlite3-dev libarchive-dev libseccomp-dev \
                         libcjson-dev libyaml-dev libcurl4-openssl-dev
                 ;;
-        run) echo python3 curl ;;
+        run) echo python3 curl skopeo ;;
         test)
                 echo g++ clang libclang-rt-14-dev python3-pytest python3-pytest-timeout procps \
-                        iproute2 qemu-system-x86 cpio
+                        iproute2 qemu-system-x86 cpio docker-registry zstd
                 ;;
         lint) echo clang clang-format clang-tidy cppcheck shellcheck pyflakes3 git ;;
         clang) echo clang libclang-rt-14-dev llvm ;;

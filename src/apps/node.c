@@ -3,6 +3,7 @@
 
 #include "adapters/agent_client/agent_client.h"
 #include "adapters/archive/bundles_archive.h"
+#include "adapters/images/images_disk.h"
 #include "adapters/openssl/hmac.h"
 #include "adapters/sodium/credentials_sodium.h"
 #include "adapters/sqlite/registry_sqlite.h"
@@ -23,17 +24,19 @@
 
 #define CREW_THREADS 2
 #define CREW_WAITING_MAX 1024
+#define IMAGE_CREW_THREADS 4 /* pulls at once */
+#define IMAGE_CREW_WAITING_MAX 64
 #define SECRET_BYTES 32
 
 struct node {
         const struct serve_options *options;
         struct gateway gateway;
         struct agent_client agent;
-        struct crew crew;
+        struct crew crew, image_crew;
         struct mac *mac;
         struct loop_source control, signals;
         int signal_fd;
-        bool crew_runs, failed;
+        bool crew_runs, image_crew_runs, failed;
 };
 
 /* A message on the control socket carries the connection to a (new) agent. */
@@ -145,6 +148,14 @@ static int node_open_ports(struct node *node, struct err *err)
                 return err_errno(err, r, "starting threads");
         node->crew_runs = true;
         gateway->crew = &node->crew;
+        r = images_disk_open(data_dir, &node->options->images, &gateway->images, err);
+        if (r < 0)
+                return r;
+        r = crew_init(&node->image_crew, IMAGE_CREW_THREADS, IMAGE_CREW_WAITING_MAX);
+        if (r < 0)
+                return err_errno(err, r, "starting threads");
+        node->image_crew_runs = true;
+        gateway->image_crew = &node->image_crew;
         r = function_logs_init(&gateway->logs, data_dir, &node->crew);
         if (r < 0)
                 return err_errno(err, r, "preparing the logs");
@@ -179,6 +190,8 @@ static int node_open_loop(struct node *node, int control_fd, struct err *err)
 static void node_close(struct node *node)
 {
         registry_store_close(node->gateway.store);
+        if (node->image_crew_runs)
+                crew_deinit(&node->image_crew);
         if (node->crew_runs)
                 crew_deinit(&node->crew);
         node->gateway.logs.crew = NULL;
@@ -186,6 +199,7 @@ static void node_close(struct node *node)
         gateway_deinit(&node->gateway);
         function_logs_deinit(&node->gateway.logs);
         bundles_archive_close(node->gateway.bundles);
+        images_disk_close(node->gateway.images);
         credentials_sodium_close(node->gateway.credentials);
         hmac_free(node->mac);
         fd_close(&node->signal_fd);

@@ -46,6 +46,18 @@ static const struct option_row rows[] = {
          "largest response body [1GiB]"},
         {"code-max", OPTION_SIZE, FIELD(gateway.code_max_bytes), "SIZE",
          "largest upload of code [50MiB]"},
+        {"image-max", OPTION_SIZE, FIELD(images.image_bytes_max), "SIZE",
+         "largest container image, unpacked [4GiB]"},
+        {"image-files-max", OPTION_COUNT, FIELD(images.image_entries_max), "N",
+         "most files and folders of an image [400000]"},
+        {"images-max", OPTION_SIZE, FIELD(images.disk_bytes_max), "SIZE",
+         "disk for images that no function has [10GiB]"},
+        {"images-keep", OPTION_DURATION, FIELD(images.unused_keep_ms), "TIME",
+         "how long such an image stays [24h]"},
+        {"pull-timeout", OPTION_DURATION, FIELD(images.pull_timeout_ms), "TIME",
+         "how long pulling an image may take [10m]"},
+        {"insecure-registries", OPTION_TEXT, FIELD(insecure_registries), "HOST,...",
+         "registries that are talked to without TLS [those on this machine]"},
         {"buffers-max", OPTION_SIZE, FIELD(gateway.buffers_max_bytes), "SIZE",
          "memory for requests and answers in flight [256MiB]"},
         {"connections-max", OPTION_COUNT, FIELD(gateway.connections_max), "N",
@@ -288,6 +300,14 @@ static void options_defaults(struct serve_options *options)
                 .listen = "127.0.0.1:8080",
                 .data_dir = "/var/lib/magpie",
                 .stock = true,
+                .images =
+                        {
+                                .image_bytes_max = 4ull << 30,
+                                .image_entries_max = 400000,
+                                .disk_bytes_max = 10ull << 30,
+                                .pull_timeout_ms = 10u * 60 * 1000,
+                                .unused_keep_ms = 24u * 60 * 60 * 1000,
+                        },
                 .gateway =
                         {
                                 .thread_count = cores > 1 ? (unsigned)cores / 2 : 1,
@@ -351,6 +371,7 @@ static int options_complete(struct serve_options *options, struct err *err)
         if (options->gateway.thread_count > ROUND_THREADS_MAX)
                 return err_set(err, -EINVAL, "threads: at most %d", ROUND_THREADS_MAX);
         options->gateway.data_dir = options->data_dir;
+        options->images.insecure_registries = options->insecure_registries;
         return options_split_listen(options, err);
 }
 

@@ -1,6 +1,7 @@
 /* The settings of `magpie serve`: flag beats environment beats file beats default. */
 #pragma once
 
+#include "adapters/images/images_disk.h"
 #include "base/err.h"
 #include "gateway/gateway.h"
 
@@ -11,6 +12,8 @@ struct serve_options {
         char data_dir[4096];           /* absolute */
         char user[64];                 /* who the gateway runs as; "" until it is chosen */
         bool stock;                    /* sandboxes are made ahead of need */
+        struct images_options images;  /* insecure_registries points into this struct */
+        char insecure_registries[1024];
         struct gateway_config gateway; /* data_dir points into this struct */
 };
 

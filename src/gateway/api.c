@@ -5,6 +5,7 @@
 #include "gateway/authentication.h"
 #include "gateway/path.h"
 #include "gateway/response.h"
+#include "ports/images.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,6 +43,7 @@ static const struct api_route routes[] = {
         {HTTP_METHOD_POST, "/api/v1/functions/{id}/versions", false, BODY_CODE_IN_JSON,
          api_function_add_version},
         {HTTP_METHOD_GET, "/api/v1/functions/{id}/logs", false, BODY_SMALL, api_function_logs},
+        {HTTP_METHOD_GET, "/api/v1/pulls", false, BODY_SMALL, api_pull_list},
 };
 
 /* Only to name them where another method was used: the router takes the right one. */
@@ -293,4 +295,6 @@ enum route_result api_route(struct connection *connection, const struct http_req
 void api_drain(struct gateway *gateway)
 {
         function_logs_end_followers(&gateway->logs);
+        if (gateway->images)
+                gateway->images->ops->stop(gateway->images);
 }

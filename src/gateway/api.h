@@ -27,6 +27,7 @@ struct api {
  * thread's loop; `problem` is NULL when all is well. */
 void api_start(struct gateway *gateway, void (*done)(struct gateway *gateway, const char *problem));
 
-/* Draining begins: ends the answers that would never end by themselves (logs that are followed).
+/* Draining begins: ends the answers that would never end by themselves (logs that are followed), or
+ * take too long (images that are pulled).
  * From any thread. */
 void api_drain(struct gateway *gateway);

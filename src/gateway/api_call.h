@@ -71,6 +71,7 @@ void api_function_add_version(struct api_call *call);
 void api_function_change(struct api_call *call);
 void api_function_delete(struct api_call *call);
 void api_function_logs(struct api_call *call);
+void api_pull_list(struct api_call *call);
 void api_health(struct api_call *call);
 void api_ready(struct api_call *call);
 void api_metrics(struct api_call *call);

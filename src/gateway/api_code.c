@@ -1,5 +1,6 @@
 /* POST /api/v1/functions, PUT /api/v1/functions/{id}/code, and POST /api/v1/functions/{id}/versions
- * (code and any settings at once, so that both change or neither): what brings code.
+ * (code and any settings at once, so that both change or neither): what brings code. What is
+ * different where an image is the code is in api_image.c.
  *
  *      read the document, unpack (crew) -> try it in a sandbox (scheduler) -> keep it (crew)
  *                                       -> the registry (store) -> answer
@@ -7,12 +8,13 @@
  * Nothing of it is seen by others before the store has it: what fails on the way leaves nothing
  * behind but a folder in staging, which is discarded.
  */
-#include "gateway/api_call.h"
+#include "gateway/code_call.h"
 
 #include "base/clock.h"
 #include "gateway/function_settings.h"
 #include "gateway/json_body.h"
 #include "ports/bundles.h"
+#include "ports/images.h"
 #include "wire/base64.h"
 
 #include <errno.h>
@@ -20,26 +22,9 @@
 
 #define REPLACE_TRIES 5
 
-struct code_call {
-        struct gateway *gateway;
-        struct api_call *call; /* NULL once it is answered */
-        struct job job;
-        struct trial trial;
-        struct store_request store;
-        struct function *function; /* what is made; a reference */
-        bool is_new;
-        char old_handler[HANDLER_MAX_LENGTH + 1];
-        cJSON *settings; /* what came with the code of a new version; NULL: nothing */
-        int tries;
-
-        char staging[DIGEST_LENGTH + 1]; /* "" while nothing is staged */
-        int status;                      /* of the problem that work() met; 0: none */
-        const char *reason;
-        struct err err;
-};
-
 static void code_free(struct code_call *self)
 {
+        image_call_deinit(&self->image);
         cJSON_Delete(self->settings);
         function_unref(self->function);
         free(self);
@@ -50,32 +35,35 @@ static void code_discard(struct job *job)
         struct code_call *self = CONTAINER_OF(job, struct code_call, job);
         struct bundles *bundles = self->gateway->bundles;
 
-        bundles->ops->discard(bundles, self->staging);
+        if (self->staging[0])
+                bundles->ops->discard(bundles, self->staging);
+        image_call_release(self);
         code_free(self);
 }
 
-/* The call has been answered. */
-static void code_end(struct code_call *self)
+void code_end(struct code_call *self)
 {
+        bool has_left = self->staging[0] || self->image.lease;
+
         self->job = (struct job){.work = code_discard};
+        if (has_left && crew_submit(self->gateway->crew, &self->job) == 0)
+                return;
         /* What a crew that is full leaves in staging goes at the next start. */
-        if (!self->staging[0] || crew_submit(self->gateway->crew, &self->job) < 0)
-                code_free(self);
+        image_call_release(self);
+        code_free(self);
 }
 
-static void code_to_crew(struct code_call *self, void (*work)(struct job *job),
-                         void (*done)(struct job *job))
+void code_to_crew(struct code_call *self, struct crew *crew, void (*work)(struct job *job),
+                  void (*done)(struct job *job))
 {
         self->job = (struct job){.home = &self->call->thread->mailbox, .work = work, .done = done};
-        if (crew_submit(self->gateway->crew, &self->job) == 0)
+        if (crew_submit(crew, &self->job) == 0)
                 return;
         api_answer_overloaded(self->call);
         code_end(self);
 }
 
 /* Registering ---------------------------------------------------------------------------------- */
-
-static void code_submit(struct code_call *self);
 
 static void code_answer(struct code_call *self)
 {
@@ -85,6 +73,8 @@ static void code_answer(struct code_call *self)
                                       self->is_new ? "Function created successfully."
                                                    : "Function updated successfully.");
         (void)cJSON_AddStringToObject(document, "functionId", self->function->id);
+        if (self->image.name_is_chosen)
+                (void)cJSON_AddStringToObject(document, "name", self->function->name);
         if (!self->is_new)
                 (void)cJSON_AddNumberToObject(document, "version", (double)self->function->version);
         api_answer(self->call, self->is_new ? 201 : 200, document);
@@ -105,6 +95,8 @@ static bool code_rebase(struct code_call *self)
 
         if (!next)
                 return false;
+        /* What it was the code of may have been another kind. */
+        image_call_copy(self->function, next);
         if (self->settings && (deployment_read(self->settings, &deployment, &self->err) < 0 ||
                                function_validate(next, &self->err) < 0)) {
                 function_unref(next);
@@ -114,6 +106,7 @@ static bool code_rebase(struct code_call *self)
                 memcpy(next->handler, self->function->handler, sizeof(next->handler));
         memcpy(next->code_digest, self->function->code_digest, sizeof(next->code_digest));
         next->code_bytes = self->function->code_bytes;
+        image_call_copy(self->function, next);
         function_unref(self->function);
         self->function = next;
         return true;
@@ -128,6 +121,10 @@ static void code_stored(struct store_request *request)
                 code_submit(self);
                 return;
         }
+        if (request->result == STORE_TAKEN && image_call_rename(self)) {
+                code_submit(self);
+                return;
+        }
         if (request->result == STORE_OK)
                 code_answer(self);
         else if (request->result == STORE_TAKEN)
@@ -138,7 +135,7 @@ static void code_stored(struct store_request *request)
         code_end(self);
 }
 
-static void code_submit(struct code_call *self)
+void code_submit(struct code_call *self)
 {
         self->function->updated_ms = clock_unix_ms();
         if (self->is_new)
@@ -184,8 +181,12 @@ static void code_tried(struct trial *trial)
 {
         struct code_call *self = CONTAINER_OF(trial, struct code_call, trial);
 
+        if (trial->outcome == OUTCOME_SUCCEEDED && self->image.reference) {
+                code_submit(self);
+                return;
+        }
         if (trial->outcome == OUTCOME_SUCCEEDED) {
-                code_to_crew(self, code_keep, code_kept);
+                code_to_crew(self, self->gateway->crew, code_keep, code_kept);
                 return;
         }
         /* The code may be good: whoever sent it is asked to send it again, not to change it. */
@@ -196,6 +197,15 @@ static void code_tried(struct trial *trial)
                 api_answer_problem(self->call, 400, "function.refused", "%s",
                                    trial->text[0] ? trial->text : "The function cannot be loaded.");
         code_end(self);
+}
+
+void code_try(struct code_call *self, const char *code)
+{
+        self->trial.home = &self->call->thread->mailbox;
+        self->trial.done = code_tried;
+        self->trial.function = self->function;
+        memcpy(self->trial.staging, code, sizeof(self->trial.staging));
+        scheduler_try(&self->gateway->scheduler, &self->trial);
 }
 
 static void code_staged(struct job *job)
@@ -209,23 +219,22 @@ static void code_staged(struct job *job)
                 code_end(self);
                 return;
         }
-        if (self->is_new &&
+        if (self->is_new && !self->image.name_is_chosen &&
             catalog_find_function_by_name(gateway_catalog(self->gateway), slice_of(call->user->id),
                                           slice_of(self->function->name))) {
                 answer_taken(self);
                 code_end(self);
                 return;
         }
-        self->trial.home = &call->thread->mailbox;
-        self->trial.done = code_tried;
-        self->trial.function = self->function;
-        memcpy(self->trial.staging, self->staging, sizeof(self->staging));
-        scheduler_try(&self->gateway->scheduler, &self->trial);
+        if (self->image.reference)
+                image_call_fetch(self);
+        else
+                code_try(self, self->staging);
 }
 
 /* Reading, on the crew ------------------------------------------------------------------------- */
 
-static void code_problem(struct code_call *self, int status, const char *reason)
+void code_problem(struct code_call *self, int status, const char *reason)
 {
         self->status = status;
         self->reason = reason;
@@ -253,16 +262,13 @@ static bool deployment_is_complete(struct code_call *self, const struct deployme
 {
         struct err *err = &self->err;
 
-        if (deployment->has_image) {
-                (void)err_set(err, -ENOTSUP,
-                              "Functions from images are not supported yet: send code.");
-                code_problem(self, 501, "not_supported");
-                return false;
-        }
         if (!deployment->has_name)
                 (void)err_set(err, -EINVAL, "name is missing.");
         else if (!deployment->has_runtime)
                 (void)err_set(err, -EINVAL, "runtime is missing.");
+        else if (deployment->function->runtime == RUNTIME_IMAGE)
+                (void)err_set(err, -EINVAL, "image is missing: a reference such as "
+                                            "registry.example/team/app:1.0.");
         else if (!deployment->code)
                 (void)err_set(err, -EINVAL, "code is missing: a zip, tar.gz or file in base64.");
         else if (function_validate(deployment->function, err) == 0)
@@ -289,12 +295,14 @@ static void code_stage_base64(struct code_call *self, const char *encoded)
         }
 }
 
-static void code_read_deployment(struct code_call *self, const cJSON *object)
+static void code_read_deployment(struct code_call *self, cJSON *object)
 {
         struct deployment deployment = {.function = self->function};
 
         if (deployment_read(object, &deployment, &self->err) < 0)
                 code_problem(self, 400, "invalid");
+        else if (deployment.image)
+                image_call_read(self, object, &deployment);
         else if (deployment_is_complete(self, &deployment))
                 code_stage_base64(self, deployment.code);
 }
@@ -314,7 +322,7 @@ static void create_work(struct job *job)
 }
 
 /* A new version: what is not said stays as it is. */
-static void code_read_version(struct code_call *self, const cJSON *object)
+static void code_read_version(struct code_call *self, cJSON *object)
 {
         struct function *function = self->function;
         struct deployment deployment = {.function = function};
@@ -327,18 +335,26 @@ static void code_read_version(struct code_call *self, const cJSON *object)
                 code_problem(self, 400, "invalid");
                 return;
         }
+        if (deployment.image)
+                function->runtime = RUNTIME_IMAGE;
         /* The handler of another runtime would not fit: it is chosen anew. */
         if (function->runtime != old_runtime && !cJSON_HasObjectItem(object, "handler"))
                 function->handler[0] = '\0';
+        if (function->runtime != RUNTIME_IMAGE)
+                image_call_forget(function, object);
         if (strcmp(function->name, old_name) != 0)
                 (void)err_set(err, -EINVAL, "A function's name cannot be changed.");
-        else if (deployment.has_image || !deployment.code)
+        else if (deployment.image)
+                image_call_read(self, object, &deployment);
+        else if (function->runtime == RUNTIME_IMAGE)
+                (void)err_set(err, -EINVAL, "%s", image_call_has_no_code);
+        else if (!deployment.code)
                 (void)err_set(err, -EINVAL, "code is missing: a zip, tar.gz or file in base64.");
         else
                 (void)function_validate(function, err);
         if (err->code != 0)
                 code_problem(self, 400, "invalid");
-        else
+        else if (!deployment.image)
                 code_stage_base64(self, deployment.code);
 }
 
@@ -392,7 +408,7 @@ void api_function_create(struct api_call *call)
         memcpy(function->owner_id, call->user->id, sizeof(function->owner_id));
         memcpy(function->owner_name_space, call->user->name_space,
                sizeof(function->owner_name_space));
-        code_to_crew(self, create_work, code_staged);
+        code_to_crew(self, self->gateway->crew, create_work, code_staged);
 }
 
 /* For a new version of the function that the path names. NULL: the call is answered. */
@@ -409,6 +425,7 @@ static struct code_call *code_new_version(struct api_call *call)
         if (!self)
                 return NULL;
         memcpy(self->old_handler, current->handler, sizeof(self->old_handler));
+        memcpy(self->image.old_digest, current->code_digest, sizeof(self->image.old_digest));
         self->function->code_digest[0] = '\0';
         return self;
 }
@@ -418,13 +435,18 @@ void api_function_add_version(struct api_call *call)
         struct code_call *self = code_new_version(call);
 
         if (self)
-                code_to_crew(self, version_work, code_staged);
+                code_to_crew(self, self->gateway->crew, version_work, code_staged);
 }
 
 void api_function_replace_code(struct api_call *call)
 {
+        const struct function *current = api_find_function(call);
         struct code_call *self;
 
+        if (current && current->runtime == RUNTIME_IMAGE) {
+                api_answer_problem(call, 400, "invalid", "%s", image_call_has_no_code);
+                return;
+        }
         if (call->body.length == 0) {
                 api_answer_problem(call, 400, "invalid",
                                    "The body is empty: a zip, tar.gz or file is expected.");
@@ -432,5 +454,5 @@ void api_function_replace_code(struct api_call *call)
         }
         self = code_new_version(call);
         if (self)
-                code_to_crew(self, replace_work, code_staged);
+                code_to_crew(self, self->gateway->crew, replace_work, code_staged);
 }

@@ -10,30 +10,35 @@
 #include "base/clock.h"
 #include "gateway/gateway.h"
 #include "ports/bundles.h"
+#include "ports/images.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define LOOK_EVERY_MS (60u * 60 * 1000)
 #define LOOK_SOON_MS 1000
 #define KEPT_LATELY_S (60u * 60)
 #define ITEMS_MAX_BYTES (16u << 20) /* what is over waits for the next pass */
 
-/* A bundle's digest, or the id of a function that has a log. */
+enum item_kind { ITEM_BUNDLE, ITEM_IMAGE, ITEM_LOG };
+
+/* A bundle's or an image's digest, or the id of a function that has a log. */
 struct item {
         char name[DIGEST_LENGTH + 1];
-        bool is_log;
+        enum item_kind kind;
+        bool is_used;
 };
 
 struct pass {
         struct job job;
         struct gateway *gateway;
-        uint64_t kept_before_s;
+        uint64_t began_ms, kept_before_s;
         struct buffer items; /* struct item */
 };
 
-static void pass_add(struct pass *pass, const char *name, bool is_log)
+static void pass_add(struct pass *pass, const char *name, enum item_kind kind)
 {
-        struct item item = {.is_log = is_log};
+        struct item item = {.kind = kind};
 
         if (strlen(name) > DIGEST_LENGTH)
                 return;
@@ -43,21 +48,29 @@ static void pass_add(struct pass *pass, const char *name, bool is_log)
 
 static bool pass_visit_bundle(const char *digest, void *context)
 {
-        pass_add(context, digest, false);
+        pass_add(context, digest, ITEM_BUNDLE);
         return true;
+}
+
+static void pass_visit_image(const char *digest, void *context)
+{
+        pass_add(context, digest, ITEM_IMAGE);
 }
 
 static void pass_list(struct job *job)
 {
         struct pass *pass = CONTAINER_OF(job, struct pass, job);
         struct bundles *bundles = pass->gateway->bundles;
+        struct images *images = pass->gateway->images;
         AUTO(directory_close) DIR *logs = opendir(pass->gateway->logs.folder);
         const struct dirent *entry;
 
         (void)bundles->ops->each(bundles, pass->kept_before_s, pass_visit_bundle, pass, NULL);
+        if (images)
+                (void)images->ops->each(images, pass_visit_image, pass);
         while (logs && (entry = readdir(logs)))
                 if (id_is_valid(slice_of(entry->d_name)))
-                        pass_add(pass, entry->d_name, true);
+                        pass_add(pass, entry->d_name, ITEM_LOG);
 }
 
 /* Old versions run on for a while. */
@@ -77,9 +90,35 @@ static bool is_used(struct gateway *gateway, const struct item *item)
 {
         const struct catalog *catalog = gateway_catalog(gateway);
 
-        if (item->is_log)
+        if (item->kind == ITEM_LOG)
                 return catalog_find_function(catalog, slice_of(item->name));
         return catalog_uses_digest(catalog, item->name) || some_live_uses(gateway, item->name);
+}
+
+static void remove_log(struct gateway *gateway, const char *id)
+{
+        struct function_log *log = function_log_open(&gateway->logs, id);
+
+        if (log)
+                function_log_remove(log);
+        function_log_unref(log);
+}
+
+/* Which of the unused ones go is the store's to say: they may be asked for again. */
+static void collect_images(const struct pass *pass, const struct item *items, size_t count)
+{
+        struct images *images = pass->gateway->images;
+        AUTO(memory_free) struct image_use *uses = calloc(count + 1, sizeof(*uses));
+        size_t found = 0;
+
+        for (size_t i = 0; i < count && uses; i++) {
+                if (items[i].kind != ITEM_IMAGE)
+                        continue;
+                memcpy(uses[found].digest, items[i].name, sizeof(uses[found].digest));
+                uses[found++].is_used = items[i].is_used;
+        }
+        if (images && uses)
+                images->ops->collect(images, uses, found, pass->began_ms);
 }
 
 static void pass_remove(struct job *job)
@@ -87,18 +126,24 @@ static void pass_remove(struct job *job)
         struct pass *pass = CONTAINER_OF(job, struct pass, job);
         struct bundles *bundles = pass->gateway->bundles;
         const struct item *items = (const void *)pass->items.data;
+        size_t count = pass->items.length / sizeof(*items);
 
-        for (size_t i = 0; i < pass->items.length / sizeof(*items); i++) {
-                if (!items[i].is_log) {
+        for (size_t i = 0; i < count; i++) {
+                if (items[i].is_used)
+                        continue;
+                switch (items[i].kind) {
+                case ITEM_BUNDLE:
                         (void)bundles->ops->remove(bundles, items[i].name, pass->kept_before_s,
                                                    NULL);
-                        continue;
+                        break;
+                case ITEM_LOG:
+                        remove_log(pass->gateway, items[i].name);
+                        break;
+                case ITEM_IMAGE:
+                        break;
                 }
-                struct function_log *log = function_log_open(&pass->gateway->logs, items[i].name);
-                if (log)
-                        function_log_remove(log);
-                function_log_unref(log);
         }
+        collect_images(pass, items, count);
 }
 
 static void pass_end(struct pass *pass)
@@ -117,15 +162,13 @@ static void pass_choose(struct job *job)
 {
         struct pass *pass = CONTAINER_OF(job, struct pass, job);
         struct item *items = (void *)pass->items.data;
-        size_t count = pass->items.length / sizeof(*items), kept = 0;
+        size_t count = pass->items.length / sizeof(*items);
 
         for (size_t i = 0; i < count; i++)
-                if (!is_used(pass->gateway, &items[i]))
-                        items[kept++] = items[i];
-        pass->items.length = kept * sizeof(*items);
+                items[i].is_used = is_used(pass->gateway, &items[i]);
         pass->job.work = pass_remove;
         pass->job.done = pass_removed;
-        if (kept == 0 || crew_submit(pass->gateway->crew, &pass->job) < 0)
+        if (crew_submit(pass->gateway->crew, &pass->job) < 0)
                 pass_end(pass);
 }
 
@@ -140,7 +183,8 @@ static void collector_on_timer(struct timer *timer)
                 return;
         atomic_fetch_add(&gateway->api.call_count, 1);
         pass->gateway = gateway;
-        pass->kept_before_s = clock_unix_ms() / 1000 - KEPT_LATELY_S;
+        pass->began_ms = clock_unix_ms();
+        pass->kept_before_s = pass->began_ms / 1000 - KEPT_LATELY_S;
         buffer_init(&pass->items, ITEMS_MAX_BYTES);
         pass->job = (struct job){
                 .home = &gateway->threads[0].mailbox, .work = pass_list, .done = pass_choose};

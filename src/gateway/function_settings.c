@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define CREDENTIAL_MAX 8192 /* some registries have tokens for passwords */
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* Reading ------------------------------------------------------------------------------------------ */
@@ -69,10 +70,36 @@ static int read_code(const cJSON *value, void *target, struct err *err)
 
 static int read_image(const cJSON *value, void *target, struct err *err)
 {
-        (void)err;
+        struct deployment *deployment = target;
+        int r;
+
         /* A document that was shown may come back: its image is null. */
-        ((struct deployment *)target)->has_image = !cJSON_IsNull(value);
-        return 0;
+        if (cJSON_IsNull(value))
+                return 0;
+        r = json_read_text(value, &deployment->image, err);
+        if (r == 0 && strlen(deployment->image) > IMAGE_REFERENCE_MAX)
+                r = err_set(err, -EINVAL, "image is longer than %d bytes.", IMAGE_REFERENCE_MAX);
+        return r;
+}
+
+static int read_credential(const cJSON *value, const char **ret_text, struct err *err)
+{
+        int r = json_read_text(value, ret_text, err);
+
+        if (r == 0 && strlen(*ret_text) > CREDENTIAL_MAX)
+                r = err_set(err, -EINVAL, "%s is longer than %d bytes.", value->string,
+                            CREDENTIAL_MAX);
+        return r;
+}
+
+static int read_registry_user(const cJSON *value, void *target, struct err *err)
+{
+        return read_credential(value, &((struct deployment *)target)->registry_user, err);
+}
+
+static int read_registry_password(const cJSON *value, void *target, struct err *err)
+{
+        return read_credential(value, &((struct deployment *)target)->registry_password, err);
 }
 
 static int read_handler(const cJSON *value, void *target, struct err *err)
@@ -246,6 +273,8 @@ int deployment_read(const cJSON *object, struct deployment *deployment, struct e
                                                      {"runtime", read_runtime},
                                                      {"code", read_code},
                                                      {"image", read_image},
+                                                     {"registryUser", read_registry_user},
+                                                     {"registryPassword", read_registry_password},
                                                      SETTINGS};
 
         return json_body_read(object, members, COUNT(members), deployment, err);
@@ -257,6 +286,8 @@ int settings_read(const cJSON *object, struct function *function, struct err *er
         struct deployment deployment = {.function = function};
         int r = json_body_read(object, members, COUNT(members), &deployment, err);
 
+        if (r == 0 && function->runtime == RUNTIME_IMAGE && function->contract == CONTRACT_NONE)
+                r = err_set(err, -EINVAL, "contract must be one of exec, http and lambda.");
         return r < 0 ? r : function_validate(function, err);
 }
 
@@ -348,9 +379,23 @@ static void add_cold_starts(cJSON *document, const struct function *function)
         add_phases(mean, mean_us);
 }
 
+static void add_image_facts(cJSON *document, const struct image *image)
+{
+        cJSON *words = cJSON_AddArrayToObject(document, "command");
+        char user[32];
+
+        for (size_t i = 0; i < image->word_count; i++)
+                (void)cJSON_AddItemToArray(words, cJSON_CreateString(image->words[i]));
+        (void)cJSON_AddStringToObject(document, "directory", image->directory);
+        (void)snprintf(user, sizeof(user), "%u:%u", image->user, image->group);
+        (void)cJSON_AddStringToObject(document, "user", user);
+}
+
 /* What only an image has is left out for the others. */
 static void add_image(cJSON *document, const struct function *function)
 {
+        const struct image *image = function->image;
+
         if (function->runtime != RUNTIME_IMAGE) {
                 (void)cJSON_AddNullToObject(document, "image");
                 return;
@@ -358,6 +403,8 @@ static void add_image(cJSON *document, const struct function *function)
         (void)cJSON_AddStringToObject(document, "image", function->image_reference);
         (void)cJSON_AddStringToObject(document, "contract", contract_name(function->contract));
         (void)cJSON_AddNumberToObject(document, "port", function->port);
+        if (image)
+                add_image_facts(document, image);
 }
 
 cJSON *function_document(const struct function *function)

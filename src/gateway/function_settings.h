@@ -11,7 +11,9 @@ struct gateway;
 struct deployment {
         struct function *function;
         const char *code; /* base64, borrowed from the document; NULL where there is none */
-        bool has_name, has_runtime, has_image;
+        const char *image; /* a reference, borrowed likewise; NULL where there is none */
+        const char *registry_user, *registry_password; /* likewise */
+        bool has_name, has_runtime;
 };
 
 /* Reads all members of a new function. 0, or -EINVAL and a sentence that names the member. */

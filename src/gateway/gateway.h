@@ -33,6 +33,7 @@
 
 struct bundles;
 struct credentials;
+struct images;
 struct instance;
 struct mac;
 struct invocation;
@@ -110,9 +111,11 @@ struct gateway {
         _Atomic(struct catalog *) catalog;
         struct registry_store *store;
         struct bundles *bundles;         /* ports/bundles.h */
+        struct images *images;           /* ports/images.h; NULL: none are taken */
         struct credentials *credentials; /* ports/credentials.h */
         const struct mac *mac;           /* signs tokens, with DATA-DIR/secret as its key */
         struct crew *crew;
+        struct crew *image_crew; /* for pulls, which take minutes */
         struct api api;
         struct function_logs logs;
         struct metrics metrics;

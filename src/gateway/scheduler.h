@@ -65,7 +65,7 @@ struct trial {
         struct mailbox *home; /* done() runs there */
         void (*done)(struct trial *trial);
         struct function *function; /* the caller's reference */
-        char staging[DIGEST_LENGTH + 1];
+        char staging[DIGEST_LENGTH + 1]; /* what sandbox_order has for its code */
         enum outcome outcome; /* SUCCEEDED: it loads. PLATFORM, OVERLOADED: nobody knows */
         unsigned losses;      /* of its sandbox, by no fault of the function's */
         uint64_t asked_ns;    /* it waits for wait_max_ms at most */
@@ -73,6 +73,9 @@ struct trial {
         char text[4096]; /* why it does not, in the compiler's words; or why nobody knows */
         struct scheduler *scheduler;
 };
+
+/* From any thread: are there sandboxes for such functions here at all? */
+bool scheduler_can_make(const struct scheduler *scheduler, const struct function *function);
 
 /* Adds to the text what fits of what the function printed. */
 void trial_append(struct trial *trial, struct slice text);

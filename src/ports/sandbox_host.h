@@ -53,7 +53,9 @@ struct sandbox_stock {
 struct sandbox_order {
         uint64_t instance_id; /* never used twice */
         const struct function *function;
-        const char *code; /* digest of a kept bundle, or a staging name where verify is set */
+        /* Digest of a kept bundle, or a staging name where verify is set. Of an image always its
+         * digest. */
+        const char *code;
         bool verify;
 };
 
@@ -81,6 +83,8 @@ struct sandbox_host;
 struct sandbox_host_ops {
         /* 0, or -ENOTCONN while the host is away, or -EINVAL for what cannot be sent. */
         int (*make)(struct sandbox_host *host, const struct sandbox_order *order);
+        /* Are there sandboxes for such functions at all? From any thread. */
+        bool (*can_make)(const struct sandbox_host *host, const struct function *function);
         void (*kill)(struct sandbox_host *host, uint64_t instance_id);
         /* 0 or a negative errno: where it is gone, and its end is on the way. */
         int (*set_frozen)(const struct sandbox_host *host, uint64_t group, bool frozen);

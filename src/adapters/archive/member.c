@@ -53,19 +53,18 @@ static int characters_check(struct slice text, struct err *err)
         return 0;
 }
 
-int member_path_clean(struct slice raw, char ret_path[MEMBER_PATH_MAX + 1], struct err *err)
+/* Joins the parts that say something. */
+static int path_join(struct slice raw, const char *whole, char ret_path[MEMBER_PATH_MAX + 1],
+                     struct err *err)
 {
         struct slice rest = raw, part;
         size_t used = 0, depth = 0;
-        int r = characters_check(raw, err);
 
-        if (r < 0)
-                return r;
         while (take_part(&rest, &part)) {
                 if (is_nothing(part))
                         continue;
                 if (is_up(part))
-                        return err_set(err, -EINVAL, "'%s' leads out of the bundle", QUOTE(raw));
+                        return err_set(err, -EINVAL, "'%s' leads out of the %s", QUOTE(raw), whole);
                 if (part.length > MEMBER_PART_MAX)
                         return err_set(err, -EINVAL,
                                        "'%s' is too long: a name has at most %d bytes", QUOTE(part),
@@ -81,6 +80,21 @@ int member_path_clean(struct slice raw, char ret_path[MEMBER_PATH_MAX + 1], stru
         }
         ret_path[used] = '\0';
         return 0;
+}
+
+int member_path_clean(struct slice raw, char ret_path[MEMBER_PATH_MAX + 1], struct err *err)
+{
+        int r = characters_check(raw, err);
+
+        return r < 0 ? r : path_join(raw, "bundle", ret_path, err);
+}
+
+int member_path_tidy(struct slice raw, char ret_path[MEMBER_PATH_MAX + 1], struct err *err)
+{
+        if (raw.length > MEMBER_PATH_MAX)
+                return err_set(err, -EINVAL, "'%s' is too long: a path has at most %d bytes",
+                               QUOTE(raw), MEMBER_PATH_MAX);
+        return path_join(raw, "layer", ret_path, err);
 }
 
 int member_link_check(const char *path, struct slice target, struct err *err)

@@ -1,4 +1,5 @@
-/* The names that members of a bundle may have, and where its links may lead. Pure, and fuzzed. */
+/* The names that members of a bundle, or of an image's layer, may have, and where a bundle's links
+ * may lead. Pure, and fuzzed. */
 #pragma once
 
 #include "base/err.h"
@@ -12,6 +13,10 @@
  * 0, or -EINVAL and a sentence where the path is absolute, leads out by "..", is too long or too
  * deep, is not UTF-8, or holds a backslash or a control character. */
 int member_path_clean(struct slice raw, char ret_path[MEMBER_PATH_MAX + 1], struct err *err);
+
+/* The same for a layer of an image, whose names are nobody's but its own: any bytes are allowed, and an
+ * absolute path begins at the layer. */
+int member_path_tidy(struct slice raw, char ret_path[MEMBER_PATH_MAX + 1], struct err *err);
 
 /* May the link at `path` (clean) lead to `target`? 0, or -EINVAL and a sentence.
  *

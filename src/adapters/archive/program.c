@@ -47,30 +47,37 @@ static int mapping_make(int root_fd, const char *path, struct mapping *ret_mappi
 }
 
 /* A sandbox has the host's /usr, and /bin, /lib and so on as links into it. */
-static bool sandbox_has(const char *program)
+static bool sandbox_has(const struct program_world *world, const char *program)
 {
         AUTO(memory_free) char *real = realpath(program, NULL);
 
+        (void)world;
         return real && strncmp(real, "/usr/", 5) == 0;
 }
 
-static enum stage_result elf_check(struct slice file, const char *path, struct err *err)
+static const struct program_world sandbox_world = {
+        .has = sandbox_has,
+        .advice = ": link it statically, or against this machine's libraries",
+};
+
+static enum stage_result elf_check(struct slice file, const char *path,
+                                   const struct program_world *world, struct err *err)
 {
         struct elf_program program;
         struct err why;
 
         if (elf_program_parse(file, &program, &why) < 0)
                 return bundle_refuse(err, "'%s' %s", QUOTE(slice_of(path)), why.text);
-        if (program.interpreter[0] != '\0' && !sandbox_has(program.interpreter))
-                return bundle_refuse(err,
-                                     "'%s' needs the dynamic loader '%s', which is not here: link "
-                                     "it statically, or against this machine's libraries",
-                                     QUOTE(slice_of(path)), QUOTE(slice_of(program.interpreter)));
+        if (program.interpreter[0] != '\0' && !world->has(world, program.interpreter))
+                return bundle_refuse(
+                        err, "'%s' needs the dynamic loader '%s', which is not here%s",
+                        QUOTE(slice_of(path)), QUOTE(slice_of(program.interpreter)), world->advice);
         return STAGE_DONE;
 }
 
 /* "#!", blanks, the interpreter, and perhaps one argument, up to the end of the line. */
-static enum stage_result script_check(struct slice file, const char *path, struct err *err)
+static enum stage_result script_check(struct slice file, const char *path,
+                                      const struct program_world *world, struct err *err)
 {
         size_t most = file.length < FIRST_LINE_MAX ? file.length : FIRST_LINE_MAX;
         char line[FIRST_LINE_MAX + 1], *interpreter;
@@ -91,10 +98,23 @@ static enum stage_result script_check(struct slice file, const char *path, struc
                                      "the first line of '%s' names no interpreter by its absolute "
                                      "path, such as #!/bin/sh",
                                      QUOTE(slice_of(path)));
-        if (!sandbox_has(interpreter))
+        if (!world->has(world, interpreter))
                 return bundle_refuse(err, "'%s' needs the interpreter '%s', which is not here",
                                      QUOTE(slice_of(path)), QUOTE(slice_of(interpreter)));
         return STAGE_DONE;
+}
+
+enum stage_result program_content_check(struct slice content, const char *path, bool or_script,
+                                        const struct program_world *world, struct err *err)
+{
+        if (or_script && slice_starts_with(content, SLICE("#!")))
+                return script_check(content, path, world, err);
+        if (or_script && !slice_starts_with(content, SLICE("\177ELF")))
+                return bundle_refuse(err,
+                                     "'%s' is neither a program nor a script: a script's first "
+                                     "line is #! and its interpreter, such as #!/bin/sh",
+                                     QUOTE(slice_of(path)));
+        return elf_check(content, path, world, err);
 }
 
 enum stage_result program_check(int root_fd, const char *path, bool or_script, struct err *err)
@@ -104,12 +124,5 @@ enum stage_result program_check(int root_fd, const char *path, bool or_script, s
 
         if (r < 0)
                 return bundle_fail(err, r, "reading '%s'", QUOTE(slice_of(path)));
-        if (or_script && slice_starts_with(mapping.bytes, SLICE("#!")))
-                return script_check(mapping.bytes, path, err);
-        if (or_script && !slice_starts_with(mapping.bytes, SLICE("\177ELF")))
-                return bundle_refuse(err,
-                                     "'%s' is neither a program nor a script: a script's first "
-                                     "line is #! and its interpreter, such as #!/bin/sh",
-                                     QUOTE(slice_of(path)));
-        return elf_check(mapping.bytes, path, err);
+        return program_content_check(mapping.bytes, path, or_script, &sandbox_world, err);
 }
