@@ -212,13 +212,13 @@ static void fetch_done(struct job *job)
         struct scheduler *scheduler = &self->gateway->scheduler;
         enum image_result result = self->image.result;
 
+        collector_wake(self->gateway); /* there is more on the disk than before, perhaps in vain */
         if (result != IMAGE_READY) {
                 api_answer_problem(self->call, problems[result].status, problems[result].reason,
                                    "%s", self->err.text);
                 code_end(self);
                 return;
         }
-        collector_wake(self->gateway); /* there is more on the disk than before */
         if (apply_image(self) < 0) {
                 api_answer_no_memory(self->call);
                 code_end(self);

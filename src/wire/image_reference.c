@@ -139,8 +139,8 @@ static void copy(struct slice text, char *ret_text)
         ret_text[text.length] = '\0';
 }
 
-/* Takes the registry off the front, where there is one: what has a dot, a port or a capital letter, or
- * is "localhost", can only be that. */
+/* Takes the registry off the front, where there is one: what has a dot or a port, or is "localhost", can
+ * only be that. */
 static struct slice take_registry(struct slice *name)
 {
         const char *slash = name->length > 0 ? memchr(name->data, '/', name->length) : NULL;
@@ -148,8 +148,7 @@ static struct slice take_registry(struct slice *name)
         bool is_registry = slice_equal(first, SLICE("localhost"));
 
         for (size_t i = 0; i < first.length; i++)
-                is_registry = is_registry || first.data[i] == '.' || first.data[i] == ':' ||
-                              is_upper(first.data[i]);
+                is_registry = is_registry || first.data[i] == '.' || first.data[i] == ':';
         if (!is_registry)
                 return SLICE(DOCKER_REGISTRY);
         *name = after(*name, slash);

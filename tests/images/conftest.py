@@ -1,9 +1,12 @@
 """A registry and programs for images; the node that a file shares is tests/conftest.py's."""
+import json
+import os
 import pathlib
 import subprocess
 
 import pytest
 from image_registry import Registry
+from oci import Image, Layer
 
 HELLO = """
 #include <stdio.h>
@@ -43,12 +46,41 @@ class Store:
     def root(self, digest):
         return self.folder / "images" / digest.split(":")[-1] / "root"
 
+    def are_all_used(self):
+        """Is every layer one of an image that is kept?"""
+        used = set()
+        for path in (self.folder / "images").iterdir():
+            configuration = json.loads((path / "configuration.json").read_text())
+            used |= {digest.split(":")[1] for digest in configuration["rootfs"]["diff_ids"]}
+        return set(self.names("layers")) == used
+
     def everything(self):
         """Paths of all that is kept."""
-        return sorted(str(path.relative_to(self.folder)) for part in ("images", "layers", "pulls")
-                      for path in (self.folder / part).rglob("*"))
+        return sorted(os.path.join(folder, name) for part in ("images", "layers", "pulls")
+                      for folder, folders, files in os.walk(self.folder / part)
+                      for name in folders + files)
 
 
 @pytest.fixture
 def store(server):
     return Store(server)
+
+
+@pytest.fixture(scope="session")
+def hello(program):
+    """An image of that program, other settings as said."""
+    def hello(**options):
+        options.setdefault("config", {"Entrypoint": ["/hello"]})
+        return Image([Layer().file("hello", program, 0o755)], **options)
+    return hello
+
+
+@pytest.fixture(scope="session")
+def deployed():
+    """Makes a function of an image; what the API shows of it."""
+    def deployed(person, reference, **fields):
+        answer = person.request("POST", "/api/v1/functions", {"image": reference, **fields})
+        assert answer.status == 201, answer
+        identity = answer.json()["functionId"]
+        return person.request("GET", f"/api/v1/functions/{identity}").json()
+    return deployed

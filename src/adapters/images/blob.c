@@ -70,14 +70,15 @@ static int packing_of(int fd)
 }
 
 enum image_result blob_init(struct blob *blob, int fd, const struct patience *patience,
-                            uint64_t bytes_max, struct err *err)
+                            uint64_t bytes_left, uint64_t bytes_max, struct err *err)
 {
         struct archive_entry *entry;
         int r;
 
         blob->fd = fd;
         blob->patience = *patience;
-        blob->bytes_left = blob->bytes_max = bytes_max;
+        blob->bytes_left = bytes_left;
+        blob->bytes_max = bytes_max;
         blob->result = IMAGE_READY;
         blob->ended = false;
         blob->err = err;

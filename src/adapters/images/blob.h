@@ -15,7 +15,7 @@ struct blob {
         int fd; /* the caller's */
         struct patience patience;
         uint64_t bytes_left; /* that may still be unpacked */
-        uint64_t bytes_max;  /* for the sentence */
+        uint64_t bytes_max;  /* of the whole image: for the sentence */
         struct archive *archive;
         struct digest packed, unpacked;
         bool ended; /* there are no more unpacked bytes */
@@ -26,7 +26,7 @@ struct blob {
 
 /* `fd` stands at the blob's beginning. The caller calls blob_deinit(), after a failure as well. */
 enum image_result blob_init(struct blob *blob, int fd, const struct patience *patience,
-                            uint64_t bytes_max, struct err *err);
+                            uint64_t bytes_left, uint64_t bytes_max, struct err *err);
 void blob_deinit(struct blob *blob); /* also as AUTO(blob_deinit) */
 
 /* The next piece, borrowed until the next call; empty at the end. */

@@ -458,7 +458,8 @@ enum image_result layer_unpack(const struct layer_source *source, int root_fd,
         u->root_fd = root_fd;
         u->budget = budget;
         u->err = err;
-        result = blob_init(&u->blob, source->blob_fd, patience, budget->bytes_left, err);
+        result = blob_init(&u->blob, source->blob_fd, patience, budget->bytes_left,
+                           budget->bytes_max, err);
         if (result == IMAGE_READY)
                 result = unpack_tar(u);
         if (result == IMAGE_READY)

@@ -13,6 +13,7 @@ static const struct {
         {{"no space left on device", 23}, IMAGE_DISK_FULL},
         {{"disk quota exceeded", 19}, IMAGE_DISK_FULL},
         {{"Digest did not match", 20}, IMAGE_CORRUPT},
+        {{"does not match", 14}, IMAGE_CORRUPT},
         {{"file too large", 14}, IMAGE_CORRUPT},
         {{"fetching blob: invalid status code from registry 404", 52}, IMAGE_CORRUPT},
         {{"blob unknown", 12}, IMAGE_CORRUPT},
