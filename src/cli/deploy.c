@@ -28,6 +28,7 @@ static void deploy_deinit(struct deploy *deploy)
         package_deinit(&deploy->package);
         buffer_deinit(&deploy->zip);
         client_close(&deploy->client);
+        client_close(&deploy->watcher);
 }
 
 /* The folder that holds the code. The caller frees. */
@@ -171,6 +172,12 @@ static int deploy_prepare(struct deploy *deploy, const struct deploy_flags *flag
                 say_error("%s", err.text);
                 return r == -EINVAL ? CLI_USAGE : CLI_FAILED;
         }
+        if (deploy->manifest.image) {
+                r = deploy_image_prepare(deploy, &err);
+                if (r < 0)
+                        say_error("%s", err.text);
+                return r < 0 ? CLI_USAGE : CLI_OK;
+        }
         r = deploy_build(deploy, &err);
         if (r == 0)
                 r = package_collect(deploy->path, &deploy->package, &err);
@@ -189,8 +196,13 @@ static int deploy_prepare(struct deploy *deploy, const struct deploy_flags *flag
 static void deploy_show_plan(const struct deploy *deploy)
 {
         AUTO(json_free) cJSON *plan = manifest_to_json(&deploy->manifest);
-        cJSON *files = cJSON_AddArrayToObject(plan, "files");
+        cJSON *files;
 
+        if (deploy->manifest.image) {
+                print_json(plan);
+                return;
+        }
+        files = cJSON_AddArrayToObject(plan, "files");
         for (size_t i = 0; i < deploy->package.count; i++)
                 (void)cJSON_AddItemToArray(files,
                                            cJSON_CreateString(deploy->package.files[i].name));
@@ -200,7 +212,8 @@ static void deploy_show_plan(const struct deploy *deploy)
 
 static void deploy_show_result(const struct deploy *deploy, const cJSON *function)
 {
-        const char *name = json_text(function, "name"), *handler = json_text(function, "handler");
+        const char *name = json_text(function, "name");
+        const char *handler = json_text(function, deploy->manifest.image ? "contract" : "handler");
 
         if (deploy->cli->quiet) {
                 (void)puts(name);
@@ -233,6 +246,8 @@ static int deploy_all(struct deploy *deploy, const struct deploy_flags *flags)
                 return CLI_OK;
         }
         exit_code = client_open(&deploy->client, deploy->cli);
+        if (exit_code == CLI_OK && deploy->manifest.image)
+                exit_code = client_open(&deploy->watcher, deploy->cli);
         if (exit_code == CLI_OK)
                 exit_code = deploy_send(deploy, &function);
         if (exit_code == CLI_OK)
@@ -308,10 +323,14 @@ const struct verb verb_deploy = {
                  "which checks that it starts, and prints the function's url. What the flags do\n"
                  "not say comes from function.yaml beside the code; what that does not say is\n"
                  "guessed from the code. Calls that are running finish on the old version.\n"
-                 "A .magpieignore names what to leave out.",
+                 "A .magpieignore names what to leave out.\n"
+                 "With --image, or `image:` in function.yaml, the node pulls a container image\n"
+                 "instead; MAGPIE_REGISTRY_USER and MAGPIE_REGISTRY_PASSWORD, or what `docker\n"
+                 "login` left, tell its registry who you are.",
         .examples = "  magpie deploy\n"
                     "  magpie deploy hello.py --env GREETING=Hi --memory 256MiB\n"
                     "  magpie deploy ./api --public\n"
+                    "  magpie deploy --image registry.example/team/app:1.0\n"
                     "  magpie deploy ./api --dry-run     # what would be sent?\n",
         .group = VERB_START,
         .shared = VERB_SERVER | VERB_SHOWS | VERB_QUIET,

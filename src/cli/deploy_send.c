@@ -14,6 +14,10 @@ static void deploy_on_progress(void *context, uint64_t sent, uint64_t total)
 {
         struct deploy *deploy = context;
 
+        if (deploy->manifest.image) {
+                deploy_image_watch(deploy);
+                return;
+        }
         if (total == 0)
                 return;
         if (sent < total)
@@ -26,11 +30,15 @@ static void deploy_on_progress(void *context, uint64_t sent, uint64_t total)
 
 /* The settings with the code in them: {...,"code":"<base64>"}. Written around the code, which is
  * too large to be copied through a JSON tree. */
-static int deploy_make_body(const struct deploy *deploy, struct buffer *body)
+static int deploy_make_body(const struct deploy *deploy, struct buffer *body, struct err *err)
 {
-        AUTO(json_free) cJSON *settings = manifest_to_json(&deploy->manifest);
+        AUTO(json_free) cJSON *settings = NULL;
         AUTO(memory_free) char *text = NULL;
         int r;
+
+        if (deploy->manifest.image)
+                return deploy_image_body(deploy, body, err);
+        settings = manifest_to_json(&deploy->manifest);
 
         /* An empty handler: the node finds the program in the new code, as it did in the old. */
         if (!deploy->manifest.handler)
@@ -44,7 +52,9 @@ static int deploy_make_body(const struct deploy *deploy, struct buffer *body)
         if (r == 0)
                 body->length += base64_encode(BASE64_STANDARD, deploy->zip.data, deploy->zip.length,
                                               body->data + body->length);
-        return r == 0 ? buffer_append_text(body, "\"}") : r;
+        if (r == 0)
+                r = buffer_append_text(body, "\"}");
+        return r < 0 ? err_set(err, r, "out of memory") : 0;
 }
 
 /* Posts settings and code: to where functions are made, or to where versions are. */
@@ -63,12 +73,14 @@ static int deploy_post(struct deploy *deploy, const char *path)
         int r;
 
         buffer_init(&body, BASE64_ENCODED_MAX(PACKAGE_ZIP_MAX) + 2 * MANIFEST_MAX);
-        if (deploy_make_body(deploy, &body) < 0) {
-                say_error("out of memory");
+        if (deploy_make_body(deploy, &body, &err) < 0) {
+                say_error("%s", err.text);
                 return CLI_FAILED;
         }
         request.body = buffer_slice(&body);
         r = client_send(&deploy->client, &request, &reply, &err);
+        if (deploy->manifest.image && body.data)
+                explicit_bzero(body.data, body.length);
         progress_clear(&deploy->progress);
         if (r < 0)
                 return problem_report_silence(&err);

@@ -75,6 +75,23 @@ static void look_runtime(const struct doctor *doctor, const struct check *check,
                     good ? NULL : mend);
 }
 
+/* Any version does: what is asked of it is old. */
+static void look_skopeo(const struct doctor *doctor, const struct check *check,
+                        struct finding *ret_finding)
+{
+        char text[VERSION_TEXT];
+
+        (void)doctor;
+        version_of(check->subject, text);
+        if (*text)
+                finding_set(ret_finding, VERDICT_OK, text_copy(text),
+                            "pulls functions that are container images", NULL);
+        else
+                finding_set(ret_finding, VERDICT_WARN, text_copy("no skopeo"),
+                            "container images cannot be deployed; all else can",
+                            "apt-get install -y skopeo");
+}
+
 /* A line of /proc/meminfo, in bytes. */
 static uint64_t memory_of(const char *label)
 {
@@ -224,6 +241,7 @@ const struct check checks_host[] = {
          .subject = "/usr/bin/node",
          .least = 18000,
          .meaning = "runs node functions"},
+        {.name = "skopeo", .look = look_skopeo, .subject = "/usr/bin/skopeo"},
         {.name = "memory", .look = look_memory},
         {.name = "swap", .look = look_swap},
         {.name = "disk", .look = look_disk},

@@ -6,6 +6,7 @@
 #include "cli/output.h"
 #include "cli/suggest.h"
 
+#include <string.h>
 #include <time.h>
 
 static void inspect_line(const char *label, char *value)
@@ -26,6 +27,37 @@ static void inspect_limits(const cJSON *function)
         inspect_line("concurrency", text_format("%.0f", json_number(function, "concurrency")));
         inspect_line("instances", text_format("%.0f to %.0f", json_number(function, "min"),
                                               json_number(function, "max")));
+}
+
+/* The words as a shell would take them, more or less: a person reads them. */
+static char *inspect_command(const cJSON *words)
+{
+        char *line = text_copy("");
+
+        for (const cJSON *word = json_first(words); word; word = word->next) {
+                const char *text = cJSON_IsString(word) ? word->valuestring : "";
+                const char *quote = *text == '\0' || strpbrk(text, " \t\n'\"\\$") ? "'" : "";
+                char *longer =
+                        text_format("%s%s%s%s%s", line, *line ? " " : "", quote, text, quote);
+                free(line);
+                line = longer;
+        }
+        return line;
+}
+
+static void inspect_image(const cJSON *function)
+{
+        const char *contract = json_text(function, "contract");
+
+        inspect_line("image", text_copy(json_text(function, "image")));
+        inspect_line("contract", strcmp(contract, "http") == 0
+                                         ? text_format("http, port %.0f",
+                                                       json_number(function, "port"))
+                                         : text_copy(contract));
+        inspect_line("command",
+                     inspect_command(cJSON_GetObjectItemCaseSensitive(function, "command")));
+        inspect_line("directory", text_copy(json_text(function, "directory")));
+        inspect_line("user", text_copy(json_text(function, "user")));
 }
 
 static char *inspect_ms(const cJSON *phases, const char *name)
@@ -102,7 +134,10 @@ static void inspect_print(const cJSON *function, const char *node_url)
                      text_copy(json_flag(function, "public") ? "public: anybody may call the url"
                                                              : "private: only you may call it"));
         inspect_line("runtime", text_copy(json_text(function, "runtime")));
-        inspect_line("handler", text_copy(json_text(function, "handler")));
+        if (*json_text(function, "image"))
+                inspect_image(function);
+        else
+                inspect_line("handler", text_copy(json_text(function, "handler")));
         inspect_limits(function);
         inspect_line("now",
                      human_instances(json_number(instances, "busy"), json_number(instances, "idle"),

@@ -19,6 +19,9 @@ static const struct {
         {"throttled", 429, "too many calls at once; wait a little and try again"},
         {"overloaded", 503, "the node is busy or stopping; wait a little and try again"},
         {"payload.too_large", 413, "send less, or let the function fetch what it needs"},
+        {"image.credentials", 0,
+         "say who you are: MAGPIE_REGISTRY_USER and MAGPIE_REGISTRY_PASSWORD, or docker login"},
+        {"image.no_transport", 0, "on the node: apt-get install -y skopeo"},
         {NULL, 403, "this needs another account: magpie login --email YOU"},
 };
 

@@ -8,6 +8,7 @@ import base64
 import http.client
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import tempfile
@@ -43,7 +44,7 @@ class Registry:
         return f"127.0.0.1:{self.port}"
 
     def start(self):
-        settings = ["version: 0.1", "log: {level: error, accesslog: {disabled: true}}",
+        settings = ["version: 0.1", "log: {level: error}",
                     f"storage: {{filesystem: {{rootdirectory: {self.folder}/data}}, "
                     "delete: {enabled: true}}", f"http: {{addr: '{self.host}'}}"]
         if self.private:
@@ -108,6 +109,11 @@ class Registry:
                               {"Content-Type": image.type})
         assert answer.status == 201, answer.text
         return self.reference(repository, tag)
+
+    def times_sent(self, digest):
+        """How often it has sent this blob, by its own log of requests."""
+        log = (self.folder / "log").read_text(errors="replace")
+        return len(re.findall(rf'"GET /v2/[^ ]*/blobs/{digest} HTTP[^"]*" 200', log))
 
     def blob_path(self, digest):
         """Where it keeps the bytes of a blob or manifest."""
