@@ -209,7 +209,6 @@ static void fetch_work(struct job *job)
 static void fetch_done(struct job *job)
 {
         struct code_call *self = CONTAINER_OF(job, struct code_call, job);
-        struct scheduler *scheduler = &self->gateway->scheduler;
         enum image_result result = self->image.result;
 
         collector_wake(self->gateway); /* there is more on the disk than before, perhaps in vain */
@@ -226,10 +225,7 @@ static void fetch_done(struct job *job)
         }
         if (self->image.name_is_chosen)
                 (void)choose_name(self);
-        if (scheduler_can_make(scheduler, self->function))
-                code_try(self, self->function->code_digest);
-        else
-                code_submit(self);
+        code_try(self, self->function->code_digest);
 }
 
 void image_call_fetch(struct code_call *self)

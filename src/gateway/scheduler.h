@@ -74,9 +74,6 @@ struct trial {
         struct scheduler *scheduler;
 };
 
-/* From any thread: are there sandboxes for such functions here at all? */
-bool scheduler_can_make(const struct scheduler *scheduler, const struct function *function);
-
 /* Adds to the text what fits of what the function printed. */
 void trial_append(struct trial *trial, struct slice text);
 

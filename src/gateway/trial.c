@@ -155,11 +155,6 @@ static void trial_begin_by_letter(struct letter *letter)
         loop_defer(&scheduler->thread->loop, &scheduler->plan);
 }
 
-bool scheduler_can_make(const struct scheduler *scheduler, const struct function *function)
-{
-        return scheduler->host->ops->can_make(scheduler->host, function);
-}
-
 void scheduler_try(struct scheduler *scheduler, struct trial *trial)
 {
         trial->scheduler = scheduler;

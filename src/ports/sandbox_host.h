@@ -83,8 +83,6 @@ struct sandbox_host;
 struct sandbox_host_ops {
         /* 0, or -ENOTCONN while the host is away, or -EINVAL for what cannot be sent. */
         int (*make)(struct sandbox_host *host, const struct sandbox_order *order);
-        /* Are there sandboxes for such functions at all? From any thread. */
-        bool (*can_make)(const struct sandbox_host *host, const struct function *function);
         void (*kill)(struct sandbox_host *host, uint64_t instance_id);
         /* 0 or a negative errno: where it is gone, and its end is on the way. */
         int (*set_frozen)(const struct sandbox_host *host, uint64_t group, bool frozen);
