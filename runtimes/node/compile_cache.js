@@ -2,8 +2,9 @@
 // What V8 has compiled of a function, kept for its next instances.
 //
 // The agent mounts a file over PATH: an empty one for the first instance of a version, which writes to
-// it what V8 gives for each CommonJS module of the bundle (bundlers make one large such file), and
-// what was written for all others. ES modules are compiled as ever: V8 has no such thing for them.
+// it what V8 gives for each CommonJS module of the bundle (bundlers make one large such file) and of its
+// layers, and what was written for all others. ES modules are compiled as ever: V8 has no such thing for
+// them.
 //
 // The file: COMPLETE (written last), the length of the index, the index as JSON - names with their
 // places - and the data. V8 itself checks that data and source belong together, and its own version.
@@ -87,17 +88,18 @@ function write(index, pieces, length) {
   }
 }
 
-// From here on, for the files of the bundle in this folder. False where there is nothing to do.
-module.exports.install = (folder) => {
+// From here on, for the files in these folders. False where there is nothing to do.
+module.exports.install = (folders) => {
   const file = fs.statSync(PATH, { throwIfNoEntry: false });
   if (file === undefined) return false;
   if (file.size === 0 && file.uid === process.getuid()) compiled = [];
   else if (file.size >= HEADER) read();
   if (compiled === null && known.size === 0) return false;
   started = process.hrtime();
+  const isOurs = (filename) => folders.some((folder) => filename.startsWith(folder + path.sep));
   const plain = Module.prototype._compile;
   Module.prototype._compile = function (source, filename) {
-    if (!filename.startsWith(folder + path.sep) || !canBeKept(source)) {
+    if (!isOurs(filename) || !canBeKept(source)) {
       return plain.call(this, source, filename);
     }
     const run = compile(source, filename);

@@ -101,7 +101,8 @@ module.exports.load = async () => {
   }
   const watched = Object.entries(mishaps);
   watched.forEach(([event, mishap]) => process.on(event, mishap));
-  const isCached = compileCache.install(CODE);
+  const layers = process.env.MAGPIE_LAYERS;
+  const isCached = compileCache.install(layers === undefined ? [CODE] : [CODE, layers]);
   const handler = await load(file, name);
   if (isCached) compileCache.keep();
   watched.forEach(([event, mishap]) => process.off(event, mishap));

@@ -25,7 +25,7 @@ static int open_cache(const struct spawner *spawner, const struct slot *slot,
 }
 
 static int attach_code(const struct spawner *spawner, const struct spawned *spawned,
-                       const struct agent_spawn *request, int code_fd,
+                       const struct agent_spawn *request, int code_fd, int layers_fd,
                        const struct heirloom_lent *heirloom, struct err *err)
 {
         bool resize = request->tmp_bytes != spawned->tmp_bytes;
@@ -39,9 +39,9 @@ static int attach_code(const struct spawner *spawner, const struct spawned *spaw
                                             resize ? tmp_options : NULL, err);
         if (request->runtime == AGENT_RUNTIME_NODE)
                 cache_fd = open_cache(spawner, spawned->slot, heirloom);
-        r = template_attach_code(&spawner->template, spawned->mount_fd, code_fd, cache_fd,
-                                 resize ? tmp_options : NULL);
-        return r < 0 ? err_errno(err, r, "mounting /code and /tmp") : 0;
+        r = template_attach_code(&spawner->template, spawned->mount_fd, code_fd, layers_fd,
+                                 cache_fd, resize ? tmp_options : NULL);
+        return r < 0 ? err_errno(err, r, "mounting /code, /opt and /tmp") : 0;
 }
 
 /* Appends each string with its NUL. False where they do not fit. */
@@ -100,7 +100,7 @@ static int send_boot(struct spawner *spawner, const struct spawned *spawned,
 }
 
 int spawner_assign(struct spawner *spawner, struct spawned *spawned,
-                   const struct agent_spawn *request, int code_fd,
+                   const struct agent_spawn *request, int code_fd, int layers_fd,
                    const struct heirloom_lent *heirloom, struct err *err)
 {
         const struct cgroup_limits limits = {
@@ -112,7 +112,7 @@ int spawner_assign(struct spawner *spawner, struct spawned *spawned,
         int r = cgroup_change_limits(&spawner->cgroups, &spawned->slot->group, &limits, err);
 
         if (r == 0)
-                r = attach_code(spawner, spawned, request, code_fd, heirloom, err);
+                r = attach_code(spawner, spawned, request, code_fd, layers_fd, heirloom, err);
         if (r < 0)
                 return r;
         r = send_boot(spawner, spawned, request, spawned->from_nursery ? heirloom->fd : -1);

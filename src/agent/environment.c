@@ -25,7 +25,7 @@ static void set(struct environment *environment, size_t *count, const char *assi
 
 static void set_common(struct environment *environment, size_t *count)
 {
-        set(environment, count, "PATH=/usr/local/bin:/usr/bin:/bin");
+        set(environment, count, ENVIRONMENT_PATH);
         set(environment, count, "HOME=/tmp");
         set(environment, count, "LANG=C.UTF-8");
 }

@@ -5,6 +5,9 @@
 
 #define ENVIRONMENT_OWN_MAX 5 /* variables the agent adds */
 
+/* Where programs are searched. */
+#define ENVIRONMENT_PATH "PATH=/usr/local/bin:/usr/bin:/bin"
+
 struct environment {
         const char *variables[AGENT_ENV_MAX + ENVIRONMENT_OWN_MAX + 1]; /* NULL-terminated */
         char handler[sizeof("MAGPIE_HANDLER=") + AGENT_HANDLER_MAX];

@@ -4,6 +4,7 @@
 #include "agent/agent.h"
 #include "agent/file.h"
 #include "agent/gateway.h"
+#include "agent/layers.h"
 #include "agent/runtime.h"
 #include "base/auto.h"
 #include "base/log.h"
@@ -267,17 +268,21 @@ static int open_code(const struct agent *agent, const struct agent_spawn *reques
         return fd;
 }
 
-int instance_spawn(struct agent *agent, struct gateway *gateway, const struct agent_spawn *request,
+int instance_spawn(struct agent *agent, struct gateway *gateway, struct agent_spawn *request,
                    struct instance **ret_instance, struct err *err)
 {
         AUTO(fd_close)
         int code_fd = open_code(agent, request, err);
+        AUTO(fd_close) int layers_fd = -1;
         struct instance *instance;
         struct heirloom_lent heirloom = {.fd = -1};
         int r = 0;
 
         if (code_fd < 0)
                 return code_fd;
+        r = layers_open(&agent->spawner.template, request, &layers_fd, err);
+        if (r < 0)
+                return r;
         instance = stock_take(&agent->stock, request);
         if (instance)
                 memset(instance->made.phase_us, 0, sizeof(instance->made.phase_us));
@@ -289,7 +294,8 @@ int instance_spawn(struct agent *agent, struct gateway *gateway, const struct ag
                 heirloom = heirlooms_lend(&agent->heirlooms, request, agent->loop.now_ns);
         if (heirloom.use == HEIRLOOM_TO_TAKE)
                 instance->heirloom = heirloom.number;
-        r = spawner_assign(&agent->spawner, &instance->made, request, code_fd, &heirloom, err);
+        r = spawner_assign(&agent->spawner, &instance->made, request, code_fd, layers_fd, &heirloom,
+                           err);
         if (r == 0) {
                 r = cgroup_let_freeze(&agent->spawner.cgroups, &instance->made.slot->group,
                                       gateway->user);

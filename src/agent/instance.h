@@ -38,9 +38,10 @@ struct instance {
 /* Makes a sandbox without a function and watches it. It belongs to whoever has it in a list. */
 int instance_park(struct agent *agent, const struct parking *parking,
                   struct instance **ret_instance, struct err *err);
-/* Gives this gateway a sandbox as asked, from stock or new. The descriptors in ret_instance->made are
+/* Gives this gateway a sandbox as asked, from stock or new. What its layers bring is added to the
+ * request's environment. The descriptors in ret_instance->made are
  * to be closed when they have been sent. */
-int instance_spawn(struct agent *agent, struct gateway *gateway, const struct agent_spawn *request,
+int instance_spawn(struct agent *agent, struct gateway *gateway, struct agent_spawn *request,
                    struct instance **ret_instance, struct err *err);
 /* Asks for the end; gateway_send_exited() follows. */
 void instance_kill(struct instance *instance);

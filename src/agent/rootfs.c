@@ -22,8 +22,10 @@
 #define COPY_MAX (4 << 20)
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
+/* The linker of an interpreter that waits for its function, with layers to come, asks once whether
+ * /opt/lib is there, and never looks into it again if it is not. */
 static const char *const folders[] = {
-        "proc", "tmp", "code", "usr", "etc", "etc/ssl", "dev", "run", "var",
+        "proc", "tmp", "code", "opt", "opt/lib", "usr", "etc", "etc/ssl", "dev", "run", "var",
 };
 
 static const struct {
@@ -36,6 +38,7 @@ static const struct {
         {"dev/shm", "/tmp"}, /* POSIX shared memory and semaphores; counted with /tmp */
         {"var/tmp", "/tmp"},
         {"var/run", "/run"},
+        {"node_modules", "/opt/nodejs/node_modules"}, /* ES modules do not heed NODE_PATH */
 };
 
 static const struct {

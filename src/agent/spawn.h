@@ -64,10 +64,11 @@ void spawner_deinit(struct spawner *spawner);
 /* Returns when magpie-init runs in its sandbox, or with nothing left behind. */
 int spawner_park(struct spawner *spawner, const struct parking *parking,
                  struct spawned *ret_spawned, struct err *err);
-/* assign.c. `code_fd` is template_open_code()'s, or of an image's template_open_image()'s; its `heirloom`
- * goes with it. On failure the sandbox is good for nothing more. */
+/* assign.c. `code_fd` is template_open_code()'s, or of an image's template_open_image()'s, and
+ * `layers_fd`, where there are layers (else -1), another of the former; the code's `heirloom` goes with
+ * it. On failure the sandbox is good for nothing more. */
 int spawner_assign(struct spawner *spawner, struct spawned *spawned,
-                   const struct agent_spawn *request, int code_fd,
+                   const struct agent_spawn *request, int code_fd, int layers_fd,
                    const struct heirloom_lent *heirloom, struct err *err);
 /* Ends the sandbox at once and waits for it: only for one that cannot be watched. */
 void spawner_undo(struct spawner *spawner, struct spawned *spawned);

@@ -289,18 +289,24 @@ void template_come_back(const struct template *template)
         abort(); /* in a sandbox's the agent can do nothing right */
 }
 
+/* True where there is nothing to attach. */
+static bool attach_to(int mount_fd, const char *path)
+{
+        return mount_fd < 0 ||
+               move_mount(mount_fd, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) == 0;
+}
+
 /* A mount can be attached only in one's own namespace, so the agent goes there and back. What runs
  * in the sandbox meanwhile has no way to change a mount. */
 int template_attach_code(const struct template *template, int namespace_fd, int code_fd,
-                         int cache_fd, const char *tmp_options)
+                         int layers_fd, int cache_fd, const char *tmp_options)
 {
         int r = 0;
 
         if (setns(namespace_fd, CLONE_NEWNS) < 0)
                 return -errno;
-        if (move_mount(code_fd, "", AT_FDCWD, "/code", MOVE_MOUNT_F_EMPTY_PATH) < 0 ||
-            (cache_fd >= 0 && move_mount(cache_fd, "", AT_FDCWD, "/run/compile-cache",
-                                         MOVE_MOUNT_F_EMPTY_PATH) < 0) ||
+        if (!attach_to(code_fd, "/code") || !attach_to(layers_fd, "/opt") ||
+            !attach_to(cache_fd, "/run/compile-cache") ||
             (tmp_options &&
              mount(NULL, "/tmp", NULL, MS_REMOUNT | MS_NOSUID | MS_NODEV, tmp_options) < 0))
                 r = -errno;

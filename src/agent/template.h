@@ -2,7 +2,8 @@
  *
  * The template is a mount namespace of its own: a small read-only tmpfs with /usr of the host, a
  * few files of /etc, four device nodes and /magpie. A sandbox's child enters it and takes a private
- * copy, so that only what is its own is mounted (/proc, /tmp, and /code when its function is known).
+ * copy, so that only what is its own is mounted (/proc, /tmp, and /code and /opt when its function is
+ * known).
  *
  * What is parked for an image enters another one instead: an empty, read-only root with the device
  * nodes, which stays behind, out of reach, when the image becomes the root (image_root.c).
@@ -37,10 +38,11 @@ void template_close(struct template *template);
 /* The unpacked code `digest` as a mount that is attached nowhere yet. A descriptor or a negative
  * errno; -ENOENT where there is no such code. */
 int template_open_code(const struct template *template, const char *digest, bool staging);
-/* Attaches such a mount at /code of a sandbox's mount namespace, one of template_open_cache() beside it
- * unless it is -1, and gives its /tmp other options where `tmp_options` is not NULL. */
+/* Attaches such a mount at /code of a sandbox's mount namespace, and beside it, unless they are -1,
+ * another one at /opt and one of template_open_cache(). Gives its /tmp other options where `tmp_options`
+ * is not NULL. */
 int template_attach_code(const struct template *template, int namespace_fd, int code_fd,
-                         int cache_fd, const char *tmp_options);
+                         int layers_fd, int cache_fd, const char *tmp_options);
 
 /* image_root.c. The same for the root file system of an image. */
 int template_open_image(const struct template *template, const char *digest);

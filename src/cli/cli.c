@@ -9,9 +9,9 @@
 #include <string.h>
 
 const struct verb *const verbs[] = {
-        &verb_new,     &verb_deploy,  &verb_invoke, &verb_logs, &verb_ls,
-        &verb_inspect, &verb_rm,      &verb_login,  &verb_user, &verb_serve,
-        &verb_doctor,  &verb_version, &verb_help,   NULL,
+        &verb_new,     &verb_deploy, &verb_invoke,  &verb_logs,  &verb_ls,
+        &verb_inspect, &verb_rm,     &verb_layer,   &verb_login, &verb_user,
+        &verb_serve,   &verb_doctor, &verb_version, &verb_help,  NULL,
 };
 
 const struct verb *verb_find(const char *name)
@@ -34,7 +34,7 @@ const char *verb_guess(const char *name)
                 {"init", "new"},    {"push", "deploy"},   {"up", "deploy"},
                 {"start", "serve"}, {"server", "serve"},  {"describe", "inspect"},
                 {"signup", "user"}, {"register", "user"}, {"whoami", "user"},
-                {"log", "logs"},
+                {"log", "logs"},    {"layers", "layer"},
         };
         const char *names[sizeof(verbs) / sizeof(verbs[0])] = {0};
 

@@ -18,7 +18,7 @@
 struct deploy_flags {
         const char *name, *runtime, *handler, *memory, *timeout, *keep_alive, *concurrency, *min,
                 *max, *zygote, *image, *contract, *port, *network;
-        struct text_list env;
+        struct text_list env, layers;
         bool is_public, is_private, dry_run;
 };
 
@@ -109,6 +109,11 @@ static int deploy_apply_flags(struct manifest *manifest, const struct deploy_fla
                         r = manifest_set(manifest, settings[i].key, settings[i].value, err);
         for (size_t i = 0; i < flags->env.count && r == 0; i++)
                 r = manifest_set_env(manifest, flags->env.items[i], err);
+        /* Said here, they are all there are: which of the file's would they come behind? */
+        if (flags->layers.count > 0)
+                text_list_deinit(&manifest->layers);
+        for (size_t i = 0; i < flags->layers.count && r == 0; i++)
+                r = manifest_add_layer(manifest, flags->layers.items[i], err);
         if (r == 0 && manifest->max >= 0 && manifest->min > manifest->max)
                 r = err_set(err, -EINVAL, "min %ld is more than max %ld", manifest->min,
                             manifest->max);
@@ -287,6 +292,7 @@ static int deploy_run(struct cli *cli, int argc, char **argv)
                  &flags.port},
                 {"network", 0, OPTION_TEXT, "none|egress",
                  "egress: it may reach the outside (none)", &flags.network},
+                {"layer", 0, OPTION_LIST, "NAME[:VERSION]", "a layer at /opt", &flags.layers},
                 {"public", 0, OPTION_FLAG, NULL, "anybody may call the function's url",
                  &flags.is_public},
                 {"private", 0, OPTION_FLAG, NULL, "only you may call it (the default)",
@@ -312,6 +318,7 @@ static int deploy_run(struct cli *cli, int argc, char **argv)
                         exit_code = deploy_all(&deploy, &flags);
         }
         text_list_deinit(&flags.env);
+        text_list_deinit(&flags.layers);
         return exit_code;
 }
 

@@ -122,6 +122,7 @@ static char *inspect_cold_starts(const cJSON *cold_starts, const cJSON *last, ti
 static void inspect_print(const cJSON *function, const char *node_url)
 {
         const cJSON *instances = cJSON_GetObjectItemCaseSensitive(function, "instances");
+        const cJSON *layers = cJSON_GetObjectItemCaseSensitive(function, "layers");
         const cJSON *variables = cJSON_GetObjectItemCaseSensitive(function, "env");
         const cJSON *cold = cJSON_GetObjectItemCaseSensitive(function, "coldStarts");
         const cJSON *last = cJSON_GetObjectItemCaseSensitive(cold, "last");
@@ -147,6 +148,8 @@ static void inspect_print(const cJSON *function, const char *node_url)
         inspect_line("version", text_format("%.0f", json_number(function, "version")));
         inspect_line("code", human_bytes(json_number(function, "codeBytes")));
         inspect_line("digest", text_copy(json_text(function, "codeDigest")));
+        for (const cJSON *layer = json_first(layers); layer; layer = layer->next)
+                inspect_line("layer", text_copy(cJSON_IsString(layer) ? layer->valuestring : ""));
         inspect_line("created", human_age(json_text(function, "createdAt"), now));
         inspect_line("updated", human_age(json_text(function, "updatedAt"), now));
         for (const cJSON *variable = json_first(variables); variable; variable = variable->next)

@@ -24,7 +24,8 @@ enum key_kind {
         KEY_KEEP_ALIVE,
         KEY_COUNT,
         KEY_BOOL,
-        KEY_MAP
+        KEY_MAP,
+        KEY_LIST
 };
 
 /* Every key: what it takes and where it goes; a number's place in struct function, whose rules say
@@ -58,6 +59,7 @@ static const struct key {
         {"network", KEY_NETWORK, offsetof(struct manifest, network), 0},
         {"build", KEY_PLAIN, offsetof(struct manifest, build), 0},
         {"env", KEY_MAP, 0, 0},
+        {"layers", KEY_LIST, 0, 0},
 };
 
 #define KEY_COUNT_ALL (sizeof(keys) / sizeof(keys[0]))
@@ -82,6 +84,7 @@ void manifest_deinit(struct manifest *manifest)
         free(manifest->network);
         free(manifest->build);
         text_list_deinit(&manifest->env);
+        text_list_deinit(&manifest->layers);
         manifest_init(manifest);
 }
 
@@ -112,7 +115,7 @@ static int key_unknown(const char *name, struct err *err)
         return err_set(err, -EINVAL,
                        "there is no key '%s'; there are name, runtime, handler, memory, timeout, "
                        "env, concurrency, min, max, keepAlive, public, zygote, image, contract, "
-                       "port, network and build",
+                       "port, network, layers and build",
                        name);
 }
 
@@ -175,6 +178,7 @@ static int key_check_plainly(const struct key *key, const char *value, struct er
         case KEY_COUNT:
         case KEY_BOOL:
         case KEY_MAP:
+        case KEY_LIST:
                 return 0;
         }
         return 0;
@@ -263,6 +267,8 @@ int manifest_set(struct manifest *manifest, const char *name, const char *value,
                 return key_store_bool(key, value, target, err);
         case KEY_MAP:
                 return err_set(err, -EINVAL, "%s is a mapping: NAME: value lines", name);
+        case KEY_LIST:
+                return err_set(err, -EINVAL, "%s is a list: lines of - NAME", name);
         }
         return 0;
 }
@@ -288,6 +294,28 @@ int manifest_set_env(struct manifest *manifest, const char *assignment, struct e
         if (env->count >= ENV_MAX_COUNT)
                 return err_set(err, -EINVAL, "more than %d environment variables", ENV_MAX_COUNT);
         text_list_add(env, text_copy(assignment));
+        return 0;
+}
+
+int manifest_add_layer(struct manifest *manifest, const char *layer, struct err *err)
+{
+        AUTO(function_release) struct function *probe = function_new();
+        struct layer_reference reference;
+        int r = probe ? 0 : err_set(err, -ENOMEM, "out of memory");
+
+        /* The rules are the functions'. */
+        for (size_t i = 0; i < manifest->layers.count && r == 0; i++)
+                if ((r = layer_reference_parse(slice_of(manifest->layers.items[i]), &reference,
+                                               err)) == 0)
+                        r = function_add_layer(probe, &reference, err);
+        if (r == 0)
+                r = layer_reference_parse(slice_of(layer), &reference, err);
+        if (r == 0)
+                r = function_add_layer(probe, &reference, err);
+        if (r < 0)
+                return r;
+        manifest->has_layers = true;
+        text_list_add(&manifest->layers, text_copy(layer));
         return 0;
 }
 
@@ -330,6 +358,14 @@ static void add_env(cJSON *object, const struct text_list *env)
         }
 }
 
+static void add_list(cJSON *object, const char *key, const struct text_list *list)
+{
+        cJSON *items = cJSON_AddArrayToObject(object, key);
+
+        for (size_t i = 0; i < list->count; i++)
+                (void)cJSON_AddItemToArray(items, cJSON_CreateString(list->items[i]));
+}
+
 cJSON *manifest_to_json(const struct manifest *manifest)
 {
         cJSON *object = cJSON_CreateObject();
@@ -352,5 +388,7 @@ cJSON *manifest_to_json(const struct manifest *manifest)
                 (void)cJSON_AddBoolToObject(object, "public", manifest->is_public);
         if (manifest->has_env)
                 add_env(object, &manifest->env);
+        if (manifest->has_layers)
+                add_list(object, "layers", &manifest->layers);
         return object;
 }

@@ -1,7 +1,7 @@
 /* What is known of a function before it is deployed: function.yaml, and the flags that say the
  * same. Both go through manifest_set(), so they are checked by the same rules.
  *
- * function.yaml is a flat mapping (keys below), at most MANIFEST_MAX bytes, one document, without
+ * function.yaml is a flat mapping (keys below; env holds another one, layers a list), at most MANIFEST_MAX bytes, one document, without
  * anchors, aliases or tags. What is unknown, doubled or out of bounds is an error with its line.
  */
 #pragma once
@@ -23,6 +23,8 @@ struct manifest {
         int is_public;                    /* -1: not said */
         struct text_list env;             /* "NAME=value", each NAME once */
         bool has_env;                     /* an empty `env:` is said, too */
+        struct text_list layers;          /* "name" or "name:version", each name once */
+        bool has_layers;                  /* likewise */
 };
 
 void manifest_init(struct manifest *manifest);
@@ -33,6 +35,8 @@ void manifest_deinit(struct manifest *manifest); /* also as AUTO(manifest_deinit
 int manifest_set(struct manifest *manifest, const char *name, const char *value, struct err *err);
 /* "NAME=value"; replaces what NAME was. */
 int manifest_set_env(struct manifest *manifest, const char *assignment, struct err *err);
+/* "name" or "name:version", behind those that are there. */
+int manifest_add_layer(struct manifest *manifest, const char *layer, struct err *err);
 
 /* Reads a document on top of what is set. 0; -EINVAL and a sentence that begins with "line N: ". */
 int manifest_parse(struct manifest *manifest, struct slice text, struct err *err);

@@ -116,6 +116,33 @@ static int read_env(struct reader *reader, struct err *err)
         }
 }
 
+/* The current event begins the value of `layers`, and replaces what was said before. */
+static int read_layers(struct reader *reader, struct err *err)
+{
+        if (reader->event.type != YAML_SEQUENCE_START_EVENT ||
+            reader->event.data.sequence_start.anchor || reader->event.data.sequence_start.tag)
+                return err_set(err, -EINVAL, "line %lu: layers is a list: lines of - NAME",
+                               reader_line(reader));
+        text_list_deinit(&reader->manifest->layers);
+        reader->manifest->has_layers = true;
+        for (;;) {
+                const char *text = "";
+                int r = reader_next(reader, err);
+                unsigned long line = reader_line(reader);
+
+                if (r < 0 || reader->event.type == YAML_SEQUENCE_END_EVENT)
+                        return r;
+                r = reader_scalar(reader, "a layer", &text, err);
+                if (r < 0)
+                        return r;
+                r = manifest_add_layer(reader->manifest, text, err);
+                if (r < 0) {
+                        (void)err_prefix(err, "line %lu", line);
+                        return r;
+                }
+        }
+}
+
 static int read_pair(struct reader *reader, struct err *err)
 {
         AUTO(memory_free) char *key = NULL;
@@ -133,6 +160,8 @@ static int read_pair(struct reader *reader, struct err *err)
                 return r;
         if (strcmp(key, "env") == 0)
                 return read_env(reader, err);
+        if (strcmp(key, "layers") == 0)
+                return read_layers(reader, err);
         r = reader_scalar(reader, key, &text, err);
         if (r < 0)
                 return r;

@@ -44,6 +44,11 @@ static const struct api_route routes[] = {
          api_function_add_version},
         {HTTP_METHOD_GET, "/api/v1/functions/{id}/logs", false, BODY_SMALL, api_function_logs},
         {HTTP_METHOD_GET, "/api/v1/pulls", false, BODY_SMALL, api_pull_list},
+        {HTTP_METHOD_GET, "/api/v1/layers", false, BODY_SMALL, api_layer_list},
+        {HTTP_METHOD_POST, "/api/v1/layers", false, BODY_CODE_IN_JSON, api_layer_create},
+        {HTTP_METHOD_GET, "/api/v1/layers/{id}", false, BODY_SMALL, api_layer_show},
+        {HTTP_METHOD_PUT, "/api/v1/layers/{id}", false, BODY_CODE, api_layer_publish},
+        {HTTP_METHOD_DELETE, "/api/v1/layers/{id}/{version}", false, BODY_SMALL, api_layer_remove},
 };
 
 /* Only to name them where another method was used: the router takes the right one. */
@@ -78,8 +83,9 @@ static const char *method_name(enum http_method method)
 }
 
 /* The route, or NULL; then `allow` holds the methods that the path has, "" where it has none. */
-static const struct api_route *route_find(const struct http_request *request, struct slice *ret_id,
-                                          char *allow, size_t allow_size)
+static const struct api_route *route_find(const struct http_request *request,
+                                          struct path_holes *ret_holes, char *allow,
+                                          size_t allow_size)
 {
         enum http_method method =
                 request->method == HTTP_METHOD_HEAD ? HTTP_METHOD_GET : request->method;
@@ -87,7 +93,7 @@ static const struct api_route *route_find(const struct http_request *request, st
 
         allow[0] = '\0';
         for (size_t i = 0; i < COUNT(routes); i++) {
-                if (!path_match(routes[i].path, request->path, ret_id))
+                if (!path_match(routes[i].path, request->path, ret_holes))
                         continue;
                 if (routes[i].method == method)
                         return &routes[i];
@@ -96,7 +102,7 @@ static const struct api_route *route_find(const struct http_request *request, st
                                                  used ? ", " : "", method_name(routes[i].method));
         }
         for (size_t i = 0; i < COUNT(invocation_paths) && used == 0; i++)
-                if (path_match(invocation_paths[i].path, request->path, ret_id))
+                if (path_match(invocation_paths[i].path, request->path, ret_holes))
                         (void)snprintf(allow, allow_size, "%s", invocation_paths[i].allow);
         return NULL;
 }
@@ -174,9 +180,17 @@ static void call_gone_while_collecting(struct exchange *exchange)
 static const struct exchange_ops collecting_ops = {
         .room = call_room, .body = call_take_body, .gone = call_gone_while_collecting};
 
+/* What is too long to be anything stays "". */
+static void hole_copy(struct slice hole, char *ret_text, size_t size)
+{
+        if (hole.length > 0 && hole.length < size)
+                memcpy(ret_text, hole.data, hole.length);
+}
+
 /* Begins the call. False without memory. */
 static bool call_begin(struct connection *connection, const struct http_request *request,
-                       const struct api_route *route, struct user *user, struct slice id)
+                       const struct api_route *route, struct user *user,
+                       const struct path_holes *holes)
 {
         struct gateway *gateway = connection->thread->gateway;
         struct api_call *call = calloc(1, sizeof(*call));
@@ -194,8 +208,8 @@ static bool call_begin(struct connection *connection, const struct http_request 
         call->handle = route->handle;
         call->user = user ? user_ref(user) : NULL;
         call->is_upload = is_upload(request, route);
-        if (id.length > 0 && id.length <= API_ID_MAX)
-                memcpy(call->id, id.data, id.length);
+        hole_copy(holes->id, call->id, sizeof(call->id));
+        hole_copy(holes->version, call->version, sizeof(call->version));
         buffer_init(&call->body, (size_t)body_max(gateway, route->body));
         atomic_fetch_add(&gateway->api.call_count, 1);
         if (call->is_upload)
@@ -260,13 +274,14 @@ enum route_result api_route(struct connection *connection, const struct http_req
                             struct slice input, size_t *ret_consumed)
 {
         enum authentication known = AUTHENTICATED;
-        struct slice id = {0}, go_on = HTTP_CONTINUE;
+        struct slice go_on = HTTP_CONTINUE;
+        struct path_holes holes = {0};
         const struct api_route *route;
         struct user *user = NULL;
         char allow[64];
 
         (void)ret_consumed; /* the head, as it stands */
-        route = route_find(request, &id, allow, sizeof(allow));
+        route = route_find(request, &holes, allow, sizeof(allow));
         if (!route) {
                 answer_no_route(connection, allow);
                 return ROUTE_ANSWERED;
@@ -284,7 +299,7 @@ enum route_result api_route(struct connection *connection, const struct http_req
         if (request->expect_continue && input.length == request->head_length &&
             connection_write(connection, &go_on, 1) < 0)
                 return ROUTE_ANSWERED;
-        if (!call_begin(connection, request, route, user, id))
+        if (!call_begin(connection, request, route, user, &holes))
                 refuse(connection, &(struct problem){.status = 503,
                                                      .reason = "overloaded",
                                                      .detail = "No memory at the moment.",

@@ -3,7 +3,9 @@
 
 #include "gateway/json_body.h"
 #include "gateway/response.h"
+#include "wire/base64.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,6 +36,21 @@ cJSON *api_read_body(struct api_call *call, const struct json_member *members, s
         cJSON_Delete(object);
         api_answer_problem(call, 400, "invalid", "%s", err.text);
         return NULL;
+}
+
+int api_decode_code(const struct gateway *gateway, const char *encoded, struct slice *ret_code,
+                    struct err *err)
+{
+        struct slice text = slice_of(encoded);
+        char *code = (char *)(uintptr_t)text.data;
+        size_t length;
+
+        if (base64_decode(BASE64_STANDARD, text, code, &length) < 0)
+                return err_set(err, -EINVAL, "code is not base64.");
+        if (length > gateway->config.code_max_bytes)
+                return err_set(err, -EFBIG, "code is larger than this server allows.");
+        *ret_code = slice_make(code, length);
+        return 0;
 }
 
 void api_drop_body(struct api_call *call)
@@ -149,7 +166,7 @@ void api_answer_store_failure(struct api_call *call, const struct store_request 
 {
         if (request->result == STORE_NOT_FOUND)
                 api_answer_problem(call, 404, "not_found", "It has been deleted meanwhile.");
-        else if (request->result == STORE_CONFLICT)
+        else if (request->result == STORE_CONFLICT || request->result == STORE_IN_USE)
                 api_answer_problem(call, 409, "conflict",
                                    "It keeps being changed by others at the same time.");
         else

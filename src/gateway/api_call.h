@@ -21,7 +21,8 @@ struct api_call {
         struct gateway_thread *thread;
         void (*handle)(struct api_call *call);
         struct user *user;       /* a reference; NULL where the route needs none */
-        char id[API_ID_MAX + 1]; /* what stood for {id} */
+        char id[API_ID_MAX + 1]; /* what stood for {id}; "" where that is too long */
+        char version[11];        /* for {version}, likewise */
         char *query;             /* as it was sent; "" where there is none */
         struct buffer body;
         void *state;    /* the handler's own */
@@ -40,6 +41,10 @@ struct function *api_find_function(const struct api_call *call);
 struct json_member;
 cJSON *api_read_body(struct api_call *call, const struct json_member *members, size_t count,
                      void *target);
+/* A member that is code in base64, in a document of ours: it is decoded in place. 0; or -EINVAL, or
+ * -EFBIG where it is larger than this server allows, and a sentence. */
+int api_decode_code(const struct gateway *gateway, const char *encoded, struct slice *ret_code,
+                    struct err *err);
 /* The body is not needed any more. */
 void api_drop_body(struct api_call *call);
 
@@ -72,6 +77,11 @@ void api_function_change(struct api_call *call);
 void api_function_delete(struct api_call *call);
 void api_function_logs(struct api_call *call);
 void api_pull_list(struct api_call *call);
+void api_layer_list(struct api_call *call);
+void api_layer_create(struct api_call *call);
+void api_layer_show(struct api_call *call);
+void api_layer_publish(struct api_call *call);
+void api_layer_remove(struct api_call *call);
 void api_health(struct api_call *call);
 void api_ready(struct api_call *call);
 void api_metrics(struct api_call *call);

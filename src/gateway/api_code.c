@@ -2,20 +2,21 @@
  * (code and any settings at once, so that both change or neither): what brings code. What is
  * different where an image is the code is in api_image.c.
  *
- *      read the document, unpack (crew) -> try it in a sandbox (scheduler) -> keep it (crew)
+ *      read the document, unpack (crew) -> find its layers, make their tree (crew)
+ *                                       -> try it in a sandbox (scheduler) -> keep it (crew)
  *                                       -> the registry (store) -> answer
  *
  * Nothing of it is seen by others before the store has it: what fails on the way leaves nothing
- * behind but a folder in staging, which is discarded.
+ * behind but a folder in staging, which is discarded, and perhaps a tree of layers, which is collected.
  */
 #include "gateway/code_call.h"
 
 #include "base/clock.h"
+#include "gateway/function_layers.h"
 #include "gateway/function_settings.h"
 #include "gateway/json_body.h"
 #include "ports/bundles.h"
 #include "ports/images.h"
-#include "wire/base64.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -104,6 +105,8 @@ static bool code_rebase(struct code_call *self)
         }
         if (self->settings || strcmp(self->function->handler, self->old_handler) != 0)
                 memcpy(next->handler, self->function->handler, sizeof(next->handler));
+        if (cJSON_HasObjectItem(self->settings, "layers"))
+                function_take_layers(next, self->function);
         memcpy(next->code_digest, self->function->code_digest, sizeof(next->code_digest));
         next->code_bytes = self->function->code_bytes;
         image_call_copy(self->function, next);
@@ -208,6 +211,51 @@ void code_try(struct code_call *self, const char *code)
         scheduler_try(&self->gateway->scheduler, &self->trial);
 }
 
+/* Layers --------------------------------------------------------------------------------------- */
+
+static void code_make_tree(struct job *job)
+{
+        struct code_call *self = CONTAINER_OF(job, struct code_call, job);
+
+        switch (function_make_tree(self->gateway->bundles, self->function,
+                                   (const char(*)[DIGEST_LENGTH + 1]) self->layer_digests,
+                                   &self->err)) {
+        case STAGE_DONE:
+                break;
+        case STAGE_REFUSED:
+                code_problem(self, 400, "code.refused");
+                break;
+        case STAGE_FAILED:
+                code_problem(self, 500, "platform.error");
+                break;
+        }
+}
+
+static void code_made_tree(struct job *job)
+{
+        struct code_call *self = CONTAINER_OF(job, struct code_call, job);
+
+        if (self->status == 0) {
+                code_try(self, self->staging);
+                return;
+        }
+        api_answer_problem(self->call, self->status, self->reason, "%s", self->err.text);
+        code_end(self);
+}
+
+static void code_find_layers(struct code_call *self)
+{
+        if (!function_wants_tree(self->function)) {
+                code_try(self, self->staging);
+        } else if (layers_resolve(gateway_catalog(self->gateway), self->function,
+                                  self->layer_digests, &self->err) == 0) {
+                code_to_crew(self, self->gateway->crew, code_make_tree, code_made_tree);
+        } else {
+                api_answer_problem(self->call, 400, "layer.not_found", "%s", self->err.text);
+                code_end(self);
+        }
+}
+
 static void code_staged(struct job *job)
 {
         struct code_call *self = CONTAINER_OF(job, struct code_call, job);
@@ -229,7 +277,7 @@ static void code_staged(struct job *job)
         if (self->image.reference)
                 image_call_fetch(self);
         else
-                code_try(self, self->staging);
+                code_find_layers(self);
 }
 
 /* Reading, on the crew ------------------------------------------------------------------------- */
@@ -277,22 +325,17 @@ static bool deployment_is_complete(struct code_call *self, const struct deployme
         return false;
 }
 
-/* `encoded` is part of a document that is ours: it is decoded in place. */
 static void code_stage_base64(struct code_call *self, const char *encoded)
 {
-        struct slice text = slice_of(encoded);
-        char *code = (char *)(uintptr_t)text.data;
-        size_t length;
+        struct slice code;
+        int r = api_decode_code(self->gateway, encoded, &code, &self->err);
 
-        if (base64_decode(BASE64_STANDARD, text, code, &length) < 0) {
-                (void)err_set(&self->err, -EINVAL, "code is not base64.");
-                code_problem(self, 400, "invalid");
-        } else if (length > self->gateway->config.code_max_bytes) {
-                (void)err_set(&self->err, -EFBIG, "code is larger than this server allows.");
+        if (r == 0)
+                code_stage(self, code);
+        else if (r == -EFBIG)
                 code_problem(self, 413, "payload.too_large");
-        } else {
-                code_stage(self, slice_make(code, length));
-        }
+        else
+                code_problem(self, 400, "invalid");
 }
 
 static void code_read_deployment(struct code_call *self, cJSON *object)
@@ -321,6 +364,8 @@ static void create_work(struct job *job)
         cJSON_Delete(object);
 }
 
+static const struct function no_layers;
+
 /* A new version: what is not said stays as it is. */
 static void code_read_version(struct code_call *self, cJSON *object)
 {
@@ -337,6 +382,9 @@ static void code_read_version(struct code_call *self, cJSON *object)
         }
         if (deployment.image)
                 function->runtime = RUNTIME_IMAGE;
+        /* Like its handler, the code's layers go with it. */
+        if (deployment.image && !cJSON_HasObjectItem(object, "layers"))
+                function_take_layers(function, &no_layers);
         /* The handler of another runtime would not fit: it is chosen anew. */
         if (function->runtime != old_runtime && !cJSON_HasObjectItem(object, "handler"))
                 function->handler[0] = '\0';

@@ -3,6 +3,7 @@
 #include "gateway/api_call.h"
 
 #include "base/clock.h"
+#include "gateway/function_layers.h"
 #include "gateway/function_settings.h"
 #include "gateway/json_body.h"
 
@@ -43,6 +44,10 @@ struct function_call {
         struct function *function; /* the next version; a reference */
         cJSON *settings;           /* the change, to be applied again on a conflict */
         int tries;
+        struct job job; /* making the tree of the layers that it names: */
+        char layer_digests[LAYERS_MAX][DIGEST_LENGTH + 1];
+        enum stage_result tree;
+        struct err err;
 };
 
 static void function_call_free(struct function_call *self)
@@ -69,6 +74,7 @@ static void change_answer(struct function_call *self)
 static void change_stored(struct store_request *request)
 {
         struct function_call *self = CONTAINER_OF(request, struct function_call, store);
+        struct gateway *gateway = api_gateway(self->call);
 
         if (request->result == STORE_CONFLICT && ++self->tries < CHANGE_TRIES) {
                 change_submit(self);
@@ -78,6 +84,67 @@ static void change_stored(struct store_request *request)
                 change_answer(self);
         else
                 api_answer_store_failure(self->call, request);
+        if (cJSON_HasObjectItem(self->settings, "layers"))
+                collector_wake(gateway); /* the old tree, or the new one in vain */
+        function_call_free(self);
+}
+
+static void change_store(struct function_call *self)
+{
+        self->function->version++;
+        self->function->updated_ms = clock_unix_ms();
+        self->store = (struct store_request){.home = &self->call->thread->mailbox,
+                                             .done = change_stored,
+                                             .kind = STORE_FUNCTION_UPDATE,
+                                             .function = self->function};
+        registry_store_submit(api_gateway(self->call)->store, &self->store);
+}
+
+static void change_make_tree(struct job *job)
+{
+        struct function_call *self = CONTAINER_OF(job, struct function_call, job);
+
+        self->tree = function_make_tree(api_gateway(self->call)->bundles, self->function,
+                                        (const char(*)[DIGEST_LENGTH + 1]) self->layer_digests,
+                                        &self->err);
+}
+
+static void change_made_tree(struct job *job)
+{
+        struct function_call *self = CONTAINER_OF(job, struct function_call, job);
+
+        switch (self->tree) {
+        case STAGE_DONE:
+                change_store(self);
+                return;
+        case STAGE_REFUSED:
+                api_answer_problem(self->call, 400, "code.refused", "%s", self->err.text);
+                break;
+        case STAGE_FAILED:
+                api_answer_problem(self->call, 500, "platform.error", "%s", self->err.text);
+                break;
+        }
+        function_call_free(self);
+}
+
+static void change_find_layers(struct function_call *self)
+{
+        struct api_call *call = self->call;
+
+        if (!function_wants_tree(self->function)) {
+                change_store(self);
+                return;
+        }
+        self->job = (struct job){
+                .home = &call->thread->mailbox, .work = change_make_tree, .done = change_made_tree};
+        if (layers_resolve(gateway_catalog(api_gateway(call)), self->function, self->layer_digests,
+                           &self->err) < 0) {
+                api_answer_problem(call, 400, "layer.not_found", "%s", self->err.text);
+        } else if (crew_submit(api_gateway(call)->crew, &self->job) < 0) {
+                api_answer_overloaded(call);
+        } else {
+                return;
+        }
         function_call_free(self);
 }
 
@@ -103,13 +170,7 @@ static void change_submit(struct function_call *self)
                 function_call_free(self);
                 return;
         }
-        self->function->version++;
-        self->function->updated_ms = clock_unix_ms();
-        self->store = (struct store_request){.home = &call->thread->mailbox,
-                                             .done = change_stored,
-                                             .kind = STORE_FUNCTION_UPDATE,
-                                             .function = self->function};
-        registry_store_submit(api_gateway(call)->store, &self->store);
+        change_find_layers(self);
 }
 
 void api_function_change(struct api_call *call)

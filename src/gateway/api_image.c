@@ -7,6 +7,7 @@
  * it. */
 #include "gateway/code_call.h"
 
+#include "gateway/function_layers.h"
 #include "gateway/function_settings.h"
 #include "wire/image_reference.h"
 
@@ -250,6 +251,8 @@ void image_call_copy(const struct function *from, struct function *to)
         to->contract = from->contract;
         to->port = from->port;
         memcpy(to->image_reference, from->image_reference, sizeof(to->image_reference));
+        if (from->runtime == RUNTIME_IMAGE)
+                function_take_layers(to, from); /* it has none */
 }
 
 void image_call_forget(struct function *function, const cJSON *object)

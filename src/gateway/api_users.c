@@ -155,6 +155,7 @@ static void create_stored(struct store_request *request)
                         create_submit(self); /* somebody took the namespace: the next one */
                 return;
         case STORE_NOT_FOUND:
+        case STORE_IN_USE:
         case STORE_CONFLICT:
         case STORE_FAILED:
                 api_answer_store_failure(call, request);

@@ -32,6 +32,7 @@ struct code_call {
         bool is_new;
         char old_handler[HANDLER_MAX_LENGTH + 1];
         cJSON *settings; /* what came with the code of a new version; NULL: nothing */
+        char layer_digests[LAYERS_MAX][DIGEST_LENGTH + 1];
         int tries;
         struct image_call image;
 

@@ -22,7 +22,8 @@
 
 enum item_kind { ITEM_BUNDLE, ITEM_IMAGE, ITEM_LOG };
 
-/* A bundle's or an image's digest, or the id of a function that has a log. */
+/* The digest of a bundle (a layer and a tree of layers are some) or of an image, or the id of a function
+ * that has a log. */
 struct item {
         char name[DIGEST_LENGTH + 1];
         enum item_kind kind;
@@ -81,7 +82,8 @@ static bool some_live_uses(struct gateway *gateway, const char *digest)
 
         pthread_mutex_lock(&gateway->lives_lock);
         LIST_FOR_EACH (live, &gateway->lives, link)
-                used = used || strcmp(live->function->code_digest, digest) == 0;
+                used = used || strcmp(live->function->code_digest, digest) == 0 ||
+                       strcmp(live->function->layers_digest, digest) == 0;
         pthread_mutex_unlock(&gateway->lives_lock);
         return used;
 }

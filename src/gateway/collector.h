@@ -1,5 +1,5 @@
-/* Removes what no function needs any more: code that was replaced or deleted, images, logs of
- * functions that are gone. On the first thread; the disk is the crew's. */
+/* Removes what nobody needs any more: code that was replaced or deleted, layers that were removed,
+ * images, logs of functions that are gone. On the first thread; the disk is the crew's. */
 #pragma once
 
 #include "base/crew.h"

@@ -258,11 +258,40 @@ static int read_env(const cJSON *value, void *target, struct err *err)
         return r;
 }
 
+static int read_layers(const cJSON *value, void *target, struct err *err)
+{
+        struct function *function = function_of(target);
+        const cJSON *item;
+
+        if (!cJSON_IsArray(value))
+                return err_set(err, -EINVAL, "layers must be a list of names, such as tools:3.");
+        /* Chosen anew, all of them. */
+        function->layer_count = 0;
+        function->layers_digest[0] = '\0';
+        cJSON_ArrayForEach(item, value)
+        {
+                struct layer_reference layer;
+                const char *text = cJSON_GetStringValue(item);
+                int r;
+
+                if (!text)
+                        return err_set(err, -EINVAL,
+                                       "layers must be a list of names, such as tools:3.");
+                r = layer_reference_parse(slice_of(text), &layer, err);
+                if (r == 0)
+                        r = function_add_layer(function, &layer, err);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
 #define SETTINGS                                                                                   \
         {"handler", read_handler}, {"memory", read_memory}, {"timeout", read_timeout},             \
                 {"keepAlive", read_keep_alive}, {"concurrency", read_concurrency},                 \
                 {"min", read_min}, {"max", read_max}, {"env", read_env}, {"zygote", read_zygote},  \
                 {"contract", read_contract}, {"port", read_port}, {"network", read_network},       \
+                {"layers", read_layers},                                                           \
         {                                                                                          \
                 "public", read_public                                                              \
         }
@@ -304,6 +333,17 @@ static void add_env(cJSON *document, const struct function *function)
                 memcpy(name, function->env[i], length);
                 name[length] = '\0';
                 (void)cJSON_AddStringToObject(env, name, equals + 1);
+        }
+}
+
+static void add_layers(cJSON *document, const struct function *function)
+{
+        cJSON *layers = cJSON_AddArrayToObject(document, "layers");
+        char text[LAYER_TEXT_SIZE];
+
+        for (size_t i = 0; i < function->layer_count; i++) {
+                layer_reference_format(&function->layers[i], text);
+                (void)cJSON_AddItemToArray(layers, cJSON_CreateString(text));
         }
 }
 
@@ -429,6 +469,7 @@ cJSON *function_document(const struct function *function)
         (void)cJSON_AddNumberToObject(document, "concurrency", function->concurrency);
         (void)cJSON_AddNumberToObject(document, "min", function->min_instances);
         (void)cJSON_AddNumberToObject(document, "max", function->max_instances);
+        add_layers(document, function);
         add_env(document, function);
         (void)cJSON_AddBoolToObject(document, "public", function->is_public);
         (void)cJSON_AddNumberToObject(document, "version", (double)function->version);

@@ -3,25 +3,37 @@
 
 #include "base/slice.h"
 
-/* Does `path` match? Whatever stands for "{id}" (one segment, not empty) goes to *ret_id, which is
- * left alone where the pattern has none. Nothing is decoded: ids and names need no escapes. */
-static inline bool path_match(const char *pattern, struct slice path, struct slice *ret_id)
-{
-        static const char hole[] = "{id}";
-        const char *open = strstr(pattern, hole);
-        struct slice before =
-                slice_make(pattern, open ? (size_t)(open - pattern) : strlen(pattern));
-        struct slice after = slice_of(open ? open + sizeof(hole) - 1 : "");
-        struct slice id;
+/* What stood for the holes of a pattern. Nothing is decoded: ids and names need no escapes. */
+struct path_holes {
+        struct slice id, version;
+};
 
-        if (!open)
-                return slice_equal(path, before);
-        if (path.length <= before.length + after.length || !slice_starts_with(path, before))
+/* Does `path` match? Each hole, "{id}" and "{version}", is one segment that is not empty. On a match it
+ * goes to *ret_holes, where what the pattern does not have is left alone. */
+static inline bool path_match(const char *pattern, struct slice path, struct path_holes *ret_holes)
+{
+        struct path_holes holes = *ret_holes;
+
+        while (*pattern) {
+                const char *slash = path.length > 0 ? memchr(path.data, '/', path.length) : NULL;
+                size_t segment = slash ? (size_t)(slash - path.data) : path.length;
+                bool is_id = strncmp(pattern, "{id}", 4) == 0;
+
+                if (is_id || *pattern == '{') {
+                        if (segment == 0)
+                                return false;
+                        *(is_id ? &holes.id : &holes.version) = slice_make(path.data, segment);
+                        path = slice_skip(path, segment);
+                        pattern = strchr(pattern, '}') + 1;
+                } else {
+                        if (path.length == 0 || *path.data != *pattern)
+                                return false;
+                        path = slice_skip(path, 1);
+                        pattern++;
+                }
+        }
+        if (path.length > 0)
                 return false;
-        id = slice_make(path.data + before.length, path.length - before.length - after.length);
-        if (!slice_equal(slice_skip(path, before.length + id.length), after) ||
-            memchr(id.data, '/', id.length))
-                return false;
-        *ret_id = id;
+        *ret_holes = holes;
         return true;
 }

@@ -1,9 +1,10 @@
-/* What the gateway needs of code on disk: taken apart into a staging folder, tried there, and only
+/* What the gateway needs of code and layers on disk: taken apart into a staging folder, tried there, and only
  * then kept under the digest of its content. Everything blocks: call it on crew threads only. */
 #pragma once
 
 #include "base/err.h"
 #include "core/registry/function.h"
+#include "core/registry/layer.h"
 
 struct bundles;
 
@@ -23,6 +24,18 @@ struct bundles_ops {
          * it is still staged. 0, or a negative errno and a sentence. */
         int (*keep)(struct bundles *bundles, const char *staging, struct function *function,
                     struct err *err);
+        /* The same for a layer, which is a zip, tar or tar.gz and has no handler. keep_layer() sets
+         * digest and bytes. */
+        enum stage_result (*stage_layer)(struct bundles *bundles, struct slice code,
+                                         char ret_staging[DIGEST_LENGTH + 1], struct err *err);
+        int (*keep_layer)(struct bundles *bundles, const char *staging, struct layer *layer,
+                          struct err *err);
+        /* Makes one tree of 1 to LAYERS_MAX kept layers, later ones over earlier ones, without
+         * copying a file, and keeps it. The same list has the same digest; one layer alone has its
+         * own. REFUSED: together they are too large, or one is gone. */
+        enum stage_result (*merge)(struct bundles *bundles, size_t count,
+                                   const char *const *digests, char ret_digest[DIGEST_LENGTH + 1],
+                                   struct err *err);
         /* Harmless where it is gone. */
         void (*discard)(struct bundles *bundles, const char *staging);
 

@@ -1,4 +1,5 @@
-/* What the registry needs from outside: users and functions that survive, and a catalog of them.
+/* What the registry needs from outside: users, functions and layers that survive, and a catalog of
+ * them.
  *
  * Asynchronous: the caller owns a request, submits it from any thread, and gets done() on the loop
  * of the mailbox it named, after the change is durable and the catalog that shows it is published.
@@ -12,16 +13,19 @@
 
 enum store_kind {
         STORE_USER_CREATE,     /* user */
-        STORE_USER_DELETE,     /* id; its functions go with it */
-        STORE_FUNCTION_CREATE, /* function */
+        STORE_USER_DELETE,     /* id; its functions and layers go with it */
+        STORE_FUNCTION_CREATE, /* function; its layers are its owner's, and there */
         STORE_FUNCTION_UPDATE, /* function, whose version is one above the stored one */
         STORE_FUNCTION_DELETE, /* id */
+        STORE_LAYER_PUBLISH,   /* layer; its version is set: one above all that the name ever had */
+        STORE_LAYER_REMOVE,    /* id */
 };
 
 enum store_result {
         STORE_OK,
         STORE_TAKEN,     /* e-mail, namespace, or (owner, name) exists */
-        STORE_NOT_FOUND, /* id, or the owner of a new function */
+        STORE_NOT_FOUND, /* id, the owner of what is new, or a layer that a function names */
+        STORE_IN_USE,    /* a function has the layer */
         STORE_CONFLICT,  /* the stored version is not the one that was changed */
         STORE_FAILED,    /* err says why; nothing was changed */
 };
@@ -35,6 +39,7 @@ struct store_request {
         enum store_kind kind;
         struct user *user;         /* the caller keeps its reference until done() */
         struct function *function; /* likewise */
+        struct layer *layer;       /* likewise */
         char id[ID_LENGTH + 1];
 
         enum store_result result;

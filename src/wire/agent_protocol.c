@@ -91,6 +91,11 @@ static bool is_handler(const char *handler)
         }
 }
 
+static bool is_digest(const char *text)
+{
+        return strlen(text) == AGENT_DIGEST_LENGTH && hex_is_valid(text, AGENT_DIGEST_LENGTH);
+}
+
 /* Folder and command line. Where they lead is the kernel's business, inside of the image. */
 static int take_command(const char **at, const char *end, size_t word_count,
                         struct agent_spawn *spawn)
@@ -147,11 +152,16 @@ int agent_spawn_decode(const struct agent_message *message, const char *extra,
         if (r < 0)
                 return r;
         spawn.digest = next_string(&at, end);
-        if (!spawn.digest || strlen(spawn.digest) != AGENT_DIGEST_LENGTH ||
-            !hex_is_valid(spawn.digest, AGENT_DIGEST_LENGTH))
+        if (!spawn.digest || !is_digest(spawn.digest))
                 return -EPROTO;
         spawn.handler = next_string(&at, end);
         if (!spawn.handler || !is_handler(spawn.handler))
+                return -EPROTO;
+        /* An image has none. */
+        spawn.layers = next_string(&at, end);
+        if (!spawn.layers ||
+            (spawn.layers[0] != '\0' &&
+             (spawn.runtime == AGENT_RUNTIME_IMAGE || !is_digest(spawn.layers))))
                 return -EPROTO;
         if (spawn.runtime == AGENT_RUNTIME_IMAGE)
                 r = take_command(&at, end, message->word_count, &spawn);
@@ -213,6 +223,7 @@ int agent_spawn_encode(const struct agent_spawn *spawn, void *ret_message, size_
             spawn->word_count > AGENT_WORDS_MAX ||
             !put_string(data, capacity, &used, spawn->digest) ||
             !put_string(data, capacity, &used, spawn->handler) ||
+            !put_string(data, capacity, &used, spawn->layers) ||
             (spawn->directory && !put_string(data, capacity, &used, spawn->directory)) ||
             !put_strings(data, capacity, &used, spawn->words, spawn->word_count) ||
             !put_strings(data, capacity, &used, spawn->env, spawn->env_count))

@@ -7,9 +7,9 @@
  *
  * gateway -> agent
  *   SPAWN    make a sandbox. extra: NUL-terminated strings: digest of the code or of the image's
- *            manifest (64 hexadecimal digits), handler; of an image the folder that it starts in
- *            and `word_count` words of a command line; then the environment ("NAME=value"). In all
- *            at most AGENT_EXTRA_MAX bytes.
+ *            manifest (64 hexadecimal digits), handler, the digest of the layers' tree or ""; of an
+ *            image the folder that it starts in and `word_count` words of a command line; then the
+ *            environment ("NAME=value"). In all at most AGENT_EXTRA_MAX bytes.
  *   KILL     end this instance, whatever it does. Unknown ids are ignored (it may just have died).
  * agent -> gateway
  *   HELLO    with one descriptor: the folder of all sandboxes' groups in the cgroup v2 hierarchy.
@@ -148,6 +148,7 @@ struct agent_spawn {
         bool verify, plain; /* enum agent_spawn_flag */
         const char *digest;
         const char *handler;
+        const char *layers; /* digest of what it finds at /opt; "": nothing */
         enum agent_network network;
         enum agent_contract contract; /* this and the rest of an image's */
         uint32_t port, user, user_group;

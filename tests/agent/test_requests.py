@@ -22,8 +22,8 @@ def assert_ended(gateway):
         gateway.receive()
 
 
-def spawn_extra(digest, handler="probe", *env):
-    return b"".join(text.encode() + b"\0" for text in (digest, handler, *env))
+def spawn_extra(digest, handler="probe", *env, layers=""):
+    return b"".join(text.encode() + b"\0" for text in (digest, handler, layers, *env))
 
 
 def test_greeting_with_another_version_ends_the_connection(agent):
@@ -75,7 +75,9 @@ def test_a_limit_out_of_range_ends_the_connection(connection, probe_code, change
     spawn_extra("0" * 64, "/bin/sh"), spawn_extra("0" * 64, "../../bin/sh"),
     spawn_extra("0" * 64, "a" * 256), spawn_extra("../" + "0" * 61),
     spawn_extra("0" * 64, "probe", "NOVALUE"), spawn_extra("0" * 64, "probe", "=x"),
-    spawn_extra("0" * 64, "probe", *["A=1"] * 200),
+    spawn_extra("0" * 64, "probe", *["A=1"] * 200), b"0" * 64 + b"\0probe\0",
+    spawn_extra("0" * 64, layers="0" * 63), spawn_extra("0" * 64, layers="../" + "0" * 61),
+    spawn_extra("0" * 64, layers="/opt"), spawn_extra("0" * 64, layers="A" * 64),
 ])
 def test_strings_that_are_not_a_spawns_end_the_connection(connection, extra):
     connection.send(SPAWN, instance_id=1, **GOOD, extra=extra)
@@ -93,6 +95,7 @@ IMAGE_EXTRA = spawn_extra("0" * 64, "", "/", "/main")
     {"extra": spawn_extra("0" * 64, "", "relative", "/main")},
     {"extra": spawn_extra("0" * 64, "", "", "/main")}, {"extra": spawn_extra("0" * 64, "", "/", "")},
     {"extra": spawn_extra("0" * 64, "", "/")},
+    {"extra": spawn_extra("0" * 64, "", "/", "/main", layers="0" * 64)},
     {"extra": spawn_extra("0" * 64, "", "/", "a" * 16384)},
     {"runtime": EXEC}, {"runtime": PROVIDED},
 ])

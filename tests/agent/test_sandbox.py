@@ -118,7 +118,8 @@ def test_the_working_folder_is_the_code(place):
 def test_the_root_shows_nothing_but_what_belongs_there(run_script):
     top = run_script("#!/bin/sh\nls /\n").split()
     merged = {"bin", "sbin", "lib", "lib32", "lib64", "libx32"}
-    assert set(top) - merged == {"code", "dev", "etc", "magpie", "proc", "run", "tmp", "usr", "var"}
+    assert set(top) - merged == {"code", "dev", "etc", "magpie", "node_modules", "opt", "proc",
+                                 "run", "tmp", "usr", "var"}
 
 
 def test_the_devices_are_harmless_ones(place):

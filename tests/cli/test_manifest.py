@@ -31,6 +31,9 @@ min: 1
 max: 9
 public: true
 zygote: off
+layers:
+  - tools
+  - other:3
 env:
   GREETING: Hi there
   EMPTY: ""
@@ -41,7 +44,7 @@ env:
     assert settings == {
         "name": "hello", "runtime": "python3", "handler": "main.handler", "memory": "256MiB",
         "timeout": "5s", "keepAlive": "0s", "concurrency": 4, "min": 1, "max": 9, "public": True,
-        "zygote": "off", "env": {"GREETING": "Hi there", "EMPTY": "", "NUMBER": "42"},
+        "zygote": "off", "layers": ["tools", "other:3"], "env": {"GREETING": "Hi there", "EMPTY": "", "NUMBER": "42"},
         "files": ["main.py"]}
 
 
@@ -49,12 +52,12 @@ def test_every_flag_says_what_its_key_says(folder):
     settings = plan(folder, "--name", "n", "--runtime", "python3", "--handler", "main.handler",
                     "--memory", "256MiB", "--timeout", "5s", "--env", "A=1", "--concurrency", "4",
                     "--min", "1", "--max", "9", "--keep-alive", "0s", "--zygote", "off",
-                    "--public")
+                    "--layer", "tools", "--layer=other:3", "--public")
     del settings["packedBytes"]
     assert settings == {
         "name": "n", "runtime": "python3", "handler": "main.handler", "memory": "256MiB",
         "timeout": "5s", "keepAlive": "0s", "concurrency": 4, "min": 1, "max": 9, "public": True,
-        "zygote": "off", "env": {"A": "1"}, "files": ["main.py"]}
+        "zygote": "off", "layers": ["tools", "other:3"], "env": {"A": "1"}, "files": ["main.py"]}
 
 
 def test_flags_override_the_file_and_add_to_its_env(folder):
@@ -64,6 +67,18 @@ def test_flags_override_the_file_and_add_to_its_env(folder):
     assert settings["name"] == "other" and settings["memory"] == "1GiB"
     assert settings["public"] is False
     assert settings["env"] == {"A": "1", "B": "3", "C": "x=y"}
+
+
+def test_layers_said_by_flags_are_all_there_are(folder):
+    folder.write("function.yaml", "name: hello\nlayers: [a, b:2]\n")
+    assert plan(folder)["layers"] == ["a", "b:2"]
+    assert plan(folder, "--layer", "c")["layers"] == ["c"]
+    folder.write("function.yaml", "name: hello\nlayers: []\n")
+    assert plan(folder)["layers"] == []
+    folder.write("function.yaml", "name: hello\n")
+    assert "layers" not in plan(folder)
+    refused = folder.run("deploy", ".", "--dry-run", *["--layer=x"] * 2)
+    assert refused.returncode == 2 and "layer 'x' is named twice" in refused.stderr
 
 
 def test_a_keep_alive_can_be_auto(folder):
@@ -115,6 +130,16 @@ def test_a_build_that_fails_ends_the_deployment(folder):
     ("env:\n  A: 1\n  A: 2\n", 3, "'A' is said twice"),
     ("env:\n  1A: x\n", 2, "env name '1A' is not allowed"),
     ("env:\n  MAGPIE_X: x\n", 2, "MAGPIE_ are the platform's"),
+    ("layers: tools\n", 1, "layers is a list: lines of - NAME"),
+    ("layers: {a: b}\n", 1, "layers is a list: lines of - NAME"),
+    ("layers: &x [a]\n", 1, "layers is a list: lines of - NAME"),
+    ("layers:\n  - a\n  - [b]\n", 3, "a layer is one plain value"),
+    ("layers:\n  - a\n  - b: c\n", 3, "a layer is one plain value"),
+    ("layers:\n  - a\n  - a:2\n", 3, "layer 'a' is named twice"),
+    ("layers:\n  - a:0\n", 2, "layer 'a:0' is not of the form NAME or NAME:VERSION"),
+    ("layers:\n  -\n", 2, "layer: name '' is not allowed"),
+    ("layers: [a, b, c, d, e, f]\n", 1, "a function has at most 5 layers"),
+    ("layers: [a]\nlayers: [b]\n", 2, "'layers' is said twice"),
     ("name: [a]\n", 1, "name is one plain value"),
     ("- a\n", 1, "this is a mapping"),
     ("just words\n", 1, "this is a mapping"),

@@ -122,6 +122,13 @@ static void expect_same_function(const struct function *a, const struct function
         ck_assert_uint_eq(a->port, b->port);
         ck_assert_str_eq(a->image_reference, b->image_reference);
         expect_same_image(a->image, b->image);
+        ck_assert_str_eq(a->layers_digest, b->layers_digest);
+        ck_assert_uint_eq(a->layer_count, b->layer_count);
+        for (size_t i = 0; i < a->layer_count; i++) {
+                ck_assert_str_eq(a->layers[i].id, b->layers[i].id);
+                ck_assert_str_eq(a->layers[i].name, b->layers[i].name);
+                ck_assert_uint_eq(a->layers[i].version, b->layers[i].version);
+        }
         ck_assert_uint_eq(a->env_count, b->env_count);
         for (size_t i = 0; i < a->env_count; i++)
                 ck_assert_str_eq(a->env[i], b->env[i]);
@@ -164,6 +171,51 @@ TEST(everything_is_the_same_after_closing_and_opening)
                         expect_same_function(found, functions[i]);
                 function_unref(functions[i]);
         }
+        user_unref(user);
+        end();
+}
+TEST_END
+
+TEST(layers_and_their_numbers_are_the_same_after_closing_and_opening)
+{
+        struct user *user = story_user(1);
+        struct layer *layers[3], *found;
+        struct function *function = story_function(1, user), *next;
+
+        begin();
+        ck_assert_int_eq(story_create_user(&story, user), STORE_OK);
+        for (unsigned i = 0; i < 3; i++) {
+                layers[i] = story_layer(i, user, i == 1 ? "other" : "tools");
+                ck_assert_int_eq(story_publish_layer(&story, layers[i]), STORE_OK);
+        }
+        story_use_layer(function, layers[2]);
+        story_use_layer(function, layers[1]);
+        memset(function->layers_digest, 'e', DIGEST_LENGTH);
+        ck_assert_int_eq(story_create(&story, function), STORE_OK);
+        next = function_copy(function);
+        next->version = 2;
+        next->layer_count = 1;
+        ck_assert_int_eq(story_update(&story, next), STORE_OK);
+        ck_assert_int_eq(story_delete(&story, STORE_LAYER_REMOVE, layers[1]->id), STORE_OK);
+
+        story_close_store(&story);
+        open_registry();
+        found = catalog_find_layer(story.catalog, slice_of(layers[2]->id));
+        ck_assert_str_eq(found->owner_id, user->id);
+        ck_assert_str_eq(found->name, "tools");
+        ck_assert_uint_eq(found->version, 2);
+        ck_assert_str_eq(found->digest, layers[2]->digest);
+        ck_assert_uint_eq(found->bytes, layers[2]->bytes);
+        ck_assert_uint_eq(found->created_ms, layers[2]->created_ms);
+        ck_assert_uint_eq(catalog_each_layer_of(story.catalog, slice_of(user->id), NULL, NULL), 2);
+        expect_same_function(catalog_find_function(story.catalog, slice_of(function->id)), next);
+        ck_assert_int_eq(story_delete(&story, STORE_LAYER_REMOVE, layers[2]->id), STORE_IN_USE);
+        ck_assert_int_eq(story_publish_layer(&story, layers[1]), STORE_OK);
+        ck_assert_uint_eq(layers[1]->version, 2);
+        for (unsigned i = 0; i < 3; i++)
+                layer_unref(layers[i]);
+        function_unref(function);
+        function_unref(next);
         user_unref(user);
         end();
 }
@@ -304,7 +356,7 @@ TEST(a_database_of_a_newer_version_is_refused)
         story_close_store(&story);
         tamper("PRAGMA user_version = 99");
         ck_assert_str_eq(refusal(-EUCLEAN),
-                         "it was written by a newer magpie (schema 99, this one knows 3)");
+                         "it was written by a newer magpie (schema 99, this one knows 4)");
         end();
 }
 TEST_END
@@ -324,6 +376,8 @@ TEST(what_a_node_without_the_zygotes_setting_has_written_is_read)
                "ALTER TABLE functions DROP COLUMN port;"
                "ALTER TABLE functions DROP COLUMN image_reference;"
                "ALTER TABLE functions DROP COLUMN image;"
+               "DROP TABLE function_layers; DROP TABLE layers; DROP TABLE layer_names;"
+               "ALTER TABLE functions DROP COLUMN layers_digest;"
                "PRAGMA user_version = 1");
         open_registry();
         found = catalog_find_function(story.catalog, slice_of(function->id));
@@ -356,20 +410,37 @@ TEST(a_row_that_cannot_be_is_named)
                 {"WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100)"
                  " INSERT INTO function_env SELECT id, i, 'A=1' FROM functions, n",
                  "function 01FN0000000000000000000001 has too long an environment"},
+                {"DELETE FROM function_env; UPDATE layers SET name = 'No Name'",
+                 "a layer of function '01FN0000000000000000000001' is damaged"},
+                {"UPDATE layers SET name = 'tools', version = 0",
+                 "a layer of function '01FN0000000000000000000001' is damaged"},
+                {"UPDATE layers SET version = 1; UPDATE functions SET layers_digest = 'f'",
+                 "the row of function '01FN0000000000000000000001' is damaged: layers digest 'f' "
+                 "is not 64 hexadecimal digits"},
+                {"UPDATE functions SET layers_digest = '';"
+                 "INSERT INTO function_layers SELECT function_id, 1, layer_id FROM function_layers",
+                 "the layers of function '01FN0000000000000000000001' are damaged: layer 'tools' "
+                 "is named twice"},
+                {"DELETE FROM function_layers WHERE position = 1; UPDATE layers SET digest = 'f'",
+                 "the row of layer '01TREE00000000000000000001' is damaged"},
                 {"UPDATE users SET email = 'nobody'",
                  "the row of user '01SER000000000000000000001' is damaged"},
         };
         struct user *user = story_user(1);
         struct function *function = story_function(1, user);
+        struct layer *layer = story_layer(1, user, "tools");
 
         begin();
         ck_assert_int_eq(story_create_user(&story, user), STORE_OK);
+        ck_assert_int_eq(story_publish_layer(&story, layer), STORE_OK);
+        story_use_layer(function, layer);
         ck_assert_int_eq(story_create(&story, function), STORE_OK);
         story_close_store(&story);
         for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
                 tamper(cases[i].sql);
                 ck_assert_str_eq(refusal(-EUCLEAN), cases[i].sentence);
         }
+        layer_unref(layer);
         user_unref(user);
         function_unref(function);
         end();
@@ -510,6 +581,7 @@ TEST(what_was_acknowledged_survives_kill_9)
 TEST_END
 
 TEST_MAIN("registry_sqlite", everything_is_the_same_after_closing_and_opening,
+          layers_and_their_numbers_are_the_same_after_closing_and_opening,
           a_deleted_user_is_gone_with_functions_and_environments_after_opening_again,
           requests_that_wait_share_one_transaction, the_database_is_its_owners_alone,
           a_second_process_is_kept_out, a_folder_that_is_missing_is_named,

@@ -197,6 +197,141 @@ TEST(a_deleted_user_takes_his_functions_along_and_nobody_elses)
 }
 TEST_END
 
+/* Publishes and gives the layer away; the catalog's afterwards. */
+static struct layer *publish(struct layer *layer)
+{
+        struct layer *found;
+
+        ck_assert_int_eq(story_publish_layer(&story, layer), STORE_OK);
+        found = catalog_find_layer(story.catalog, slice_of(layer->id));
+        ck_assert_ptr_eq(found, layer);
+        layer_unref(layer);
+        return found;
+}
+
+TEST(versions_of_a_layer_count_from_one_for_each_owner_and_name)
+{
+        begin();
+        ck_assert_uint_eq(publish(story_layer(1, jo, "tools"))->version, 1);
+        ck_assert_uint_eq(publish(story_layer(2, jo, "tools"))->version, 2);
+        ck_assert_uint_eq(publish(story_layer(3, jo, "other"))->version, 1);
+        ck_assert_uint_eq(publish(story_layer(4, al, "tools"))->version, 1);
+        ck_assert_uint_eq(
+                catalog_find_layer_by_name(story.catalog, slice_of(jo->id), slice_of("tools"), 0)
+                        ->version,
+                2);
+        end();
+}
+TEST_END
+
+TEST(the_number_of_a_removed_layer_is_not_given_out_again)
+{
+        begin();
+        (void)publish(story_layer(1, jo, "tools"));
+        (void)publish(story_layer(2, jo, "tools"));
+        ck_assert_int_eq(story_delete(&story, STORE_LAYER_REMOVE, "01TREE00000000000000000002"),
+                         STORE_OK);
+        ck_assert_int_eq(story_delete(&story, STORE_LAYER_REMOVE, "01TREE00000000000000000002"),
+                         STORE_NOT_FOUND);
+        ck_assert_int_eq(story_delete(&story, STORE_LAYER_REMOVE, "01TREE00000000000000000001"),
+                         STORE_OK);
+        ck_assert_ptr_null(
+                catalog_find_layer_by_name(story.catalog, slice_of(jo->id), slice_of("tools"), 0));
+        ck_assert_uint_eq(publish(story_layer(3, jo, "tools"))->version, 3);
+        end();
+}
+TEST_END
+
+TEST(a_layer_needs_an_owner_and_an_id_of_its_own)
+{
+        struct user *nobody = story_user(9);
+        struct layer *layer = story_layer(1, nobody, "tools"), *again;
+
+        begin();
+        again = story_layer(1, jo, "other");
+        ck_assert_int_eq(story_publish_layer(&story, layer), STORE_NOT_FOUND);
+        (void)publish(story_layer(1, jo, "tools"));
+        ck_assert_int_eq(story_publish_layer(&story, again), STORE_TAKEN);
+        ck_assert_uint_eq(catalog_each_layer_of(story.catalog, slice_of(jo->id), NULL, NULL), 1);
+        layer_unref(layer);
+        layer_unref(again);
+        user_unref(nobody);
+        end();
+}
+TEST_END
+
+TEST(a_layer_stays_as_long_as_a_function_has_it)
+{
+        struct function *function, *next;
+        struct layer *layer;
+
+        begin();
+        layer = publish(story_layer(1, jo, "tools"));
+        function = story_function(1, jo);
+        story_use_layer(function, layer);
+        ck_assert_int_eq(create(function), STORE_OK);
+        ck_assert_int_eq(story_delete(&story, STORE_LAYER_REMOVE, layer->id), STORE_IN_USE);
+        ck_assert_ptr_eq(catalog_find_layer(story.catalog, slice_of(layer->id)), layer);
+        next = function_copy(stored(1));
+        next->version = 2;
+        next->layer_count = 0;
+        ck_assert_int_eq(story_update(&story, next), STORE_OK);
+        ck_assert_int_eq(story_delete(&story, STORE_LAYER_REMOVE, "01TREE00000000000000000001"),
+                         STORE_OK);
+        function_unref(next);
+
+        layer = publish(story_layer(2, jo, "tools"));
+        function = story_function(2, jo);
+        story_use_layer(function, layer);
+        ck_assert_int_eq(create(function), STORE_OK);
+        ck_assert_int_eq(story_delete(&story, STORE_FUNCTION_DELETE, stored(2)->id), STORE_OK);
+        ck_assert_int_eq(story_delete(&story, STORE_LAYER_REMOVE, layer->id), STORE_OK);
+        end();
+}
+TEST_END
+
+TEST(a_function_can_have_only_layers_of_its_owners_that_are_there)
+{
+        struct function *function, *next;
+        struct layer *gone;
+
+        begin();
+        gone = story_layer(8, jo, "gone");
+        function = story_function(1, jo);
+        story_use_layer(function, gone);
+        ck_assert_int_eq(create(function_ref(function)), STORE_NOT_FOUND);
+        function->layer_count = 0;
+        ck_assert_int_eq(create(function), STORE_OK);
+        next = function_copy(stored(1));
+        next->version = 2;
+        story_use_layer(next, publish(story_layer(1, al, "tools")));
+        ck_assert_int_eq(story_update(&story, next), STORE_NOT_FOUND);
+        ck_assert_uint_eq(stored(1)->version, 1);
+        ck_assert_uint_eq(stored(1)->layer_count, 0);
+        function_unref(next);
+        layer_unref(gone);
+        end();
+}
+TEST_END
+
+TEST(a_deleted_user_takes_his_layers_along_even_those_in_use)
+{
+        struct function *function;
+
+        begin();
+        function = story_function(1, jo);
+        story_use_layer(function, publish(story_layer(1, jo, "tools")));
+        ck_assert_int_eq(create(function), STORE_OK);
+        (void)publish(story_layer(2, al, "tools"));
+        ck_assert_int_eq(story_delete(&story, STORE_USER_DELETE, jo->id), STORE_OK);
+        ck_assert_ptr_null(
+                catalog_find_layer(story.catalog, slice_of("01TREE00000000000000000001")));
+        ck_assert_ptr_nonnull(
+                catalog_find_layer(story.catalog, slice_of("01TREE00000000000000000002")));
+        end();
+}
+TEST_END
+
 TEST(requests_of_one_sender_are_carried_out_in_order)
 {
         struct story_call calls[4] = {
@@ -298,5 +433,10 @@ TEST_MAIN("registry_store", opening_publishes_an_empty_catalog,
           a_function_cannot_be_renamed_to_a_name_that_is_taken,
           a_deleted_function_is_gone_and_its_name_is_free,
           a_deleted_user_takes_his_functions_along_and_nobody_elses,
+          versions_of_a_layer_count_from_one_for_each_owner_and_name,
+          the_number_of_a_removed_layer_is_not_given_out_again,
+          a_layer_needs_an_owner_and_an_id_of_its_own, a_layer_stays_as_long_as_a_function_has_it,
+          a_function_can_have_only_layers_of_its_owners_that_are_there,
+          a_deleted_user_takes_his_layers_along_even_those_in_use,
           requests_of_one_sender_are_carried_out_in_order,
           many_senders_at_once_all_get_their_own_answer, closing_answers_what_was_submitted)

@@ -31,6 +31,8 @@ static void check_spawn(const struct agent_message *message, const struct agent_
         } else {
                 FUZZ_EXPECT(!spawn->directory && spawn->word_count == 0 && spawn->user == 0);
         }
+        FUZZ_EXPECT(strlen(spawn->layers) == 0 || (strlen(spawn->layers) == AGENT_DIGEST_LENGTH &&
+                                                   !strpbrk(spawn->layers, "/.")));
         for (size_t i = 0; i < spawn->env_count; i++)
                 FUZZ_EXPECT(strchr(spawn->env[i], '=') > spawn->env[i]);
 

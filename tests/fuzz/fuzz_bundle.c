@@ -3,6 +3,7 @@
  * fault. */
 #include "adapters/archive/entry.h"
 #include "adapters/archive/member.h"
+#include "adapters/archive/merge.h"
 #include "adapters/archive/unpack.h"
 #include "base/auto.h"
 #include "fuzzing.h"
@@ -62,6 +63,28 @@ static void expect_sound(int root_fd)
         function_unref(function);
 }
 
+/* Laid over nothing, and then over itself, it is itself. */
+static void expect_merges(int parent_fd, int root_fd)
+{
+        char digest[DIGEST_LENGTH + 1], merged_digest[DIGEST_LENGTH + 1];
+        const struct bundle_limits room = {.unpacked_bytes = 2 << 20, .members = 100};
+        struct merging merging = {.limits = &room};
+        AUTO(fd_close) int merged_fd = -1;
+        uint64_t bytes, merged_bytes;
+        struct err err;
+
+        FUZZ_EXPECT(mkdirat(parent_fd, "merged", 0755) == 0);
+        merged_fd = openat(parent_fd, "merged", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        merging.root_fd = merged_fd;
+        FUZZ_EXPECT(content_digest(root_fd, digest, &bytes, &err) == 0);
+        for (int i = 0; i < 2; i++) {
+                FUZZ_EXPECT(merge_tree(&merging, root_fd, &err) == STAGE_DONE);
+                FUZZ_EXPECT(content_digest(merged_fd, merged_digest, &merged_bytes, &err) == 0);
+                FUZZ_EXPECT(strcmp(digest, merged_digest) == 0 && bytes == merged_bytes);
+        }
+        FUZZ_EXPECT(tree_remove(parent_fd, "merged") == 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
         struct slice code = slice_make((const char *)data, size);
@@ -76,8 +99,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         result = bundle_unpack(root_fd, code, "main.py", &limits, &err);
         FUZZ_EXPECT(result != STAGE_FAILED);
         FUZZ_EXPECT((result == STAGE_DONE) == (err.code == 0));
-        if (result == STAGE_DONE)
+        if (result == STAGE_DONE) {
                 expect_sound(root_fd);
+                expect_merges(parent_fd, root_fd);
+        }
         FUZZ_EXPECT(tree_remove(parent_fd, "bundle") == 0);
         FUZZ_EXPECT(tree_read(parent_fd, &around) == 0);
         FUZZ_EXPECT(around.count == 0);

@@ -6,6 +6,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+        struct layer_reference layer;
         struct manifest manifest;
         struct err err = {0};
         uint64_t amount;
@@ -20,6 +21,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 cJSON *object = manifest_to_json(&manifest);
                 FUZZ_EXPECT(object);
                 FUZZ_EXPECT(manifest.env.count <= ENV_MAX_COUNT);
+                FUZZ_EXPECT(manifest.layers.count <= LAYERS_MAX);
+                for (size_t i = 0; i < manifest.layers.count; i++)
+                        FUZZ_EXPECT(layer_reference_parse(slice_of(manifest.layers.items[i]),
+                                                          &layer, NULL) == 0);
                 FUZZ_EXPECT(!manifest.name || name_validate(slice_of(manifest.name), NULL) == 0);
                 FUZZ_EXPECT(!manifest.memory ||
                             size_parse(slice_of(manifest.memory), &amount, NULL) == 0);

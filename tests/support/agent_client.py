@@ -251,10 +251,10 @@ class Gateway:
 
     def ask_spawn(self, digest, handler, *, runtime=NATIVE, env=(), memory=128 * MIB,
                   tmp=16 * MIB, cpu=0, processes=64, verify=False, plain=False, network=0,
-                  command=(), **image):
+                  layers="", command=(), **image):
         instance_id = self.next_id
         self.next_id += 1
-        strings = [digest, handler, *command, *env]
+        strings = [digest, handler, layers, *command, *env]
         extra = b"".join(text.encode() + b"\0" for text in strings)
         self.send(SPAWN, instance_id=instance_id, runtime=runtime, memory=memory, tmp=tmp, cpu=cpu,
                   processes=processes, flags=VERIFY * verify | PLAIN * plain, network=network,

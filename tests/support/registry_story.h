@@ -85,7 +85,7 @@ static inline enum store_result story_call(struct registry_story *story, struct 
         return story_wait(story, call);
 }
 
-/* A user or a function that can be told by a number. */
+/* A user, a function or a layer that can be told by a number. */
 static inline struct user *story_user(unsigned number)
 {
         struct user *user = user_new();
@@ -153,6 +153,29 @@ static inline struct function *story_function(unsigned number, const struct user
         return function;
 }
 
+static inline struct layer *story_layer(unsigned number, const struct user *owner, const char *name)
+{
+        struct layer *layer = layer_new();
+
+        ck_assert_ptr_nonnull(layer);
+        (void)snprintf(layer->id, sizeof(layer->id), "01TREE%020u", number);
+        strcpy(layer->owner_id, owner->id);
+        strcpy(layer->name, name);
+        memset(layer->digest, "0123456789abcdef"[number % 16], DIGEST_LENGTH);
+        layer->bytes = 100 + number;
+        layer->created_ms = 1700000000000 + number;
+        return layer;
+}
+
+static inline void story_use_layer(struct function *function, const struct layer *layer)
+{
+        struct layer_reference reference = {.version = layer->version};
+
+        strcpy(reference.id, layer->id);
+        strcpy(reference.name, layer->name);
+        ck_assert_int_eq(function_add_layer(function, &reference, NULL), 0);
+}
+
 static inline enum store_result story_create_user(struct registry_story *story, struct user *user)
 {
         struct story_call call = {.request = {.kind = STORE_USER_CREATE, .user = user}};
@@ -172,6 +195,14 @@ static inline enum store_result story_update(struct registry_story *story,
                                              struct function *function)
 {
         struct story_call call = {.request = {.kind = STORE_FUNCTION_UPDATE, .function = function}};
+
+        return story_call(story, &call);
+}
+
+static inline enum store_result story_publish_layer(struct registry_story *story,
+                                                    struct layer *layer)
+{
+        struct story_call call = {.request = {.kind = STORE_LAYER_PUBLISH, .layer = layer}};
 
         return story_call(story, &call);
 }

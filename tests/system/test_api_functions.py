@@ -21,7 +21,7 @@ def test_a_function_is_created_and_shown_with_every_setting(person):
     assert document == {
         "functionId": function, "name": "settings", "namespace": namespace, "runtime": "python3",
         "image": None, "network": "none", "handler": "main.handle", "memory": "64MiB", "timeout": "1500ms",
-        "keepAlive": "2m", "zygote": "off", "concurrency": 1, "min": 0,
+        "keepAlive": "2m", "layers": [], "zygote": "off", "concurrency": 1, "min": 0,
         "env": {"GREETING": "hé\n", "EMPTY": ""},
         "max": 7, "public": True, "version": 1, "codeBytes": document["codeBytes"],
         "url": f"/f/{namespace}/settings",

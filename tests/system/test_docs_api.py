@@ -18,7 +18,7 @@ def test_every_example_runs_and_gives_what_it_says(server, tmp_path):
     output = run.stdout.replace("}{", "}\n{").splitlines()
     # What stands behind '#' below a command is its answer; ids, dots and times are any.
     promised = re.findall(r"^# (\{.*\})$", "\n".join(examples), re.MULTILINE)
-    assert len(promised) == 7
+    assert len(promised) == 10
     for line in promised:
         pattern = re.escape(line).replace(r"\.\.\.", ".*")
         pattern = re.sub(r'"time":"[^"]*"', r'"time":"[^"]*"', pattern)

@@ -18,6 +18,7 @@ static const struct agent_spawn sample = {
         .verify = true,
         .digest = DIGEST,
         .handler = "bin/hello",
+        .layers = DIGEST,
         .env_count = 2,
         .env = {"A=1", "B="},
 };
@@ -30,6 +31,7 @@ static const struct agent_spawn image = {
         .process_max = 64,
         .digest = DIGEST,
         .handler = "",
+        .layers = "",
         .network = AGENT_NETWORK_EGRESS,
         .contract = AGENT_CONTRACT_HTTP,
         .port = 8080,
@@ -76,6 +78,7 @@ TEST(a_spawn_comes_out_as_it_went_in)
         ck_assert(spawn.verify && !spawn.plain);
         ck_assert_str_eq(spawn.digest, DIGEST);
         ck_assert_str_eq(spawn.handler, "bin/hello");
+        ck_assert_str_eq(spawn.layers, DIGEST);
         ck_assert_uint_eq(spawn.env_count, 2);
         ck_assert_str_eq(spawn.env[0], "A=1");
         ck_assert_str_eq(spawn.env[1], "B=");
@@ -253,6 +256,25 @@ TEST(a_digest_or_handler_that_leads_elsewhere_is_refused)
 }
 TEST_END
 
+TEST(layers_are_a_digest_or_none)
+{
+        static const char *const wrong[] = {"x", "..", "/opt", DIGEST "0", DIGEST "/"};
+        struct agent_spawn spawn, changed = sample;
+
+        for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+                changed.layers = wrong[i];
+                ck_assert_int_eq(pass(&changed, &spawn), -EPROTO);
+        }
+        changed.layers = "";
+        ck_assert_int_eq(pass(&changed, &spawn), 0);
+        ck_assert_str_eq(spawn.layers, "");
+        ck_assert_uint_eq(spawn.env_count, 2);
+        changed = image;
+        changed.layers = DIGEST;
+        ck_assert_int_eq(pass(&changed, &spawn), -EPROTO);
+}
+TEST_END
+
 TEST(an_environment_that_is_none_is_refused)
 {
         struct agent_spawn spawn, bad = sample;
@@ -286,4 +308,5 @@ TEST_MAIN("agent_protocol", a_spawn_comes_out_as_it_went_in,
           each_flag_of_a_spawn_is_passed_and_another_is_refused,
           a_message_beyond_the_last_type_is_refused, every_cut_of_a_spawn_is_refused,
           limits_out_of_range_are_refused, a_digest_or_handler_that_leads_elsewhere_is_refused,
-          an_environment_that_is_none_is_refused, what_does_not_fit_is_not_sent)
+          layers_are_a_digest_or_none, an_environment_that_is_none_is_refused,
+          what_does_not_fit_is_not_sent)

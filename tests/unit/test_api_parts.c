@@ -9,32 +9,48 @@
 
 TEST(a_path_without_a_hole_matches_itself_alone)
 {
-        struct slice id = {0};
+        struct path_holes holes = {0};
 
-        ck_assert(path_match("/api/v1/users", SLICE("/api/v1/users"), &id));
-        ck_assert(!path_match("/api/v1/users", SLICE("/api/v1/users/"), &id));
-        ck_assert(!path_match("/api/v1/users", SLICE("/api/v1/user"), &id));
-        ck_assert(!path_match("/api/v1/users", SLICE("/api/v1/usersx"), &id));
-        ck_assert_ptr_null(id.data);
+        ck_assert(path_match("/api/v1/users", SLICE("/api/v1/users"), &holes));
+        ck_assert(!path_match("/api/v1/users", SLICE("/api/v1/users/"), &holes));
+        ck_assert(!path_match("/api/v1/users", SLICE("/api/v1/user"), &holes));
+        ck_assert(!path_match("/api/v1/users", SLICE("/api/v1/usersx"), &holes));
+        ck_assert_ptr_null(holes.id.data);
 }
 TEST_END
 
 TEST(a_hole_takes_exactly_one_segment)
 {
         static const char pattern[] = "/functions/{id}/logs";
-        struct slice id = {0};
+        struct path_holes holes = {0};
 
-        ck_assert(path_match(pattern, SLICE("/functions/echo/logs"), &id));
-        ck_assert(slice_equal(id, SLICE("echo")));
-        ck_assert(!path_match(pattern, SLICE("/functions//logs"), &id));
-        ck_assert(!path_match(pattern, SLICE("/functions/logs"), &id));
-        ck_assert(!path_match(pattern, SLICE("/functions/a/b/logs"), &id));
-        ck_assert(!path_match(pattern, SLICE("/functions/echo/log"), &id));
-        ck_assert(!path_match(pattern, SLICE("/functions/echo/logs/"), &id));
-        ck_assert(path_match("/functions/{id}", SLICE("/functions/x"), &id));
-        ck_assert(slice_equal(id, SLICE("x")));
-        ck_assert(!path_match("/functions/{id}", SLICE("/functions/"), &id));
-        ck_assert(!path_match("/functions/{id}", SLICE("/functions/x/y"), &id));
+        ck_assert(path_match(pattern, SLICE("/functions/echo/logs"), &holes));
+        ck_assert(slice_equal(holes.id, SLICE("echo")));
+        ck_assert(!path_match(pattern, SLICE("/functions//logs"), &holes));
+        ck_assert(!path_match(pattern, SLICE("/functions/logs"), &holes));
+        ck_assert(!path_match(pattern, SLICE("/functions/a/b/logs"), &holes));
+        ck_assert(!path_match(pattern, SLICE("/functions/echo/log"), &holes));
+        ck_assert(!path_match(pattern, SLICE("/functions/echo/logs/"), &holes));
+        ck_assert(path_match("/functions/{id}", SLICE("/functions/x"), &holes));
+        ck_assert(slice_equal(holes.id, SLICE("x")));
+        ck_assert(!path_match("/functions/{id}", SLICE("/functions/"), &holes));
+        ck_assert(!path_match("/functions/{id}", SLICE("/functions/x/y"), &holes));
+}
+TEST_END
+
+TEST(a_path_may_have_a_version_behind_its_id)
+{
+        static const char pattern[] = "/layers/{id}/{version}";
+        struct path_holes holes = {0};
+
+        ck_assert(path_match(pattern, SLICE("/layers/tools/12"), &holes));
+        ck_assert(slice_equal(holes.id, SLICE("tools")));
+        ck_assert(slice_equal(holes.version, SLICE("12")));
+        ck_assert(!path_match(pattern, SLICE("/layers/tools"), &holes));
+        ck_assert(!path_match(pattern, SLICE("/layers/tools/"), &holes));
+        ck_assert(!path_match(pattern, SLICE("/layers//1"), &holes));
+        ck_assert(!path_match(pattern, SLICE("/layers/tools/1/"), &holes));
+        ck_assert(slice_equal(holes.id, SLICE("tools")));
 }
 TEST_END
 
@@ -165,6 +181,7 @@ TEST(a_value_of_the_wrong_kind_is_refused_by_name)
 TEST_END
 
 TEST_MAIN("api_parts", a_path_without_a_hole_matches_itself_alone, a_hole_takes_exactly_one_segment,
-          only_one_json_object_in_utf_8_is_a_body, a_nul_cannot_hide_the_end_of_a_text,
-          members_are_read_by_their_table, an_unknown_or_repeated_member_is_refused_by_name,
+          a_path_may_have_a_version_behind_its_id, only_one_json_object_in_utf_8_is_a_body,
+          a_nul_cannot_hide_the_end_of_a_text, members_are_read_by_their_table,
+          an_unknown_or_repeated_member_is_refused_by_name,
           a_value_of_the_wrong_kind_is_refused_by_name)

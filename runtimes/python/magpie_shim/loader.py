@@ -77,12 +77,21 @@ def is_asynchronous(function):
     return bool(getattr(getattr(function, "__code__", None), "co_flags", 0) & _CODE_IS_ASYNC)
 
 
+def _layer_folders():
+    """Where layers have modules: behind the function's own, before Python's."""
+    layers = worker.variable(b"MAGPIE_LAYERS")
+    if not layers:
+        return []
+    major, minor = sys.version_info[:2]
+    return [f"{layers}/python/lib/python{major}.{minor}/site-packages", f"{layers}/python"]
+
+
 def load(code, handler):
     import builtins
 
     # `site` would bring them, and costs more than the rest of the start.
     builtins.exit = builtins.quit = sys.exit
-    sys.path.insert(0, code)
+    sys.path[:0] = [code, *_layer_folders()]
     module, name = _split(handler)
     if worker.variable(b"MAGPIE_VERIFY") == "1":
         _verify(code)

@@ -284,6 +284,7 @@ static int agent_client_make(struct sandbox_host *host, const struct sandbox_ord
                 .plain = function->starts_plainly,
                 .digest = order->code,
                 .handler = function->handler,
+                .layers = function->layers_digest,
                 .network = function->network == NETWORK_EGRESS ? AGENT_NETWORK_EGRESS
                                                                : AGENT_NETWORK_NONE,
         };

@@ -1,7 +1,8 @@
-/* Staging, keeping and collecting bundles; see bundles_archive.h. */
+/* Staging, keeping, merging and collecting bundles; see bundles_archive.h. */
 #include "adapters/archive/bundles_archive.h"
 
 #include "adapters/archive/entry.h"
+#include "adapters/archive/merge.h"
 #include "base/auto.h"
 #include "base/hash.h"
 #include "base/list.h"
@@ -62,6 +63,31 @@ static int staging_make(struct bundles_archive *self, char ret_name[NAME_SIZE], 
         return 0;
 }
 
+/* Into a new folder below staging/, which on failure is gone again. */
+static enum stage_result unpack_to_staging(struct bundles_archive *self, struct slice code,
+                                           const char *file_name, char ret_staging[NAME_SIZE],
+                                           int *ret_fd, struct err *err)
+{
+        AUTO(fd_close) int root_fd = -1;
+        char staging[NAME_SIZE];
+        enum stage_result result;
+        locale_t before;
+        int r = staging_make(self, staging, &root_fd);
+
+        if (r < 0)
+                return bundle_fail(err, r, "making a folder to unpack to");
+        before = uselocale(self->utf8);
+        result = bundle_unpack(root_fd, code, file_name, &self->limits, err);
+        (void)uselocale(before);
+        if (result != STAGE_DONE) {
+                (void)tree_remove(self->staging_fd, staging);
+                return result;
+        }
+        memcpy(ret_staging, staging, sizeof(staging));
+        *ret_fd = fd_steal(&root_fd);
+        return STAGE_DONE;
+}
+
 static enum stage_result bundles_stage(struct bundles *bundles, struct slice code,
                                        struct function *function, char ret_staging[NAME_SIZE],
                                        struct err *err)
@@ -70,22 +96,25 @@ static enum stage_result bundles_stage(struct bundles *bundles, struct slice cod
         char staging[NAME_SIZE], file_name[HANDLER_MAX_LENGTH + 8];
         AUTO(fd_close) int root_fd = -1;
         enum stage_result result;
-        locale_t before;
-        int r = staging_make(self, staging, &root_fd);
 
-        if (r < 0)
-                return bundle_fail(err, r, "making a folder to unpack to");
         entry_file_name(function, code, file_name);
-        before = uselocale(self->utf8);
-        result = bundle_unpack(root_fd, code, file_name, &self->limits, err);
-        (void)uselocale(before);
-        if (result == STAGE_DONE)
-                result = entry_choose(root_fd, function, err);
+        result = unpack_to_staging(self, code, file_name, staging, &root_fd, err);
+        if (result != STAGE_DONE)
+                return result;
+        result = entry_choose(root_fd, function, err);
         if (result == STAGE_DONE)
                 memcpy(ret_staging, staging, sizeof(staging));
         else
                 (void)tree_remove(self->staging_fd, staging);
         return result;
+}
+
+static enum stage_result bundles_stage_layer(struct bundles *bundles, struct slice code,
+                                             char ret_staging[NAME_SIZE], struct err *err)
+{
+        AUTO(fd_close) int root_fd = -1;
+
+        return unpack_to_staging(self_of(bundles), code, NULL, ret_staging, &root_fd, err);
 }
 
 static void bundles_discard(struct bundles *bundles, const char *staging)
@@ -116,10 +145,10 @@ static int keep_as(struct bundles_archive *self, const char *staging, const char
         return r;
 }
 
-static int bundles_keep(struct bundles *bundles, const char *staging, struct function *function,
-                        struct err *err)
+/* By its content, which has a digest and a size then. */
+static int keep_content(struct bundles_archive *self, const char *staging,
+                        char ret_digest[NAME_SIZE], uint64_t *ret_bytes, struct err *err)
 {
-        struct bundles_archive *self = self_of(bundles);
         AUTO(fd_close) int root_fd = openat(self->staging_fd, staging, OPEN_FOLDER);
         char digest[NAME_SIZE];
         uint64_t bytes;
@@ -136,9 +165,99 @@ static int bundles_keep(struct bundles *bundles, const char *staging, struct fun
         r = keep_as(self, staging, digest);
         if (r < 0)
                 return err_errno(err, r, "keeping the bundle %s", digest);
-        memcpy(function->code_digest, digest, sizeof(digest));
-        function->code_bytes = bytes;
+        memcpy(ret_digest, digest, sizeof(digest));
+        *ret_bytes = bytes;
         return 0;
+}
+
+static int bundles_keep(struct bundles *bundles, const char *staging, struct function *function,
+                        struct err *err)
+{
+        return keep_content(self_of(bundles), staging, function->code_digest, &function->code_bytes,
+                            err);
+}
+
+static int bundles_keep_layer(struct bundles *bundles, const char *staging, struct layer *layer,
+                              struct err *err)
+{
+        return keep_content(self_of(bundles), staging, layer->digest, &layer->bytes, err);
+}
+
+/* Says that what is there was kept anew, so that nobody collects it for a while. */
+static int keep_anew(struct bundles_archive *self, const char *digest)
+{
+        int r;
+
+        pthread_mutex_lock(&self->keep_lock);
+        r = utimensat(self->code_fd, digest, NULL, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
+        pthread_mutex_unlock(&self->keep_lock);
+        return r;
+}
+
+static enum stage_result merge_layers(struct bundles_archive *self, size_t count,
+                                      const char *const *digests, int root_fd, struct err *err)
+{
+        struct merging merging = {.root_fd = root_fd, .limits = &self->limits};
+        enum stage_result result = STAGE_DONE;
+
+        for (size_t i = 0; result == STAGE_DONE && i < count; i++) {
+                AUTO(fd_close) int layer_fd = openat(self->code_fd, digests[i], OPEN_FOLDER);
+                if (layer_fd < 0)
+                        return bundle_fail(err, -errno, "opening the layer %s", digests[i]);
+                result = merge_tree(&merging, layer_fd, err);
+        }
+        if (result == STAGE_DONE && syncfs(root_fd) < 0)
+                return bundle_fail(err, -errno, "writing the layers' tree to the disk");
+        return result;
+}
+
+static enum stage_result merge_as(struct bundles_archive *self, size_t count,
+                                  const char *const *digests, const char *digest, struct err *err)
+{
+        AUTO(fd_close) int root_fd = -1;
+        char staging[NAME_SIZE];
+        enum stage_result result;
+        int r = staging_make(self, staging, &root_fd);
+
+        if (r < 0)
+                return bundle_fail(err, r, "making a folder for the layers' tree");
+        result = merge_layers(self, count, digests, root_fd, err);
+        if (result == STAGE_DONE) {
+                r = keep_as(self, staging, digest);
+                if (r < 0)
+                        result = bundle_fail(err, r, "keeping the layers' tree %s", digest);
+        }
+        if (result != STAGE_DONE)
+                (void)tree_remove(self->staging_fd, staging);
+        return result;
+}
+
+static enum stage_result bundles_merge(struct bundles *bundles, size_t count,
+                                       const char *const *digests, char ret_digest[NAME_SIZE],
+                                       struct err *err)
+{
+        struct bundles_archive *self = self_of(bundles);
+        char digest[NAME_SIZE];
+        enum stage_result result;
+        int r = 0;
+
+        /* From here on they stay until we have what we need of them. */
+        for (size_t i = 0; r == 0 && i < count; i++)
+                r = keep_anew(self, digests[i]);
+        if (r == -ENOENT)
+                return bundle_refuse(err, "a layer has been removed meanwhile");
+        if (r == 0 && count > 1)
+                r = merge_digest(count, digests, digest);
+        if (r < 0)
+                return bundle_fail(err, r, "putting the layers together");
+        if (count == 1)
+                memcpy(digest, digests[0], sizeof(digest));
+        result = count == 1 || keep_anew(self, digest) == 0
+                         ? STAGE_DONE
+                         : merge_as(self, count, digests, digest, err);
+        if (result == STAGE_DONE)
+                memcpy(ret_digest, digest, sizeof(digest));
+        return result;
 }
 
 static bool is_kept_since(const struct stat *status, uint64_t kept_before_s)
@@ -207,6 +326,9 @@ static int bundles_remove(struct bundles *bundles, const char *digest, uint64_t 
 static const struct bundles_ops bundles_archive_ops = {
         .stage = bundles_stage,
         .keep = bundles_keep,
+        .stage_layer = bundles_stage_layer,
+        .keep_layer = bundles_keep_layer,
+        .merge = bundles_merge,
         .discard = bundles_discard,
         .each = bundles_each,
         .remove = bundles_remove,

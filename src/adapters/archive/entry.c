@@ -213,16 +213,18 @@ static enum stage_result check_program(int root_fd, const struct tree *tree,
                 return bundle_refuse(err, "handler '%s': the bundle has no such file; %s",
                                      QUOTE(function->handler), list_files(tree, NULL).text);
         memcpy(function->handler, path, strlen(path) + 1);
-        return program_check(root_fd, path, function->runtime == RUNTIME_EXEC, err);
+        return program_check(root_fd, path, function->runtime == RUNTIME_EXEC,
+                             function->layer_count > 0, err);
 }
 
 /* The handler is the program's own business. */
-static enum stage_result check_bootstrap(int root_fd, const struct tree *tree, struct err *err)
+static enum stage_result check_bootstrap(int root_fd, const struct tree *tree,
+                                         const struct function *function, struct err *err)
 {
         if (!is_file(root_fd, "bootstrap"))
                 return bundle_refuse(err, "the bundle has no program called bootstrap; %s",
                                      list_files(tree, NULL).text);
-        return program_check(root_fd, "bootstrap", true, err);
+        return program_check(root_fd, "bootstrap", true, function->layer_count > 0, err);
 }
 
 static enum stage_result choose(int root_fd, const struct tree *tree, struct function *function,
@@ -243,7 +245,7 @@ static enum stage_result choose(int root_fd, const struct tree *tree, struct fun
                         result = choose_program(root_fd, tree, function, err);
                 return result == STAGE_DONE ? check_program(root_fd, tree, function, err) : result;
         case RUNTIME_PROVIDED:
-                return check_bootstrap(root_fd, tree, err);
+                return check_bootstrap(root_fd, tree, function, err);
         case RUNTIME_IMAGE:
                 break; /* has no bundle */
         }

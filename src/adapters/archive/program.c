@@ -60,6 +60,17 @@ static const struct program_world sandbox_world = {
         .advice = ": link it statically, or against this machine's libraries",
 };
 
+/* Nobody looks into the layers here: the first who does is the trial. */
+static bool layers_have(const struct program_world *world, const char *program)
+{
+        return strncmp(program, "/opt/", 5) == 0 || sandbox_has(world, program);
+}
+
+static const struct program_world layered_world = {
+        .has = layers_have,
+        .advice = ": link it statically, or against this machine's libraries",
+};
+
 static enum stage_result elf_check(struct slice file, const char *path,
                                    const struct program_world *world, struct err *err)
 {
@@ -117,12 +128,14 @@ enum stage_result program_content_check(struct slice content, const char *path, 
         return elf_check(content, path, world, err);
 }
 
-enum stage_result program_check(int root_fd, const char *path, bool or_script, struct err *err)
+enum stage_result program_check(int root_fd, const char *path, bool or_script, bool has_layers,
+                                struct err *err)
 {
         AUTO(mapping_unmap) struct mapping mapping = {0};
         int r = mapping_make(root_fd, path, &mapping);
 
         if (r < 0)
                 return bundle_fail(err, r, "reading '%s'", QUOTE(slice_of(path)));
-        return program_content_check(mapping.bytes, path, or_script, &sandbox_world, err);
+        return program_content_check(mapping.bytes, path, or_script,
+                                     has_layers ? &layered_world : &sandbox_world, err);
 }

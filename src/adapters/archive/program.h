@@ -15,5 +15,7 @@ enum stage_result program_content_check(struct slice content, const char *path, 
                                         const struct program_world *world, struct err *err);
 
 /* An ELF program for this machine whose dynamic loader is installed; with `or_script` also a script
- * whose first line names an interpreter that is installed. */
-enum stage_result program_check(int root_fd, const char *path, bool or_script, struct err *err);
+ * whose first line names an interpreter that is installed. With `has_layers` either may lie below /opt,
+ * where nobody looks for it here. */
+enum stage_result program_check(int root_fd, const char *path, bool or_script, bool has_layers,
+                                struct err *err);

@@ -378,6 +378,8 @@ enum stage_result bundle_unpack(int root_fd, struct slice code, const char *file
                                      name);
         if (kind == CODE_EMPTY_ZIP)
                 return bundle_refuse(err, "%s", content_is_empty);
+        if (kind == CODE_FILE && !file_name)
+                return bundle_refuse(err, "this is no archive: pack it as zip or tar.gz");
         if (kind == CODE_FILE) {
                 result = unpack_single(&u, code, file_name, err);
         } else {

@@ -23,12 +23,10 @@ static void bind_number(sqlite3_stmt *statement, int number, uint64_t value)
         (void)sqlite3_bind_int64(statement, number, (sqlite3_int64)value);
 }
 
-/* Runs a statement that changes something. */
-static enum store_result execute(struct database *database, sqlite3_stmt *statement,
-                                 struct err *err)
+/* What became of a statement that changes something, whose last step gave `code`. */
+static enum store_result conclude(struct database *database, sqlite3_stmt *statement, int code,
+                                  struct err *err)
 {
-        int code = sqlite3_step(statement);
-
         (void)sqlite3_reset(statement);
         if (code == SQLITE_DONE)
                 return STORE_OK;
@@ -38,6 +36,12 @@ static enum store_result execute(struct database *database, sqlite3_stmt *statem
                 return STORE_NOT_FOUND;
         (void)database_error(database, "writing to the database", err);
         return STORE_FAILED;
+}
+
+static enum store_result execute(struct database *database, sqlite3_stmt *statement,
+                                 struct err *err)
+{
+        return conclude(database, statement, sqlite3_step(statement), err);
 }
 
 static enum store_result create_user(struct database *database, const struct user *user,
@@ -100,6 +104,7 @@ static bool bind_function(sqlite3_stmt *statement, const struct function *functi
         bind_text(statement, 22, network_name(function->network));
         bind_number(statement, 23, function->port);
         bind_text(statement, 24, function->image_reference);
+        bind_text(statement, 26, function->layers_digest);
         return bind_image(statement, 25, function->image);
 }
 
@@ -118,6 +123,47 @@ static enum store_result create_env(struct database *database, const struct func
         return result;
 }
 
+static enum store_result create_layers(struct database *database, const struct function *function,
+                                       struct err *err)
+{
+        enum store_result result = STORE_OK;
+
+        for (size_t i = 0; result == STORE_OK && i < function->layer_count; i++) {
+                sqlite3_stmt *insert = database_statement(database, STATEMENT_LAYERS_INSERT);
+                bind_text(insert, 1, function->id);
+                bind_number(insert, 2, i);
+                bind_text(insert, 3, function->layers[i].id);
+                result = execute(database, insert, err);
+                if (result == STORE_OK && sqlite3_changes(database->connection) == 0)
+                        result = STORE_NOT_FOUND;
+        }
+        return result;
+}
+
+/* What lies in tables of its own. */
+static enum store_result create_parts(struct database *database, const struct function *function,
+                                      struct err *err)
+{
+        enum store_result result = create_env(database, function, err);
+
+        return result == STORE_OK ? create_layers(database, function, err) : result;
+}
+
+static enum store_result delete_parts(struct database *database, const struct function *function,
+                                      struct err *err)
+{
+        static const enum statement deletions[] = {STATEMENT_ENV_DELETE, STATEMENT_LAYERS_DELETE};
+        enum store_result result = STORE_OK;
+
+        for (size_t i = 0; result == STORE_OK && i < sizeof(deletions) / sizeof(deletions[0]);
+             i++) {
+                sqlite3_stmt *delete = database_statement(database, deletions[i]);
+                bind_text(delete, 1, function->id);
+                result = execute(database, delete, err);
+        }
+        return result;
+}
+
 static enum store_result create_function(struct database *database, const struct function *function,
                                          struct err *err)
 {
@@ -125,7 +171,7 @@ static enum store_result create_function(struct database *database, const struct
         enum store_result result;
 
         result = bind_function(insert, function) ? execute(database, insert, err) : no_memory(err);
-        return result == STORE_OK ? create_env(database, function, err) : result;
+        return result == STORE_OK ? create_parts(database, function, err) : result;
 }
 
 /* Why did an UPDATE meet no row? */
@@ -156,12 +202,9 @@ static enum store_result update_function(struct database *database, const struct
                                                     : no_memory(err);
         if (result == STORE_OK && sqlite3_changes(database->connection) == 0)
                 return explain_missed_update(database, function->id, err);
-        if (result == STORE_OK) {
-                statement = database_statement(database, STATEMENT_ENV_DELETE);
-                bind_text(statement, 1, function->id);
-                result = execute(database, statement, err);
-        }
-        return result == STORE_OK ? create_env(database, function, err) : result;
+        if (result == STORE_OK)
+                result = delete_parts(database, function, err);
+        return result == STORE_OK ? create_parts(database, function, err) : result;
 }
 
 static enum store_result delete_by_id(struct database *database, enum statement statement,
@@ -172,6 +215,63 @@ static enum store_result delete_by_id(struct database *database, enum statement 
 
         bind_text(delete, 1, id);
         result = execute(database, delete, err);
+        return result == STORE_OK && sqlite3_changes(database->connection) == 0 ? STORE_NOT_FOUND
+                                                                                : result;
+}
+
+/* The next number of the name. */
+static enum store_result number_layer(struct database *database, struct layer *layer,
+                                      struct err *err)
+{
+        sqlite3_stmt *number = database_statement(database, STATEMENT_LAYER_NUMBER);
+        int64_t version = 0;
+        int code;
+
+        bind_text(number, 1, layer->owner_id);
+        bind_text(number, 2, layer->name);
+        code = sqlite3_step(number);
+        if (code == SQLITE_ROW) {
+                version = sqlite3_column_int64(number, 0);
+                code = sqlite3_step(number);
+        }
+        if (code == SQLITE_DONE && version > LAYER_VERSION_MAX) {
+                (void)sqlite3_reset(number);
+                (void)err_set(err, -EOVERFLOW, "layer '%s' has had too many versions", layer->name);
+                return STORE_FAILED;
+        }
+        layer->version = (uint32_t)version;
+        return conclude(database, number, code, err);
+}
+
+static enum store_result publish_layer(struct database *database, struct layer *layer,
+                                       struct err *err)
+{
+        sqlite3_stmt *insert;
+        enum store_result result = number_layer(database, layer, err);
+
+        if (result != STORE_OK)
+                return result;
+        insert = database_statement(database, STATEMENT_LAYER_INSERT);
+        bind_text(insert, 1, layer->id);
+        bind_text(insert, 2, layer->owner_id);
+        bind_text(insert, 3, layer->name);
+        bind_number(insert, 4, layer->version);
+        bind_text(insert, 5, layer->digest);
+        bind_number(insert, 6, layer->bytes);
+        bind_number(insert, 7, layer->created_ms);
+        return execute(database, insert, err);
+}
+
+static enum store_result remove_layer(struct database *database, const char *id, struct err *err)
+{
+        sqlite3_stmt *delete = database_statement(database, STATEMENT_LAYER_DELETE);
+        enum store_result result;
+
+        bind_text(delete, 1, id);
+        result = execute(database, delete, err);
+        /* Here the constraint that fails is of the row that refers to this one. */
+        if (result == STORE_NOT_FOUND)
+                return STORE_IN_USE;
         return result == STORE_OK && sqlite3_changes(database->connection) == 0 ? STORE_NOT_FOUND
                                                                                 : result;
 }
@@ -190,6 +290,10 @@ enum store_result database_apply(struct database *database, const struct store_r
                 return update_function(database, request->function, err);
         case STORE_FUNCTION_DELETE:
                 return delete_by_id(database, STATEMENT_FUNCTION_DELETE, request->id, err);
+        case STORE_LAYER_PUBLISH:
+                return publish_layer(database, request->layer, err);
+        case STORE_LAYER_REMOVE:
+                return remove_layer(database, request->id, err);
         }
         abort(); /* not a kind: our own bug */
 }

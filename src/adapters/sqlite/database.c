@@ -57,6 +57,30 @@ static const char *const migrations[] = {
         "ALTER TABLE functions ADD COLUMN port INTEGER NOT NULL DEFAULT 0;"
         "ALTER TABLE functions ADD COLUMN image_reference TEXT NOT NULL DEFAULT '';"
         "ALTER TABLE functions ADD COLUMN image BLOB;", /* image_pack(); NULL: none */
+        "CREATE TABLE layer_names ("
+        "  owner_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,"
+        "  name TEXT NOT NULL,"
+        "  last_version INTEGER NOT NULL," /* also where that was removed */
+        "  PRIMARY KEY (owner_id, name)"
+        ") STRICT, WITHOUT ROWID;"
+        "CREATE TABLE layers ("
+        "  id TEXT PRIMARY KEY,"
+        "  owner_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,"
+        "  name TEXT NOT NULL,"
+        "  version INTEGER NOT NULL,"
+        "  digest TEXT NOT NULL,"
+        "  bytes INTEGER NOT NULL,"
+        "  created_ms INTEGER NOT NULL,"
+        "  UNIQUE (owner_id, name, version)"
+        ") STRICT;"
+        "CREATE TABLE function_layers ("
+        "  function_id TEXT NOT NULL REFERENCES functions (id) ON DELETE CASCADE,"
+        "  position INTEGER NOT NULL,"
+        "  layer_id TEXT NOT NULL REFERENCES layers (id),"
+        "  PRIMARY KEY (function_id, position)"
+        ") STRICT, WITHOUT ROWID;"
+        "CREATE INDEX function_layers_by_layer ON function_layers (layer_id);"
+        "ALTER TABLE functions ADD COLUMN layers_digest TEXT NOT NULL DEFAULT '';",
 };
 
 #define SCHEMA_VERSION ((int)(sizeof(migrations) / sizeof(migrations[0])))
@@ -73,16 +97,16 @@ static const char *const statement_texts[STATEMENT_COUNT] = {
                 "  code_bytes, version, created_ms, updated_ms, memory_bytes, tmp_bytes,"
                 "  timeout_ms, keep_alive_ms, concurrency, min_instances, max_instances,"
                 "  cpu_millis, is_public, starts_plainly, contract, network, port,"
-                "  image_reference, image)"
+                "  image_reference, image, layers_digest)"
                 " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16,"
-                "  ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25)",
+                "  ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26)",
         [STATEMENT_FUNCTION_UPDATE] =
                 "UPDATE functions SET name = ?3, runtime = ?4, handler = ?5, code_digest = ?6,"
                 "  code_bytes = ?7, version = ?8, updated_ms = ?10, memory_bytes = ?11,"
                 "  tmp_bytes = ?12, timeout_ms = ?13, keep_alive_ms = ?14, concurrency = ?15,"
                 "  min_instances = ?16, max_instances = ?17, cpu_millis = ?18, is_public = ?19,"
                 "  starts_plainly = ?20, contract = ?21, network = ?22, port = ?23,"
-                "  image_reference = ?24, image = ?25"
+                "  image_reference = ?24, image = ?25, layers_digest = ?26"
                 " WHERE id = ?1 AND version = ?8 - 1",
         [STATEMENT_FUNCTION_DELETE] = "DELETE FROM functions WHERE id = ?1",
         [STATEMENT_FUNCTION_EXISTS] = "SELECT 1 FROM functions WHERE id = ?1",
@@ -91,6 +115,23 @@ static const char *const statement_texts[STATEMENT_COUNT] = {
         [STATEMENT_ENV_DELETE] = "DELETE FROM function_env WHERE function_id = ?1",
         [STATEMENT_ENV_SELECT] = "SELECT assignment FROM function_env WHERE function_id = ?1"
                                  " ORDER BY position",
+        [STATEMENT_LAYER_NUMBER] =
+                "INSERT INTO layer_names (owner_id, name, last_version) VALUES (?1, ?2, 1)"
+                " ON CONFLICT DO UPDATE SET last_version = last_version + 1"
+                " RETURNING last_version",
+        [STATEMENT_LAYER_INSERT] =
+                "INSERT INTO layers (id, owner_id, name, version, digest, bytes, created_ms)"
+                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        [STATEMENT_LAYER_DELETE] = "DELETE FROM layers WHERE id = ?1",
+        /* No row where it is somebody else's. */
+        [STATEMENT_LAYERS_INSERT] =
+                "INSERT INTO function_layers (function_id, position, layer_id)"
+                " SELECT f.id, ?2, l.id FROM functions f JOIN layers l ON l.owner_id = f.owner_id"
+                " WHERE f.id = ?1 AND l.id = ?3",
+        [STATEMENT_LAYERS_DELETE] = "DELETE FROM function_layers WHERE function_id = ?1",
+        [STATEMENT_LAYERS_SELECT] =
+                "SELECT l.id, l.name, l.version FROM function_layers u"
+                " JOIN layers l ON l.id = u.layer_id WHERE u.function_id = ?1 ORDER BY u.position",
 };
 
 /* SQLite's primary result codes in the language of errno. */

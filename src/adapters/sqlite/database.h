@@ -1,5 +1,5 @@
-/* The registry's tables: the schema, and users and functions as rows. Used by one thread at a
- * time. */
+/* The registry's tables: the schema, and users, functions and layers as rows. Used by one thread at
+ * a time. */
 #pragma once
 
 #include "ports/registry_store.h"
@@ -16,6 +16,12 @@ enum statement {
         STATEMENT_ENV_INSERT,
         STATEMENT_ENV_DELETE,
         STATEMENT_ENV_SELECT,
+        STATEMENT_LAYER_NUMBER,
+        STATEMENT_LAYER_INSERT,
+        STATEMENT_LAYER_DELETE,
+        STATEMENT_LAYERS_INSERT,
+        STATEMENT_LAYERS_DELETE,
+        STATEMENT_LAYERS_SELECT,
         STATEMENT_COUNT,
 };
 

@@ -1,10 +1,11 @@
-/* Reading all users and functions at the start; see database.h.
+/* Reading all users, functions and layers at the start; see database.h.
  *
  * A file can be damaged in ways that no checksum tells, so every text is bounded and every function
  * validated as if a stranger had sent it.
  */
 #include "adapters/sqlite/database.h"
 
+#include "base/hash.h"
 #include "base/text.h"
 
 #include <errno.h>
@@ -24,6 +25,7 @@ static void loaded_deinit(struct loaded *loaded)
         for (size_t i = 0; i < loaded->count; i++) {
                 user_unref(loaded->changes[i].user);
                 function_unref(loaded->changes[i].function);
+                layer_unref(loaded->changes[i].layer);
         }
         free(loaded->changes);
 }
@@ -38,6 +40,7 @@ static int loaded_add(struct loaded *loaded, struct catalog_change change, struc
                 if (!grown) {
                         user_unref(change.user);
                         function_unref(change.function);
+                        layer_unref(change.layer);
                         return err_errno(err, -ENOMEM, loading);
                 }
                 loaded->changes = grown;
@@ -94,7 +97,7 @@ static bool read_user(sqlite3_stmt *row, struct user *user)
         " f.code_bytes, f.version, f.created_ms, f.updated_ms, f.memory_bytes, f.tmp_bytes,"       \
         " f.timeout_ms, f.keep_alive_ms, f.concurrency, f.min_instances, f.max_instances,"         \
         " f.cpu_millis, f.is_public, f.starts_plainly, f.contract, f.network, f.port,"             \
-        " f.image_reference, f.image"
+        " f.image_reference, f.image, f.layers_digest"
 
 /* How it is started and what it reaches. */
 static bool read_ways(sqlite3_stmt *row, struct function *function)
@@ -106,7 +109,8 @@ static bool read_ways(sqlite3_stmt *row, struct function *function)
                read_text(row, 22, sizeof(network), network) &&
                network_parse(slice_of(network), &function->network) &&
                read_uint32(row, 23, &function->port) &&
-               read_text(row, 24, sizeof(function->image_reference), function->image_reference);
+               read_text(row, 24, sizeof(function->image_reference), function->image_reference) &&
+               read_text(row, 26, sizeof(function->layers_digest), function->layers_digest);
 }
 
 static bool read_function(sqlite3_stmt *row, struct function *function)
@@ -167,6 +171,39 @@ static int load_env(struct database *database, struct function *function, struct
         return r;
 }
 
+/* Columns `from` and the two behind it. */
+static bool read_layer_name(sqlite3_stmt *row, int from, char *ret_id, char *ret_name,
+                            uint32_t *ret_version)
+{
+        return read_text(row, from, ID_LENGTH + 1, ret_id) && id_is_valid(slice_of(ret_id)) &&
+               read_text(row, from + 1, NAME_MAX_LENGTH + 1, ret_name) &&
+               name_validate(slice_of(ret_name), NULL) == 0 &&
+               read_uint32(row, from + 2, ret_version) && *ret_version > 0;
+}
+
+static int load_layers(struct database *database, struct function *function, struct err *err)
+{
+        sqlite3_stmt *select = database_statement(database, STATEMENT_LAYERS_SELECT);
+        struct layer_reference layer;
+        struct err why;
+        int code, r = 0;
+
+        (void)sqlite3_bind_text(select, 1, function->id, -1, SQLITE_STATIC);
+        while (r == 0 && (code = sqlite3_step(select)) == SQLITE_ROW) {
+                layer = (struct layer_reference){0};
+                if (!read_layer_name(select, 0, layer.id, layer.name, &layer.version))
+                        r = err_set(err, -EUCLEAN, "a layer of function '%s' is damaged",
+                                    function->id);
+                else if (function_add_layer(function, &layer, &why) < 0)
+                        r = err_set(err, -EUCLEAN, "the layers of function '%s' are damaged: %s",
+                                    function->id, why.text);
+        }
+        if (r == 0 && code != SQLITE_DONE)
+                r = database_error(database, loading, err);
+        (void)sqlite3_reset(select);
+        return r;
+}
+
 static int load_image(sqlite3_stmt *row, struct function *function, struct err *err)
 {
         const void *bytes = sqlite3_column_blob(row, 25);
@@ -217,6 +254,8 @@ static int load_function(struct database *database, sqlite3_stmt *row, struct lo
         r = load_image(row, function, err);
         if (r == 0)
                 r = load_env(database, function, err);
+        if (r == 0)
+                r = load_layers(database, function, err);
         if (r == 0 && function_validate(function, &why) < 0)
                 r = err_set(err, -EUCLEAN, "the row of function '%s' is damaged: %s", function->id,
                             why.text);
@@ -227,6 +266,36 @@ static int load_function(struct database *database, sqlite3_stmt *row, struct lo
         return loaded_add(
                 loaded, (struct catalog_change){.kind = CATALOG_FUNCTION_PUT, .function = function},
                 err);
+}
+
+#define LAYER_COLUMNS "id, name, version, owner_id, digest, bytes, created_ms"
+
+static bool read_layer(sqlite3_stmt *row, struct layer *layer)
+{
+        layer->bytes = read_number(row, 5);
+        layer->created_ms = read_number(row, 6);
+        return read_layer_name(row, 0, layer->id, layer->name, &layer->version) &&
+               read_text(row, 3, sizeof(layer->owner_id), layer->owner_id) &&
+               read_text(row, 4, sizeof(layer->digest), layer->digest) &&
+               strlen(layer->digest) == DIGEST_LENGTH && hex_is_valid(layer->digest, DIGEST_LENGTH);
+}
+
+static int load_layer(struct database *database, sqlite3_stmt *row, struct loaded *loaded,
+                      struct err *err)
+{
+        struct layer *layer = layer_new();
+
+        (void)database;
+        if (!layer)
+                return err_errno(err, -ENOMEM, loading);
+        if (!read_layer(row, layer)) {
+                const char *id = (const char *)sqlite3_column_text(row, 0);
+                layer_unref(layer);
+                return err_set(err, -EUCLEAN, "the row of layer '%s' is damaged",
+                               text_quote(slice_of(id ? id : "")).text);
+        }
+        return loaded_add(loaded,
+                          (struct catalog_change){.kind = CATALOG_LAYER_PUT, .layer = layer}, err);
 }
 
 static int load_rows(struct database *database, const char *sql,
@@ -260,6 +329,9 @@ int database_load(struct database *database, uint64_t seed, struct catalog **ret
                               "SELECT " FUNCTION_COLUMNS
                               " FROM functions f JOIN users u ON u.id = f.owner_id ORDER BY f.id",
                               load_function, &loaded, err);
+        if (r == 0)
+                r = load_rows(database, "SELECT " LAYER_COLUMNS " FROM layers ORDER BY id",
+                              load_layer, &loaded, err);
         if (r == 0) {
                 empty = catalog_new_empty(seed);
                 catalog = empty ? catalog_with(empty, loaded.changes, loaded.count) : NULL;

@@ -72,6 +72,10 @@ static struct catalog_change change_of(const struct store_request *request)
                                                .function = request->function};
         case STORE_FUNCTION_DELETE:
                 return (struct catalog_change){.kind = CATALOG_FUNCTION_REMOVE, .id = request->id};
+        case STORE_LAYER_PUBLISH:
+                return (struct catalog_change){.kind = CATALOG_LAYER_PUT, .layer = request->layer};
+        case STORE_LAYER_REMOVE:
+                return (struct catalog_change){.kind = CATALOG_LAYER_REMOVE, .id = request->id};
         }
         abort(); /* not a kind: our own bug */
 }

@@ -1,4 +1,4 @@
-/* The catalog: an immutable snapshot of all users and functions, for lookup without locks.
+/* The catalog: an immutable snapshot of all users, functions and layers, for lookup without locks.
  *
  * The store's writer makes a new catalog for each committed batch and publishes it; gateway threads
  * read the one that is current. A catalog and what it leads to stay valid until the reader's next
@@ -7,20 +7,24 @@
 #pragma once
 
 #include "core/registry/function.h"
+#include "core/registry/layer.h"
 
 struct catalog;
 
 enum catalog_change_kind {
         CATALOG_USER_PUT,
-        CATALOG_USER_REMOVE, /* and its functions */
+        CATALOG_USER_REMOVE, /* with functions and layers */
         CATALOG_FUNCTION_PUT,
         CATALOG_FUNCTION_REMOVE,
+        CATALOG_LAYER_PUT,
+        CATALOG_LAYER_REMOVE,
 };
 
 struct catalog_change {
         enum catalog_change_kind kind;
         struct user *user;         /* PUT */
         struct function *function; /* PUT: also replaces the version that was there */
+        struct layer *layer;       /* PUT */
         const char *id;            /* REMOVE */
 };
 
@@ -42,6 +46,10 @@ struct function *catalog_find_function_by_name(const struct catalog *catalog, st
                                                struct slice name);
 struct function *catalog_find_function_by_route(const struct catalog *catalog,
                                                 struct slice name_space, struct slice name);
+struct layer *catalog_find_layer(const struct catalog *catalog, struct slice id);
+/* Version 0: the newest. */
+struct layer *catalog_find_layer_by_name(const struct catalog *catalog, struct slice owner_id,
+                                         struct slice name, uint32_t version);
 
 /* In order of creation (that of their ids), until `visit` returns false; NULL visits none. Returns
  * how many there are. */
@@ -51,6 +59,8 @@ size_t catalog_each_function(const struct catalog *catalog,
 size_t catalog_each_function_of(const struct catalog *catalog, struct slice owner_id,
                                 bool (*visit)(struct function *function, void *context),
                                 void *context);
+size_t catalog_each_layer_of(const struct catalog *catalog, struct slice owner_id,
+                             bool (*visit)(struct layer *layer, void *context), void *context);
 size_t catalog_user_count(const struct catalog *catalog);
-/* Is any function on this code? For collecting bundles. */
+/* Is it any function's code, or the tree of its layers, or a layer? For collecting bundles. */
 bool catalog_uses_digest(const struct catalog *catalog, const char *digest);

@@ -21,6 +21,8 @@
 #define DIGEST_LENGTH 64 /* SHA-256 in lower-case hexadecimal */
 #define ENV_MAX_COUNT 100
 #define ENV_MAX_BYTES 32768 /* names, values, '=' and a NUL each */
+#define LAYERS_MAX 5        /* of one function */
+#define LAYER_TEXT_SIZE (NAME_MAX_LENGTH + sizeof(":4294967295"))
 
 /* What a function may ask for. */
 #define MEMORY_MIN_BYTES (8ull << 20)
@@ -73,6 +75,14 @@ bool network_parse(struct slice name, enum network *ret_network);
 const char *zygote_name(bool starts_plainly);
 bool zygote_parse(struct slice name, bool *ret_starts_plainly);
 
+/* One of a function's layers (layer.h). Named by a user it has neither id nor, where the newest is
+ * meant, a version (0); layers_resolve() finds both. */
+struct layer_reference {
+        char id[ID_LENGTH + 1];
+        char name[NAME_MAX_LENGTH + 1];
+        uint32_t version;
+};
+
 struct user {
         atomic_uint references;
         char id[ID_LENGTH + 1];
@@ -109,6 +119,9 @@ struct function {
         uint32_t port; /* contract http: where its program listens; 0: nobody has said */
         bool is_public;
         bool starts_plainly; /* its interpreter is neither forked nor started ahead of need */
+        size_t layer_count;
+        struct layer_reference layers[LAYERS_MAX]; /* later ones win over earlier ones */
+        char layers_digest[DIGEST_LENGTH + 1]; /* of the tree made of them; "": none, or not yet */
         size_t env_count;
         char **env; /* "NAME=value" */
 
@@ -141,6 +154,15 @@ int function_validate(const struct function *function, struct err *err);
 int name_validate(struct slice name, struct err *err); /* [a-z0-9]([a-z0-9-]*[a-z0-9])?, <= 63 */
 int email_validate(struct slice email, struct err *err);
 int env_validate(struct slice assignment, struct err *err); /* NAME=value; MAGPIE_ is reserved */
+
+/* "name", the newest version; or "name:version". 0, or -EINVAL and a sentence. */
+int layer_reference_parse(struct slice text, struct layer_reference *ret_layer, struct err *err);
+/* The same text again; `ret_text` holds LAYER_TEXT_SIZE bytes. */
+void layer_reference_format(const struct layer_reference *layer, char *ret_text);
+/* Adds one behind the others. 0; -EINVAL and a sentence where there is no room, or the name is there
+ * already. */
+int function_add_layer(struct function *function, const struct layer_reference *layer,
+                       struct err *err);
 
 /* The one spelling of a valid address that is stored and looked up: lower case. `ret_email` holds
  * EMAIL_MAX_LENGTH + 1 bytes. */

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define TABLE_KEYS_MAX 5
+#define TABLE_KEYS_MAX 6
 
 /* What a table must know of its items. */
 struct table_kind {

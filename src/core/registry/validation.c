@@ -227,6 +227,25 @@ static int image_validate(const struct function *f, struct err *err)
                        runtime_name(f->runtime));
 }
 
+static int digest_validate(const char *what, const char *digest, struct err *err)
+{
+        if (digest[0] == '\0' ||
+            (strlen(digest) == DIGEST_LENGTH && hex_is_valid(digest, DIGEST_LENGTH)))
+                return 0;
+        return err_set(err, -EINVAL, "%s digest '%s' is not %d hexadecimal digits", what,
+                       text_quote(slice_of(digest)).text, DIGEST_LENGTH);
+}
+
+/* Each of them was parsed; what is left is whether they can be together, and here. */
+static int layers_validate(const struct function *f, struct err *err)
+{
+        if (f->layer_count > 0 && f->runtime == RUNTIME_IMAGE)
+                return err_set(err, -EINVAL,
+                               "layers are for code, not for the runtime image: what it needs is "
+                               "in the image");
+        return digest_validate("layers", f->layers_digest, err);
+}
+
 int function_validate(const struct function *function, struct err *err)
 {
         int r = name_validate(slice_of(function->name), err);
@@ -239,11 +258,10 @@ int function_validate(const struct function *function, struct err *err)
                 r = env_validate_all(function, err);
         if (r == 0)
                 r = image_validate(function, err);
-        if (r == 0 && function->code_digest[0] != '\0' &&
-            !(strlen(function->code_digest) == DIGEST_LENGTH &&
-              hex_is_valid(function->code_digest, DIGEST_LENGTH)))
-                r = err_set(err, -EINVAL, "code digest '%s' is not %d hexadecimal digits",
-                            text_quote(slice_of(function->code_digest)).text, DIGEST_LENGTH);
+        if (r == 0)
+                r = layers_validate(function, err);
+        if (r == 0)
+                r = digest_validate("code", function->code_digest, err);
         return r;
 }
 
