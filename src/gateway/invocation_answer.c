@@ -111,6 +111,7 @@ void turnover_carry_out(struct turnover *turnover, struct instance *instance)
                               thread);
                 break;
         case RELEASE_IDLE:
+        case RELEASE_BUSY:
                 return;
         case RELEASE_END:
                 scheduler_kill(&thread->gateway->scheduler, instance);

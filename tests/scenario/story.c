@@ -150,6 +150,18 @@ static void story_end_call(struct story *s, struct story_call *call, enum outcom
         s->open_calls--;
 }
 
+/* It is looked at when the first of its running calls is over. */
+static void story_wait_for_calls(struct story *s, struct story_instance *instance)
+{
+        const struct pool_call *call;
+        uint64_t due_ns = STORY_BY_HAND;
+
+        LIST_FOR_EACH (call, &instance->pool_instance.assigned, link)
+                if (call->state == CALL_RUNNING && CALL_OF(call)->due_ns < due_ns)
+                        due_ns = CALL_OF(call)->due_ns;
+        story_set_due(s, instance, due_ns);
+}
+
 /* The body of the call that is now the running one. Processors are shared among those that run. */
 static void story_run_body(struct story *s, struct story_call *call)
 {
@@ -164,7 +176,8 @@ static void story_run_body(struct story *s, struct story_call *call)
                 if (running > s->processors)
                         body_ns = body_ns * running / s->processors;
         }
-        story_set_due(s, instance, body_ns == STORY_BY_HAND ? body_ns : s->now_ns + body_ns);
+        call->due_ns = body_ns == STORY_BY_HAND ? body_ns : s->now_ns + body_ns;
+        story_wait_for_calls(s, instance);
 }
 
 static void story_fill_ahead(struct story *s, struct story_instance *instance)
@@ -220,7 +233,12 @@ static void story_follow(struct story *s, struct story_instance *instance,
                 break;
         case RELEASE_END:
                 story_kill_sandbox(s, instance,
-                                   instance->function->pool.draining ? "draining" : "single use");
+                                   instance->pool_instance.in_doubt    ? "in doubt"
+                                   : instance->function->pool.draining ? "draining"
+                                                                       : "single use");
+                break;
+        case RELEASE_BUSY:
+                story_wait_for_calls(s, instance);
                 break;
         }
 }
@@ -233,6 +251,19 @@ static void story_release(struct story *s, struct story_call *call)
 
         story_end_call(s, call, OUTCOME_SUCCEEDED);
         result = pool_release(&call->function->pool, &call->pool_call, story_time(s), &next);
+        story_follow(s, instance, result, next);
+}
+
+static void story_drop(struct story *s, struct story_call *call, enum outcome outcome)
+{
+        struct story_instance *instance = INSTANCE_OF(call->pool_call.instance);
+        struct pool_call *next = NULL;
+        enum release_result result;
+
+        ck_assert(call->pool_call.state == CALL_RUNNING);
+        story_end_call(s, call, outcome);
+        result = pool_drop(&call->function->pool, &call->pool_call,
+                           outcome == OUTCOME_FUNCTION_TIMEOUT, story_time(s), &next);
         story_follow(s, instance, result, next);
 }
 
@@ -288,6 +319,19 @@ static void story_gone(struct story *s, struct story_instance *instance)
         free(instance);
 }
 
+/* The running call that is over first. */
+static struct story_call *story_next_over(const struct story_instance *instance)
+{
+        struct story_call *first = NULL;
+        struct pool_call *call;
+
+        LIST_FOR_EACH (call, &instance->pool_instance.assigned, link)
+                if (call->state == CALL_RUNNING &&
+                    (!first || CALL_OF(call)->due_ns < first->due_ns))
+                        first = CALL_OF(call);
+        return first;
+}
+
 static void story_act(struct story *s, struct story_instance *instance)
 {
         list_remove(&instance->due_link);
@@ -296,8 +340,7 @@ static void story_act(struct story *s, struct story_instance *instance)
                 story_boot_over(s, instance);
                 break;
         case INSTANCE_BUSY:
-                story_release(s, CALL_OF(CONTAINER_OF(instance->pool_instance.assigned.next,
-                                                      struct pool_call, link)));
+                story_release(s, story_next_over(instance));
                 break;
         case INSTANCE_ENDING:
                 story_gone(s, instance);
@@ -324,7 +367,7 @@ static void story_died(struct story *s, struct story_instance *instance)
 {
         struct pool_instance *pooled = &instance->pool_instance;
         struct pool *pool = &instance->function->pool;
-        struct list *running;
+        struct pool_call *call, *after;
 
         if (pooled->state == INSTANCE_ENDING)
                 return;
@@ -334,9 +377,9 @@ static void story_died(struct story *s, struct story_instance *instance)
         }
         pool_end(pool, pooled);
         story_kill_sandbox(s, instance, "died");
-        running = list_peek_front(&pooled->assigned);
-        if (running) {
-                struct pool_call *call = CONTAINER_OF(running, struct pool_call, link);
+        LIST_FOR_EACH_SAFE (call, after, &pooled->assigned, link) {
+                if (call->state != CALL_RUNNING)
+                        continue;
                 pool_fail(pool, call);
                 story_end_call(s, CALL_OF(call), OUTCOME_FUNCTION_EXITED);
         }
@@ -454,6 +497,18 @@ void story_finish(struct story *s, const char *name)
 
         ck_assert_int_eq(call->pool_call.state, CALL_RUNNING);
         story_release(s, call);
+        story_step_over(s);
+}
+
+void story_time_out(struct story *s, const char *name)
+{
+        story_drop(s, story_get(s, name), OUTCOME_FUNCTION_TIMEOUT);
+        story_step_over(s);
+}
+
+void story_break_off(struct story *s, const char *name)
+{
+        story_drop(s, story_get(s, name), OUTCOME_ABANDONED);
         story_step_over(s);
 }
 

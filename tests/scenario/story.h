@@ -48,7 +48,7 @@ struct story_instance {
         struct pool_instance pool_instance;
         struct list link;     /* story->instances, from its boot until it is gone */
         struct list due_link; /* story->due */
-        uint64_t due_ns;      /* booted, its running call over, or gone */
+        uint64_t due_ns;      /* booted, the first of its running calls over, or gone */
         struct story_function *function;
         unsigned number, home_before;
         size_t served; /* calls begun */
@@ -59,7 +59,7 @@ struct story_call {
         struct list link; /* story->calls until it ends, then story->ended */
         struct story_function *function;
         char name[16];
-        uint64_t body_ns;
+        uint64_t body_ns, due_ns;
         uint64_t arrived_ns, began_ns, ended_ns;
         enum outcome outcome;
 };
@@ -108,6 +108,10 @@ struct story_call *story_find(const struct story *s, const char *name);
 void story_finish(struct story *s, const char *name);
 void story_die(struct story *s, const char *name);
 void story_give_up(struct story *s, const char *name);
+/* Capacity above 1: the running call's time is up, or its client has left in the middle; the others
+ * run on. */
+void story_time_out(struct story *s, const char *name);
+void story_break_off(struct story *s, const char *name);
 /* The instance that was given the running call `name` has not begun it: it got no processor. All
  * its calls are received back from its socket. */
 void story_starve(struct story *s, const char *name);

@@ -24,35 +24,38 @@ static const char *name_of(const struct pool_call *call)
         return CONTAINER_OF(call, struct story_call, pool_call)->name;
 }
 
-/* Its calls: one runs, the rest is ahead, and only an instance that works has any. */
-static size_t check_assigned(struct story *s, struct pool_instance *instance)
+/* Its calls: one runs and the rest is ahead, or all run, as many as it may. Only an instance that
+ * works has any. */
+static size_t check_assigned(struct story *s, const struct pool *pool,
+                             struct pool_instance *instance)
 {
         const struct pool_call *call;
-        size_t count = 0;
+        size_t count = 0, most = pool->capacity > 1 ? pool->capacity : POOL_AHEAD_MAX + 1;
 
         LIST_FOR_EACH (call, &instance->assigned, link) {
-                RULE(s, call->state == (count == 0 ? CALL_RUNNING : CALL_AHEAD),
+                bool runs = count == 0 || pool->capacity > 1;
+                RULE(s, call->state == (runs ? CALL_RUNNING : CALL_AHEAD),
                      "call %s is number %zu of #%u and in state %d", name_of(call), count,
                      number_of(instance), (int)call->state);
                 RULE(s, call->instance == instance, "call %s does not know its instance",
                      name_of(call));
-                RULE(s, count == 0 || !call->alone, "%s streams and was put ahead", name_of(call));
+                RULE(s, runs || !call->alone, "%s streams and was put ahead", name_of(call));
                 count++;
         }
         RULE(s, count == instance->assigned_count, "#%u has %zu calls and counts %u",
              number_of(instance), count, instance->assigned_count);
         RULE(s, (count > 0) == (instance->state == INSTANCE_BUSY), "#%u is %s with %zu calls",
              number_of(instance), instance_state_name(instance->state), count);
-        RULE(s, count <= POOL_AHEAD_MAX + 1, "#%u has %zu calls ahead", number_of(instance),
-             count - 1);
+        RULE(s, count <= most, "#%u has %zu calls, it may have %zu", number_of(instance), count,
+             most);
         RULE(s, count <= 1 || !instance->exclusive, "#%u streams with calls ahead",
              number_of(instance));
         return count;
 }
 
 /* Every instance on `list` is of this state; returns the calls they hold. */
-static size_t check_list(struct story *s, const struct list *list, enum instance_state state,
-                         const unsigned *home, size_t *count)
+static size_t check_list(struct story *s, const struct pool *pool, const struct list *list,
+                         enum instance_state state, const unsigned *home, size_t *count)
 {
         struct pool_instance *instance;
         size_t calls = 0;
@@ -63,7 +66,7 @@ static size_t check_list(struct story *s, const struct list *list, enum instance
                      instance_state_name(state));
                 RULE(s, !home || instance->home == *home, "#%u is of home %u and on home %u's list",
                      number_of(instance), instance->home, *home);
-                calls += check_assigned(s, instance);
+                calls += check_assigned(s, pool, instance);
                 (*count)++;
         }
         return calls;
@@ -80,23 +83,44 @@ static size_t check_instances(struct story *s, struct pool *pool)
         size_t found[INSTANCE_STATE_COUNT] = {0}, calls = 0, running;
 
         for (unsigned home = 0; home < pool->home_count; home++) {
-                calls += check_list(s, &pool->idle[home], INSTANCE_IDLE, &home,
+                calls += check_list(s, pool, &pool->idle[home], INSTANCE_IDLE, &home,
                                     &found[INSTANCE_IDLE]);
-                calls += check_list(s, &pool->busy[home], INSTANCE_BUSY, &home,
+                calls += check_list(s, pool, &pool->busy[home], INSTANCE_BUSY, &home,
                                     &found[INSTANCE_BUSY]);
         }
-        calls += check_list(s, &pool->frozen, INSTANCE_FROZEN, NULL, &found[INSTANCE_FROZEN]);
-        calls += check_list(s, &pool->booting, INSTANCE_BOOTING, NULL, &found[INSTANCE_BOOTING]);
-        calls += check_list(s, &pool->ending, INSTANCE_ENDING, NULL, &found[INSTANCE_ENDING]);
+        calls += check_list(s, pool, &pool->frozen, INSTANCE_FROZEN, NULL, &found[INSTANCE_FROZEN]);
+        calls += check_list(s, pool, &pool->booting, INSTANCE_BOOTING, NULL,
+                            &found[INSTANCE_BOOTING]);
+        calls += check_list(s, pool, &pool->ending, INSTANCE_ENDING, NULL, &found[INSTANCE_ENDING]);
         check_count(s, INSTANCE_IDLE, found[INSTANCE_IDLE], pool->idle_count);
         check_count(s, INSTANCE_BUSY, found[INSTANCE_BUSY], pool->busy_count);
         check_count(s, INSTANCE_FROZEN, found[INSTANCE_FROZEN], pool->frozen_count);
         check_count(s, INSTANCE_BOOTING, found[INSTANCE_BOOTING], pool->booting_count);
         check_count(s, INSTANCE_ENDING, found[INSTANCE_ENDING], pool->ending_count);
-        running = found[INSTANCE_BUSY]; /* one each, as check_assigned() has seen */
+        /* One each, or all of them, as check_assigned() has seen. */
+        running = pool->capacity > 1 ? calls : found[INSTANCE_BUSY];
         RULE(s, calls == running + pool->ahead_count, "%zu calls are ahead and %zu are counted",
              calls - running, pool->ahead_count);
         return calls;
+}
+
+/* Where instances run several calls: those with room come first, and nobody waits while there is
+ * room. */
+static void check_room(struct story *s, const struct pool *pool)
+{
+        const struct pool_instance *instance;
+        bool was_full = false;
+        size_t room = 0;
+
+        LIST_FOR_EACH (instance, &pool->busy[0], link) {
+                bool has_room = !instance->in_doubt && instance->assigned_count < pool->capacity;
+                RULE(s, !was_full || !has_room, "#%u has room and is behind one that has none",
+                     number_of(instance));
+                was_full = was_full || !has_room;
+                room += has_room ? pool->capacity - instance->assigned_count : 0;
+        }
+        RULE(s, !pool->stealing || room == 0 || pool->waiting_count == 0,
+             "%zu places are free while %zu calls wait", room, pool->waiting_count);
 }
 
 /* In the order of their arrival. */
@@ -124,6 +148,8 @@ static void check_function(struct story *s, struct story_function *function, siz
         size_t stock = pool->idle_count + pool->frozen_count;
 
         *calls += check_instances(s, pool) + check_waiters(s, pool);
+        if (pool->capacity > 1)
+                check_room(s, pool);
         RULE(s, pool_live_count(pool) + pool->booting_count <= function->max_instances,
              "%zu instances, the maximum is %zu", pool_live_count(pool) + pool->booting_count,
              function->max_instances);

@@ -59,6 +59,8 @@ static void set_function(struct plot *plot)
         } else if (happens(plot, 30)) {
                 story_learn(function, (1 + chance(plot, 40)) * MS);
         }
+        if (!pool->single_use)
+                pool->capacity = 1 + (unsigned)chance(plot, 4);
 }
 
 static void set_scene(struct plot *plot, uint64_t seed, bool loud)
@@ -120,9 +122,28 @@ static void starve_somebody(struct plot *plot)
 {
         struct story_instance *instance = some_instance(plot);
 
-        if (instance && instance->pool_instance.state == INSTANCE_BUSY &&
+        if (instance && instance->function->pool.capacity == 1 &&
+            instance->pool_instance.state == INSTANCE_BUSY &&
             instance->pool_instance.assigned_count > 1)
                 story_starve_instance(plot->s, instance);
+}
+
+/* One of several calls ends without an answer. */
+static void drop_somebody(struct plot *plot)
+{
+        struct story_instance *instance = some_instance(plot);
+        struct list *link = instance ? list_peek_front(&instance->pool_instance.assigned) : NULL;
+        const char *name;
+
+        if (!link || instance->function->pool.capacity == 1)
+                return;
+        name = CONTAINER_OF(CONTAINER_OF(link, struct pool_call, link), struct story_call,
+                            pool_call)
+                       ->name;
+        if (happens(plot, 50))
+                story_time_out(plot->s, name);
+        else
+                story_break_off(plot->s, name);
 }
 
 static void give_somebody_up(struct plot *plot)
@@ -143,8 +164,10 @@ static void act(struct plot *plot)
                         call_somebody(plot);
         else if (action < 80)
                 story_pass(plot->s, chance(plot, 2 * MS));
-        else if (action < 90)
+        else if (action < 88)
                 story_pass(plot->s, chance(plot, 100 * MS));
+        else if (action < 90)
+                drop_somebody(plot);
         else if (action < 93)
                 give_somebody_up(plot);
         else if (action < 95)

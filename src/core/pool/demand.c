@@ -14,40 +14,71 @@
  * A quick function is different: its line is processor work, and more instances than processors
  * would only take turns, each doing less at a time. Up to there calls ahead count like those in
  * line, for they wait, too. What is not processor work, a call that hangs, is overdue soon.
+ *
+ * Where an instance runs several calls at once, it is their places that come free, and a boot brings
+ * as many.
  */
 #include "core/pool/pool.h"
 
 #define BOOT_GUESS_NS 5000000ull /* until the first boot was seen */
 
 /* Will it come free about when its like do? Nobody knows of one whose call streams or is overdue. */
-static bool pool_is_moving(const struct pool_instance *instance, uint64_t patience_ns,
+static bool pool_is_moving(const struct pool_call *call, uint64_t since_ns, uint64_t patience_ns,
                            uint64_t now_ns)
 {
-        const struct pool_call *running =
-                CONTAINER_OF(instance->assigned.next, struct pool_call, link);
-
-        return !running->alone && pool_elapsed(instance->head_since_ns, now_ns) <= patience_ns;
+        return !call->alone && pool_elapsed(since_ns, now_ns) <= patience_ns;
 }
 
-static size_t pool_count_moving(const struct pool *pool, uint64_t patience_ns, uint64_t now_ns)
+/* How many of its places will come free. */
+static size_t pool_count_moving_in(const struct pool *pool, const struct pool_instance *instance,
+                                   uint64_t patience_ns, uint64_t now_ns)
 {
-        const struct pool_instance *instance;
+        const struct pool_call *call;
         size_t moving = 0;
 
+        if (pool->capacity == 1)
+                return pool_is_moving(CONTAINER_OF(instance->assigned.next, struct pool_call, link),
+                                      instance->head_since_ns, patience_ns, now_ns);
+        LIST_FOR_EACH (call, &instance->assigned, link)
+                moving += pool_is_moving(call, call->run_since_ns, patience_ns, now_ns);
+        return instance->in_doubt ? 0 : moving;
+}
+
+/* That have so many places. */
+static size_t pool_instances_for(const struct pool *pool, size_t places)
+{
+        return (places + pool->capacity - 1) / pool->capacity;
+}
+
+struct moving {
+        size_t places, instances; /* that have such places */
+};
+
+static struct moving pool_count_moving(const struct pool *pool, uint64_t patience_ns,
+                                       uint64_t now_ns)
+{
+        const struct pool_instance *instance;
+        struct moving moving = {0};
+
         for (unsigned home = 0; home < pool->home_count; home++)
-                LIST_FOR_EACH (instance, &pool->busy[home], link)
-                        moving += pool_is_moving(instance, patience_ns, now_ns);
+                LIST_FOR_EACH (instance, &pool->busy[home], link) {
+                        size_t places = pool_count_moving_in(pool, instance, patience_ns, now_ns);
+                        moving.places += places;
+                        moving.instances += places > 0;
+                }
         return moving;
 }
 
+/* In instances. */
 static size_t pool_worth_of_line(const struct pool *pool, uint64_t now_ns)
 {
         uint64_t boot_ns = pool->boot_ns > 0 ? pool->boot_ns : BOOT_GUESS_NS;
         uint64_t run_ns = pool->run_ns, served;
-        size_t line = pool->waiting_count, most = SIZE_MAX, moving;
+        size_t line = pool->waiting_count, most = SIZE_MAX;
+        struct moving moving;
 
         if (!pool->stealing || pool->single_use || run_ns == 0 || pool->busy_count == 0)
-                return line; /* no instance is known to come free */
+                return pool_instances_for(pool, line); /* no instance is known to come free */
         if (line + pool->ahead_count == 0 || pool->idle_count + pool->frozen_count > 0)
                 return 0; /* calls are ahead beside stock where that is sooner than waking it */
 
@@ -55,15 +86,17 @@ static size_t pool_worth_of_line(const struct pool *pool, uint64_t now_ns)
                 pool, run_ns + (boot_ns > POOL_HEAD_PATIENCE_NS ? boot_ns : POOL_HEAD_PATIENCE_NS),
                 now_ns);
         if (run_ns <= POOL_QUICK_RUN_NS) {
-                most = moving < pool->processors ? pool->processors - moving : 0;
+                most = moving.instances < pool->processors ? pool->processors - moving.instances
+                                                           : 0;
                 line += pool->ahead_count;
         }
         if (pool_elapsed(pool->spare_ns, now_ns) <= boot_ns) {
-                served = moving * boot_ns / run_ns;
+                served = moving.places * boot_ns / run_ns;
                 line = line > served ? line - (size_t)served : 0;
                 if (run_ns < boot_ns)
                         line = (size_t)((line * run_ns + boot_ns - 1) / boot_ns);
         }
+        line = pool_instances_for(pool, line);
         return line < most ? line : most;
 }
 

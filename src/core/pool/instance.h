@@ -30,11 +30,13 @@ enum instance_state {
 
 struct pool_instance {
         struct list link;     /* on the pool's list for its state (and home) */
-        struct list assigned; /* struct pool_call: the running one first, then those ahead */
+        struct list assigned; /* struct pool_call: the running one first, then those ahead; or all
+                                 of them running */
         enum instance_state state;
         unsigned home; /* index of the thread that does its input and output */
         unsigned assigned_count;
         bool exclusive; /* its running call still streams: nothing may be put behind it */
+        bool in_doubt;  /* a call's time was up and none was answered since: see pool_drop() */
         bool is_fresh;  /* has served nobody yet */
         bool is_ahead;  /* was booted ahead of calls: nobody had asked for it */
         uint64_t boot_since_ns;

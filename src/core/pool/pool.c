@@ -1,6 +1,7 @@
 /* Who takes which instance; see pool.h. */
 #include "core/pool/pool.h"
 
+#include "core/pool/pool_parts.h"
 #include "core/provisioner/keep_alive.h"
 
 #include <assert.h>
@@ -23,7 +24,10 @@ const char *start_kind_name(enum start_kind start)
 void pool_init(struct pool *pool, unsigned home_count)
 {
         assert(home_count >= 1 && home_count <= POOL_HOME_MAX);
-        *pool = (struct pool){.home_count = home_count, .processors = home_count, .stealing = true};
+        *pool = (struct pool){.home_count = home_count,
+                              .capacity = 1,
+                              .processors = home_count,
+                              .stealing = true};
         for (unsigned home = 0; home < POOL_HOME_MAX; home++) {
                 list_init(&pool->idle[home]);
                 list_init(&pool->busy[home]);
@@ -81,8 +85,7 @@ static struct list *pool_list_of(struct pool *pool, const struct pool_instance *
         __builtin_unreachable();
 }
 
-/* The one place where an instance changes its state. */
-static void pool_move(struct pool *pool, struct pool_instance *instance, enum instance_state to)
+void pool_move(struct pool *pool, struct pool_instance *instance, enum instance_state to)
 {
         assert(instance_may_become(instance->state, to));
         (*pool_count_of(pool, instance->state))--;
@@ -102,7 +105,7 @@ static void pool_average(uint64_t *average, uint64_t value)
 
 /* One call out of the ordinary (the processor was taken away, a page had to be read) must not make
  * a quick function a slow one: it counts for a few ordinary ones at most. */
-static void pool_learn_run(struct pool *pool, uint64_t run_ns)
+void pool_learn_run(struct pool *pool, uint64_t run_ns)
 {
         uint64_t most_ns = RUN_OUTLIER * pool->run_ns;
 
@@ -111,8 +114,8 @@ static void pool_learn_run(struct pool *pool, uint64_t run_ns)
         pool_average(&pool->run_ns, pool->run_ns > 0 && run_ns > most_ns ? most_ns : run_ns);
 }
 
-static void pool_assign(struct pool *pool, struct pool_instance *instance, struct pool_call *call,
-                        enum call_state state)
+void pool_assign(struct pool *pool, struct pool_instance *instance, struct pool_call *call,
+                 enum call_state state)
 {
         pool->ahead_count += state == CALL_AHEAD;
         call->state = state;
@@ -121,7 +124,7 @@ static void pool_assign(struct pool *pool, struct pool_instance *instance, struc
         instance->assigned_count++;
 }
 
-static void pool_unassign(struct pool *pool, struct pool_call *call)
+void pool_unassign(struct pool *pool, struct pool_call *call)
 {
         assert(call->state == CALL_AHEAD || call->state == CALL_RUNNING);
         pool->ahead_count -= call->state == CALL_AHEAD;
@@ -145,8 +148,7 @@ static struct pool_call *pool_run_next(struct pool *pool, struct pool_instance *
         return call;
 }
 
-/* One instance more, or less, runs calls. */
-static void pool_tell_demand(struct pool *pool, uint64_t now_ns)
+void pool_tell_demand(struct pool *pool, uint64_t now_ns)
 {
         if (pool->learned)
                 keep_alive_observe(pool->learned, pool->busy_count, now_ns);
@@ -229,7 +231,10 @@ enum take_result pool_take(struct pool *pool, struct pool_call *call, uint64_t n
         assert(call->state == CALL_OUT && call->home < pool->home_count);
         call->since_ns = now_ns;
         call->ticket = pool->next_ticket++;
-        if (pool->waiting_count == 0 || !pool->stealing) {
+        if (pool->capacity > 1) {
+                if (places_take(pool, call, now_ns))
+                        return TAKE_RUNNING;
+        } else if (pool->waiting_count == 0 || !pool->stealing) {
                 busy = pool_pick_busy(pool, call, now_ns, POOL_RATHER_AHEAD_NS);
                 instance = busy ? NULL : pool_pick_idle(pool, call->home);
                 if (instance) {
@@ -261,7 +266,7 @@ void pool_add_booting(struct pool *pool, struct pool_instance *instance, uint64_
         pool->booting_count++;
 }
 
-static struct pool_call *pool_pop_waiter(struct pool *pool)
+struct pool_call *pool_pop_waiter(struct pool *pool)
 {
         struct list *link = list_pop_front(&pool->waiters);
 
@@ -287,6 +292,13 @@ static enum release_result pool_place(struct pool *pool, struct pool_instance *i
                 *ret_next = waiter;
                 return RELEASE_HANDED;
         }
+        return pool_shelve(pool, instance, now_ns);
+}
+
+enum release_result pool_shelve(struct pool *pool, struct pool_instance *instance, uint64_t now_ns)
+{
+        bool fresh = instance->is_fresh;
+
         if (pool->draining || (pool->single_use && !fresh)) {
                 pool_move(pool, instance, INSTANCE_ENDING);
                 return RELEASE_END;
@@ -304,6 +316,8 @@ enum release_result pool_ready(struct pool *pool, struct pool_instance *instance
 {
         assert(instance->state == INSTANCE_BOOTING);
         pool_average(&pool->boot_ns, pool_elapsed(instance->boot_since_ns, now_ns));
+        if (pool->capacity > 1)
+                return places_ready(pool, instance, now_ns, ret_next);
         return pool_place(pool, instance, now_ns, ret_next);
 }
 
@@ -314,6 +328,8 @@ enum release_result pool_release(struct pool *pool, struct pool_call *call, uint
         struct pool_call *next;
 
         assert(call->state == CALL_RUNNING && instance->state == INSTANCE_BUSY);
+        if (pool->capacity > 1)
+                return places_release(pool, call, now_ns, ret_next);
         if (!instance->exclusive) /* else the client's line was measured */
                 pool_learn_run(pool, call->ran_ns > 0
                                              ? call->ran_ns
@@ -336,7 +352,7 @@ struct pool_call *pool_put_ahead(struct pool *pool, struct pool_instance *instan
         struct list *front = list_peek_front(&pool->waiters);
 
         if (!front || instance->state != INSTANCE_BUSY || pool->single_use || !pool->stealing ||
-            !pool_may_put_ahead(pool, instance, POOL_AHEAD_BUDGET_NS))
+            pool->capacity > 1 || !pool_may_put_ahead(pool, instance, POOL_AHEAD_BUDGET_NS))
                 return NULL;
         waiter = CONTAINER_OF(front, struct pool_call, link);
         if (waiter->alone || waiter->home != instance->home)
@@ -364,6 +380,7 @@ void pool_take_back(struct pool *pool, struct pool_call *call)
         bool was_running = call->state == CALL_RUNNING;
         struct list *at = pool->waiters.next;
 
+        assert(pool->capacity == 1 || instance->state == INSTANCE_ENDING);
         pool_unassign(pool, call);
         if (was_running && instance->state == INSTANCE_BUSY)
                 pool_unrun(pool, instance);
@@ -381,6 +398,8 @@ struct pool_call *pool_match(struct pool *pool, uint64_t now_ns)
         struct pool_instance *instance;
         struct pool_call *waiter;
 
+        if (pool->capacity > 1)
+                return places_match(pool, now_ns);
         if (!link || !pool->stealing)
                 return NULL;
         waiter = CONTAINER_OF(link, struct pool_call, link);

@@ -10,6 +10,12 @@
  * many is bounded by what the function has lately needed (POOL_AHEAD_BUDGET_NS), and a call that the
  * instance has not begun can be taken back (pool_take_back).
  *
+ * Where one instance runs several calls at once (`capacity` above 1), each has a place of its own
+ * there, nothing is put ahead, and homes do not matter: every call has its own way to the instance,
+ * on its own thread, so an instance need not move to serve a waiter of another thread, and who waits
+ * longest gets whatever place comes free. A call takes a place in the instance that is being filled,
+ * then an idle instance, then a frozen one: few are full, and the rest runs empty. places.c.
+ *
  * Pure: no clock, no lock, no memory of its own. The caller holds the function's lock, passes the
  * time, embeds struct pool_instance and struct pool_call in its own, and carries out what it is
  * told. Times are monotonic nanoseconds.
@@ -38,7 +44,7 @@ const char *start_kind_name(enum start_kind start); /* as in the header Magpie-S
 enum call_state {
         CALL_OUT,     /* not in the pool */
         CALL_WAITING, /* in line */
-        CALL_AHEAD,   /* sent to an instance that still runs another */
+        CALL_AHEAD,   /* sent to an instance that still runs another (capacity 1) */
         CALL_RUNNING,
 };
 
@@ -47,23 +53,26 @@ struct pool_call {
         struct pool_instance *instance; /* while AHEAD or RUNNING */
         enum call_state state;
         enum start_kind start;
-        unsigned home;     /* the thread that asks */
-        bool alone;        /* must not share an instance: its body streams */
-        uint64_t since_ns; /* when it arrived */
-        uint64_t ran_ns;   /* set before its release: what the instance itself measured; 0:
+        unsigned home;         /* the thread that asks */
+        bool alone;            /* must not share an instance: its body streams */
+        uint64_t since_ns;     /* when it arrived */
+        uint64_t run_since_ns; /* when it was given a place; where capacity is above 1 */
+        uint64_t ran_ns;       /* set before its release: what the instance itself measured; 0:
                                            unknown, the pool goes by its own clock */
-        uint64_t ticket;   /* counts arrivals: equal times have an order too */
+        uint64_t ticket;       /* counts arrivals: equal times have an order too */
 };
 
 struct pool {
         struct list idle[POOL_HOME_MAX]; /* newest first */
         struct list frozen;              /* newest first */
-        struct list busy[POOL_HOME_MAX]; /* in front the one that is being filled */
+        struct list busy[POOL_HOME_MAX]; /* in front the one that is being filled; with a capacity
+                                            above 1 all on the first, those without room behind */
         struct list booting, ending;
         struct list waiters; /* longest first */
         size_t idle_count, frozen_count, busy_count, booting_count, ending_count;
         size_t waiting_count, ahead_count;
         unsigned home_count;
+        unsigned capacity;   /* calls that one instance runs at once; 1 where it is single_use */
         unsigned processors; /* for instances; home_count until somebody knows better */
         uint64_t next_ticket;
 
@@ -89,6 +98,7 @@ enum release_result {
         RELEASE_HANDED, /* goes to a waiter: *ret_next must be sent */
         RELEASE_IDLE,   /* nobody waits: stock */
         RELEASE_END,    /* nobody waits and none is kept: end it */
+        RELEASE_BUSY,   /* nobody waits, and it runs other calls (capacity above 1) */
 };
 
 void pool_init(struct pool *pool, unsigned home_count);
@@ -104,9 +114,16 @@ void pool_add_booting(struct pool *pool, struct pool_instance *instance, uint64_
 enum release_result pool_ready(struct pool *pool, struct pool_instance *instance, uint64_t now_ns,
                                struct pool_call **ret_next);
 
-/* The running call of an instance has been answered in full. */
+/* The running call (one of them) of an instance has been answered in full. Where capacity is above
+ * 1, ask pool_match() afterwards while calls wait: an answer may have opened several places. */
 enum release_result pool_release(struct pool *pool, struct pool_call *call, uint64_t now_ns,
                                  struct pool_call **ret_next);
+/* Capacity above 1: the call is over without an answer, and the others run on. BUSY, or as
+ * pool_release(). `overdue`: its time was up. What works on it still may take the processor, or hang
+ * for good, so the instance is *in doubt*: it is given nothing until it has answered a call, and ends
+ * when it has none left. */
+enum release_result pool_drop(struct pool *pool, struct pool_call *call, bool overdue,
+                              uint64_t now_ns, struct pool_call **ret_next);
 /* After a release: one more waiter that may be put ahead into this instance, or NULL. */
 struct pool_call *pool_put_ahead(struct pool *pool, struct pool_instance *instance);
 
@@ -114,10 +131,12 @@ struct pool_call *pool_put_ahead(struct pool *pool, struct pool_instance *instan
  * be taken back. Nothing more is put ahead here. */
 bool pool_head_is_slow(const struct pool_instance *instance, uint64_t now_ns);
 /* The caller has received a call back from the instance's socket before the worker did: it waits
- * again, in front. An instance that is left without calls is stock; see pool_match(). */
+ * again, in front. An instance that is left without calls is stock; see pool_match(). Where capacity
+ * is above 1, only from an instance that ends, for what it was not sent any more. */
 void pool_take_back(struct pool *pool, struct pool_call *call);
-/* After calls came back in line: the longest waiter runs on stock that is there, or NULL. Ask until
- * NULL; the returned call must be sent, its start is stolen or thawed. */
+/* After calls came back in line: the longest waiter runs on stock that is there (or in a place that is
+ * free), or NULL. Ask until NULL; the returned call must be sent, its start is stolen or thawed, or
+ * cold where the instance is as new to it as to the call that it was made for. */
 struct pool_call *pool_match(struct pool *pool, uint64_t now_ns);
 
 /* Takes the longest waiter out of the line, to be refused; NULL when nobody waits. */
