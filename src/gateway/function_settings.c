@@ -305,8 +305,12 @@ int deployment_read(const cJSON *object, struct deployment *deployment, struct e
                                                      {"registryUser", read_registry_user},
                                                      {"registryPassword", read_registry_password},
                                                      SETTINGS};
+        int r = json_body_read(object, members, COUNT(members), deployment, err);
+        bool has_runtime = deployment->has_runtime || deployment->function->code_digest[0] != '\0';
 
-        return json_body_read(object, members, COUNT(members), deployment, err);
+        if (r == 0 && has_runtime && cJSON_HasObjectItem(object, "concurrency"))
+                r = function_validate_sharing(deployment->function, err);
+        return r;
 }
 
 int settings_read(const cJSON *object, struct function *function, struct err *err)
@@ -317,6 +321,8 @@ int settings_read(const cJSON *object, struct function *function, struct err *er
 
         if (r == 0 && function->runtime == RUNTIME_IMAGE && function->contract == CONTRACT_NONE)
                 r = err_set(err, -EINVAL, "contract must be one of exec, http and lambda.");
+        if (r == 0 && cJSON_HasObjectItem(object, "concurrency"))
+                r = function_validate_sharing(function, err);
         return r < 0 ? r : function_validate(function, err);
 }
 

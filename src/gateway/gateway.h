@@ -37,6 +37,7 @@ struct images;
 struct instance;
 struct mac;
 struct invocation;
+struct lane;
 struct token_cache;
 
 /* All limits in one place; `magpie serve` fills it from flags, environment and file. */
@@ -65,7 +66,8 @@ struct gateway_config {
 
 /* A frame that waits for the end of the turn; see instance_send(). */
 struct pending_frame {
-        struct instance *instance;
+        struct instance *instance; /* or: */
+        struct lane *lane;
         uint32_t offset, length; /* in the thread's arena */
 };
 

@@ -4,6 +4,7 @@
 #include "gateway/gateway.h"
 #include "gateway/instance_parts.h"
 #include "gateway/invocation.h"
+#include "gateway/lane.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -89,6 +90,11 @@ void instance_bind(struct pool_call *call, const struct gateway_thread *here)
                 return;
         invocation = CONTAINER_OF(call, struct invocation, call);
         invocation->instance = CONTAINER_OF(call->instance, struct instance, pool);
+        if (invocation->instance->lanes) {
+                if (invocation->thread == here)
+                        lanes_choose(invocation);
+                return;
+        }
         /* A third thread must leave it to its home, which meanwhile may see it die. */
         if (instance_home(invocation->instance) != invocation->thread ||
             invocation->thread != here) {
@@ -97,8 +103,7 @@ void instance_bind(struct pool_call *call, const struct gateway_thread *here)
         }
 }
 
-/* Calls that came back in line run on stock that is there, or are demand. */
-static void live_rematch(struct gateway_thread *thread, struct live *live)
+void live_rematch(struct gateway_thread *thread, struct live *live)
 {
         for (;;) {
                 struct pool_call *call;
@@ -180,6 +185,11 @@ void instance_fail(struct instance *instance, enum outcome outcome, const char *
         if (instance->pool.state == INSTANCE_BOOTING) {
                 pthread_mutex_unlock(&live->lock);
                 scheduler_boot_failed(instance, outcome, detail);
+                return;
+        }
+        if (instance->lanes) {
+                pthread_mutex_unlock(&live->lock);
+                lanes_fail(instance, outcome, detail);
                 return;
         }
         pool_end(&live->pool, &instance->pool);
@@ -301,7 +311,9 @@ void instance_give(struct instance *instance, struct invocation *invocation,
 {
         struct gateway_thread *home = instance_home(instance);
 
-        if (home == invocation->thread && home == here) {
+        if (instance->lanes) {
+                lanes_give(invocation, here);
+        } else if (home == invocation->thread && home == here) {
                 invocation_send(invocation, instance);
         } else if (home == here) {
                 instance_leave(instance, invocation);
@@ -341,6 +353,27 @@ static enum outcome instance_end_outcome(const struct instance *instance, char *
         __builtin_unreachable();
 }
 
+/* What it said before it died still counts. */
+static void instance_hear_out(struct instance *instance)
+{
+        if (!instance->attached)
+                return;
+        while (instance_receive(instance) > 0)
+                ;
+        instance_read_log(instance, 64);
+}
+
+/* Its calls learn of it on their threads. */
+static void instance_end_lanes(struct instance *instance)
+{
+        char detail[160];
+        enum outcome outcome = instance_end_outcome(instance, detail, sizeof(detail));
+
+        instance_hear_out(instance);
+        instance_detach(instance);
+        lanes_end(instance, outcome, detail);
+}
+
 static void instance_finish_end(struct instance *instance)
 {
         struct gateway_thread *thread = instance_home(instance);
@@ -348,12 +381,7 @@ static void instance_finish_end(struct instance *instance)
         char detail[160];
         enum outcome outcome;
 
-        /* What it said before it died still counts. */
-        if (instance->attached) {
-                while (instance_receive(instance) > 0)
-                        ;
-                instance_read_log(instance, 64);
-        }
+        instance_hear_out(instance);
         outcome = instance_end_outcome(instance, detail, sizeof(detail));
         if (instance->pool.state == INSTANCE_BOOTING)
                 scheduler_boot_failed(instance, outcome, detail);
@@ -371,7 +399,7 @@ static void instance_on_end(struct letter *letter)
 {
         struct instance *instance = CONTAINER_OF(letter, struct instance, end_letter);
         struct gateway_thread *home = instance_home(instance);
-        bool moving;
+        bool moving, has_served;
 
         if (!pthread_equal(home->thread, pthread_self())) {
                 mailbox_post(&home->mailbox, letter);
@@ -380,11 +408,14 @@ static void instance_on_end(struct letter *letter)
         instance->ended = true;
         pthread_mutex_lock(&instance->live->lock);
         moving = instance->moving_to != NULL;
+        has_served = instance->pool.state != INSTANCE_BOOTING;
         /* From here on no other thread may take it. A boot's end is scheduler_boot_failed()'s. */
-        if (!moving && instance->pool.state != INSTANCE_BOOTING)
+        if (!moving && has_served)
                 pool_end(&instance->live->pool, &instance->pool);
         pthread_mutex_unlock(&instance->live->lock);
-        if (!moving) /* else instance_arrive() sees that it has ended */
+        if (instance->lanes && has_served)
+                instance_end_lanes(instance);
+        else if (!moving) /* else instance_arrive() sees that it has ended */
                 instance_finish_end(instance);
 }
 
@@ -400,6 +431,13 @@ struct instance *instance_new(struct live *live, uint64_t id, struct gateway_thr
 
         if (!instance)
                 return NULL;
+        if (live->pool.capacity > 1) {
+                instance->lanes = lanes_new(live->thread_count);
+                if (!instance->lanes) {
+                        free(instance);
+                        return NULL;
+                }
+        }
         pool_instance_init(&instance->pool);
         instance->live = live;
         instance->id = id;
@@ -422,6 +460,7 @@ struct gateway *instance_gateway(const struct instance *instance)
 void instance_free(struct instance *instance)
 {
         instance_close(instance);
+        free(instance->lanes);
         free(instance);
 }
 

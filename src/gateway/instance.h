@@ -21,6 +21,7 @@
 struct gateway;
 struct gateway_thread;
 struct invocation;
+struct lanes;
 struct live;
 struct pool_call;
 struct trial;
@@ -39,11 +40,13 @@ struct instance {
         struct letter end_letter;  /* to its home: it is dead */
         struct letter kill_letter; /* to the scheduler */
         struct invocation *moving_to;
-        bool attached; /* its sources are in its home's loop */
-        bool paused;   /* the client is slow: nothing is read */
-        bool loud;     /* it sends too much log: nothing is read until log_timer */
-        bool gone;     /* the scheduler knows that its sandbox is gone */
-        bool ended;    /* its home knows too; `end` and `end_code` are set */
+        struct lanes
+                *lanes; /* set: it runs several calls at once, none on its own socket; lane.h */
+        bool attached;  /* its sources are in its home's loop */
+        bool paused;    /* the client is slow: nothing is read */
+        bool loud;      /* it sends too much log: nothing is read until log_timer */
+        bool gone;      /* the scheduler knows that its sandbox is gone */
+        bool ended;     /* its home knows too; `end` and `end_code` are set */
         atomic_bool kill_asked;
         bool spoke_nonsense;
         bool timed_watch; /* `timer` looks at the head */
@@ -66,12 +69,14 @@ struct gateway *instance_gateway(const struct instance *instance);
 int instance_attach(struct instance *instance, struct gateway_thread *thread);
 void instance_detach(struct instance *instance);
 
-/* The pool made this call (NULL is fine) the running one: notes who belongs to whom. With the
- * pool's lock held, right after the pool said so, on thread `here`. */
+/* The pool made this call (NULL is fine) a running one: notes who belongs to whom. With the pool's
+ * lock held, right after the pool said so, on thread `here`. */
 void instance_bind(struct pool_call *call, const struct gateway_thread *here);
 /* Brings a bound pair together, from thread `here`, wherever each of them is; then it is sent. */
 void instance_give(struct instance *instance, struct invocation *invocation,
                    struct gateway_thread *here);
+/* Calls that wait run on what is there for them, or are demand. */
+void live_rematch(struct gateway_thread *thread, struct live *live);
 /* Before a call's end is told: what it wrote to its raw stdout belongs to it. */
 void instance_drain_log(struct instance *instance);
 /* Wakes it up, if it was frozen. */
@@ -88,7 +93,8 @@ void instance_pause(struct instance *instance, bool paused);
 /* A call was put ahead: look at the running one in a while. */
 void instance_watch_head(struct instance *instance);
 
-/* Ends it: the running call (if any) fails so, the calls ahead wait again, the sandbox is killed. */
+/* Ends it: the running call (if any; or all of them, on their threads) fails so, the calls ahead wait
+ * again, the sandbox is killed. */
 void instance_fail(struct instance *instance, enum outcome outcome, const char *detail);
 /* From the scheduler, on any thread: its sandbox is gone. */
 void instance_post_end(struct instance *instance);

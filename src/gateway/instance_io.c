@@ -4,6 +4,7 @@
 #include "gateway/gateway.h"
 #include "gateway/instance_parts.h"
 #include "gateway/invocation.h"
+#include "gateway/lane.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -12,10 +13,6 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define ARENA_FRAME_MAX 8192 /* larger ones are sent at once, uncopied */
-#define LOG_READ_MAX 65536
-#define LOG_PAUSE_MS 20 /* so one instance logs 3 MiB/s at most, then its write(2) waits */
-#define CHATTER_MIN 64  /* bytes that a frame of log counts for at least: an empty one costs, too */
 #define LOG_INVOCATION_MAX (1u << 20)
 
 struct frame_inbox *frame_inbox_new(void)
@@ -75,51 +72,71 @@ void gateway_thread_flush(struct loop_task *task)
 {
         struct gateway_thread *thread = CONTAINER_OF(task, struct gateway_thread, flush);
 
-        for (size_t i = 0; i < thread->pending_count; i++)
-                if (thread->pending[i].instance)
+        for (size_t i = 0; i < thread->pending_count; i++) {
+                struct pending_frame *pending = &thread->pending[i];
+                struct lane *lane = pending->lane;
+                if (pending->instance)
                         flush_instance(thread, i);
+                if (!lane)
+                        continue;
+                pending->lane = NULL;
+                lane_flush(lane, slice_make(thread->arena + pending->offset, pending->length));
+        }
         thread->pending_count = 0;
         thread->arena_used = 0;
 }
 
-void instance_send(struct instance *instance, const struct slice *parts, size_t count)
+size_t slices_to_vector(const struct slice *parts, size_t count, struct iovec *ret_vector)
 {
-        struct gateway_thread *thread = instance_home(instance);
-        struct iovec vector[4];
-        struct msghdr message = {.msg_iov = vector, .msg_iovlen = count};
         size_t total = 0;
-        char *at;
 
-        assert(count <= 4);
         for (size_t i = 0; i < count; i++) {
-                vector[i] = (struct iovec){.iov_base = (void *)(uintptr_t)parts[i].data,
-                                           .iov_len = parts[i].length};
+                ret_vector[i] = (struct iovec){.iov_base = (void *)(uintptr_t)parts[i].data,
+                                               .iov_len = parts[i].length};
                 total += parts[i].length;
         }
-        if (total > ARENA_FRAME_MAX) {
-                if (sendmsg(instance->fds.socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-                        instance_fail(instance, OUTCOME_FUNCTION_PROTOCOL,
-                                      "its process does not take requests any more");
-                return;
-        }
+        return total;
+}
+
+struct pending_frame *pending_frame_add(struct gateway_thread *thread, const struct slice *parts,
+                                        size_t count, size_t total)
+{
+        struct pending_frame *pending;
+        char *at;
+
         if (thread->pending_count == PENDING_MAX || thread->arena_used + total > ARENA_SIZE)
                 gateway_thread_flush(&thread->flush);
         at = thread->arena + thread->arena_used;
-        thread->pending[thread->pending_count++] =
-                (struct pending_frame){.instance = instance,
-                                       .offset = (uint32_t)thread->arena_used,
-                                       .length = (uint32_t)total};
+        pending = &thread->pending[thread->pending_count++];
+        *pending = (struct pending_frame){.offset = (uint32_t)thread->arena_used,
+                                          .length = (uint32_t)total};
         thread->arena_used += total;
         for (size_t i = 0; i < count; i++) {
                 memcpy(at, parts[i].data, parts[i].length);
                 at += parts[i].length;
         }
         loop_defer(&thread->loop, &thread->flush);
+        return pending;
 }
 
-int instance_send_data(struct instance *instance, uint32_t wire_id, struct slice bytes, bool end)
+void instance_send(struct instance *instance, const struct slice *parts, size_t count)
 {
-        struct gateway_thread *thread = instance_home(instance);
+        struct iovec vector[4];
+        struct msghdr message = {.msg_iov = vector, .msg_iovlen = count};
+        size_t total;
+
+        assert(count <= 4);
+        total = slices_to_vector(parts, count, vector);
+        if (total <= ARENA_FRAME_MAX)
+                pending_frame_add(instance_home(instance), parts, count, total)->instance =
+                        instance;
+        else if (sendmsg(instance->fds.socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+                instance_fail(instance, OUTCOME_FUNCTION_PROTOCOL,
+                              "its process does not take requests any more");
+}
+
+int worker_send_data(int fd, uint32_t wire_id, struct slice bytes, bool end)
+{
         struct worker_frame frame = {
                 .type = WORKER_DATA, .flags = end ? WORKER_FLAG_END : 0, .id = wire_id};
         char header[WORKER_HEADER_SIZE];
@@ -128,12 +145,17 @@ int instance_send_data(struct instance *instance, uint32_t wire_id, struct slice
                 {.iov_base = (void *)(uintptr_t)bytes.data, .iov_len = bytes.length}};
         struct msghdr message = {.msg_iov = vector, .msg_iovlen = 2};
 
+        worker_frame_encode_header(&frame, header);
+        return sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
+}
+
+int instance_send_data(struct instance *instance, uint32_t wire_id, struct slice bytes, bool end)
+{
+        struct gateway_thread *thread = instance_home(instance);
+
         if (thread->pending_count > 0)
                 gateway_thread_flush(&thread->flush); /* the INVOKE frame comes first */
-        worker_frame_encode_header(&frame, header);
-        if (sendmsg(instance->fds.socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-                return -errno;
-        return 0;
+        return worker_send_data(instance->fds.socket, wire_id, bytes, end);
 }
 
 /* What its sources should wake us for ----------------------------------------------------------- */
@@ -186,8 +208,8 @@ void instance_freeze(struct instance *instance)
 
 /* Receiving ------------------------------------------------------------------------------------- */
 
-static void instance_log(struct instance *instance, struct invocation *invocation,
-                         enum log_stream stream, struct slice text)
+void instance_log(struct instance *instance, struct invocation *invocation, enum log_stream stream,
+                  struct slice text)
 {
         if (invocation) {
                 uint64_t before = invocation->log_bytes;
@@ -263,6 +285,19 @@ static void instance_take_late_log(struct instance *instance, const char *bytes,
                              frame.payload);
 }
 
+/* Beside lanes other threads may change its state at any time. */
+static bool instance_is(struct instance *instance, enum instance_state state)
+{
+        bool is;
+
+        if (!instance->lanes)
+                return instance->pool.state == state;
+        pthread_mutex_lock(&instance->live->lock);
+        is = instance->pool.state == state;
+        pthread_mutex_unlock(&instance->live->lock);
+        return is;
+}
+
 /* False for a frame that does not belong here: the instance is to be ended. */
 static bool instance_take_frame(struct instance *instance, const struct worker_frame *frame)
 {
@@ -275,7 +310,7 @@ static bool instance_take_frame(struct instance *instance, const struct worker_f
         case WORKER_REFUSED:
                 if (instance->ended && frame->type == WORKER_READY)
                         return true; /* too late; why it has ended is what counts */
-                return instance->pool.state == INSTANCE_BOOTING &&
+                return instance_is(instance, INSTANCE_BOOTING) &&
                        scheduler_boot_answer(instance, frame);
         case WORKER_RESULT:
         case WORKER_ERROR:
@@ -285,17 +320,10 @@ static bool instance_take_frame(struct instance *instance, const struct worker_f
                         return false;
                 if (frame->type == WORKER_DATA && frame->payload.length == 0)
                         instance_count_chatter(instance, WORKER_HEADER_SIZE);
-                if (frame->type == WORKER_RESULT && !head->answering)
-                        invocation_result(head, frame);
-                else if (frame->type == WORKER_DATA && head->answering)
-                        invocation_data(head, frame);
-                else if (frame->type == WORKER_ERROR)
-                        invocation_error(head, frame);
-                else
-                        return false;
-                return true;
+                return invocation_take(head, frame);
         case WORKER_INVOKE:
         case WORKER_BOOT:
+        case WORKER_LANE:
                 return false;
         }
         return false;
@@ -307,13 +335,13 @@ int instance_receive(struct instance *instance)
         struct gateway_thread *thread = instance_home(instance);
         struct frame_inbox *inbox = thread->inbox;
         /* A stream is taken frame by frame, so that it stops where its client does. */
-        unsigned most = instance->pool.assigned_count > 1 ? INBOX_COUNT - 1 : 2;
+        unsigned most = !instance->lanes && instance->pool.assigned_count > 1 ? INBOX_COUNT - 1 : 2;
         int count = recvmmsg(instance->fds.socket, inbox->headers, most, MSG_DONTWAIT, NULL);
 
         for (int i = 0; i < count; i++) {
                 struct worker_frame frame;
                 size_t length = inbox->headers[i].msg_len;
-                if (instance->pool.state == INSTANCE_ENDING && !instance->ended)
+                if (!instance->ended && instance_is(instance, INSTANCE_ENDING))
                         return 0; /* it was ended while its frames were handled */
                 if (length == 0 && instance->ended)
                         return 0;

@@ -1,6 +1,7 @@
 /* What instance.c and instance_io.c share and nobody else needs. */
 #pragma once
 
+#include "gateway/function_log.h"
 #include "gateway/gateway.h"
 #include "gateway/instance.h"
 #include "gateway/invocation.h"
@@ -8,6 +9,10 @@
 #include <sys/socket.h>
 
 #define INBOX_COUNT 32
+#define ARENA_FRAME_MAX 8192 /* larger ones are sent at once, uncopied */
+#define LOG_READ_MAX 65536
+#define LOG_PAUSE_MS 20 /* so one instance logs 3 MiB/s at most, then its write(2) waits */
+#define CHATTER_MIN 64  /* bytes that a frame of log counts for at least: an empty one costs, too */
 
 /* Room for what one recvmmsg(2) brings: one a thread. The last place also serves for whatever else
  * is received, since nothing is kept there from one call to the next. */
@@ -22,15 +27,26 @@ static inline struct gateway_thread *instance_home(struct instance *instance)
         return atomic_load_explicit(&instance->thread, memory_order_acquire);
 }
 
-/* The running call; NULL where there is none. */
+/* The call that runs on its own socket; NULL where there is none, as there never is beside lanes. */
 static inline struct invocation *instance_head(const struct instance *instance)
 {
-        struct list *link = list_peek_front(&instance->pool.assigned);
+        struct list *link = instance->lanes ? NULL : list_peek_front(&instance->pool.assigned);
 
         if (!link)
                 return NULL;
         return CONTAINER_OF(CONTAINER_OF(link, struct pool_call, link), struct invocation, call);
 }
+
+/* A copy of a frame that leaves at the end of the turn. The caller says whither. */
+struct pending_frame *pending_frame_add(struct gateway_thread *thread, const struct slice *parts,
+                                        size_t count, size_t total);
+/* The sum of their lengths. */
+size_t slices_to_vector(const struct slice *parts, size_t count, struct iovec *ret_vector);
+/* A DATA frame, at once. 0 or a negative errno. */
+int worker_send_data(int fd, uint32_t wire_id, struct slice bytes, bool end);
+/* `invocation`: whose output it is; NULL where nobody knows. */
+void instance_log(struct instance *instance, struct invocation *invocation, enum log_stream stream,
+                  struct slice text);
 
 /* Takes what has come. Returns the number of frames, 0 when there was none. */
 int instance_receive(struct instance *instance);

@@ -5,6 +5,7 @@
 #include "gateway/gateway.h"
 #include "gateway/instance.h"
 #include "gateway/invocation_parts.h"
+#include "gateway/lane.h"
 #include "gateway/response.h"
 
 #include <assert.h>
@@ -142,10 +143,13 @@ static void invocation_address(struct invocation *invocation, struct instance *i
                                char *bytes)
 {
         uint64_t deadline_ms = clock_unix_ms() + invocation->live->function->timeout_ms;
-        uint32_t id = ++instance->last_wire_id;
+        uint32_t id;
 
-        if (id == 0)
-                id = ++instance->last_wire_id;
+        do
+                id = instance->lanes ? atomic_fetch_add_explicit(&instance->lanes->last_wire_id, 1,
+                                                                 memory_order_relaxed)
+                                     : ++instance->last_wire_id;
+        while (id == 0);
         invocation->wire_id = id;
         memcpy(bytes + 4, &id, sizeof(id));
         memcpy(bytes + 8, &deadline_ms, sizeof(deadline_ms));
@@ -181,6 +185,8 @@ static void invocation_send_parts(struct invocation *invocation, struct instance
                 instance_thaw(instance);
         if (invocation->instance != instance)
                 return; /* it could not be thawed and has ended */
+        if (instance->lanes && !lane_prepare(invocation, parts, 2))
+                return;
         invocation_address(invocation, instance, head);
         invocation->streaming = invocation->collecting;
         invocation->body_sent = !invocation->collecting;
@@ -189,7 +195,10 @@ static void invocation_send_parts(struct invocation *invocation, struct instance
                 invocation_begin_run(invocation);
         else
                 instance_watch_head(instance);
-        instance_send(instance, parts, payload.length > 0 ? 2 : 1);
+        if (invocation->lane)
+                lane_send(invocation->lane, parts, payload.length > 0 ? 2 : 1);
+        else
+                instance_send(instance, parts, payload.length > 0 ? 2 : 1);
 }
 
 void invocation_send(struct invocation *invocation, struct instance *instance)
@@ -205,7 +214,38 @@ void invocation_send(struct invocation *invocation, struct instance *instance)
         if (connection) /* more of the body may come now */
                 connection_resume(connection);
         else /* its client went away meanwhile: more will never come */
-                instance_fail(instance, OUTCOME_ABANDONED, NULL);
+                invocation_break_off(invocation, OUTCOME_ABANDONED, NULL);
+}
+
+bool invocation_is_promised(const struct invocation *invocation)
+{
+        const struct instance *instance = invocation->instance;
+
+        return instance->lanes ? !invocation->lane : instance->moving_to != NULL;
+}
+
+void invocation_break_off(struct invocation *invocation, enum outcome outcome, const char *detail)
+{
+        if (invocation->lane)
+                lane_drop(invocation, outcome, detail);
+        else
+                instance_fail(invocation->instance, outcome, detail);
+}
+
+void invocation_ruin(struct invocation *invocation, enum outcome outcome, const char *detail)
+{
+        if (invocation->lane)
+                lane_ruin(invocation->lane, outcome, detail);
+        else
+                instance_fail(invocation->instance, outcome, detail);
+}
+
+void invocation_pause(struct invocation *invocation, bool paused)
+{
+        if (invocation->lane)
+                lane_pause(invocation->lane, paused);
+        else
+                instance_pause(invocation->instance, paused);
 }
 
 /* Whose limit is it that no instance is to be had: the function's own, or the machine's? With the
@@ -301,7 +341,7 @@ static void invocation_on_timer(struct timer *timer)
         limit = invocation_whose_limit(live);
         waited = pool_cancel(&live->pool, &invocation->call);
         /* An instance of another thread's may be on its way here: then the call has not begun. */
-        late = invocation->call.state == CALL_RUNNING && !invocation->instance->moving_to;
+        late = invocation->call.state == CALL_RUNNING && !invocation_is_promised(invocation);
         pthread_mutex_unlock(&live->lock);
         if (waited)
                 invocation_turn_away(invocation, limit, "No instance became free in time");
@@ -309,7 +349,7 @@ static void invocation_on_timer(struct timer *timer)
                 (void)snprintf(detail, sizeof(detail),
                                "The function did not answer within its %u ms.",
                                live->function->timeout_ms);
-                instance_fail(invocation->instance, OUTCOME_FUNCTION_TIMEOUT, detail);
+                invocation_break_off(invocation, OUTCOME_FUNCTION_TIMEOUT, detail);
         }
 }
 
@@ -363,6 +403,22 @@ void invocation_begin(struct connection *connection, const struct http_request *
         invocation->frame->end = (uint32_t)length;
 }
 
+static int invocation_send_data(struct invocation *invocation, struct slice bytes, bool end)
+{
+        if (invocation->lane)
+                return lane_send_data(invocation->lane, invocation->wire_id, bytes, end);
+        return instance_send_data(invocation->instance, invocation->wire_id, bytes, end);
+}
+
+/* There is more to send when it has room again. */
+static void invocation_watch_room(struct invocation *invocation)
+{
+        if (invocation->lane)
+                lane_watch_room(invocation->lane, true);
+        else
+                instance_watch_room(invocation->instance, true);
+}
+
 /* Sends what a full socket left over. True when nothing is left. */
 static bool invocation_send_rest(struct invocation *invocation)
 {
@@ -371,11 +427,11 @@ static bool invocation_send_rest(struct invocation *invocation)
 
         if (!rest)
                 return true;
-        r = instance_send_data(invocation->instance, invocation->wire_id,
-                               slice_make(rest->data, rest->end), invocation->rest_is_end);
+        r = invocation_send_data(invocation, slice_make(rest->data, rest->end),
+                                 invocation->rest_is_end);
         if (r < 0) {
                 if (r == -EAGAIN)
-                        instance_watch_room(invocation->instance, true);
+                        invocation_watch_room(invocation);
                 else
                         instance_fail(invocation->instance, OUTCOME_FUNCTION_PROTOCOL,
                                       "its process does not take requests any more");
@@ -417,20 +473,20 @@ static void invocation_body(struct exchange *exchange, struct slice bytes, bool 
         }
         if (bytes.length == 0 && !end)
                 return;
-        if (instance_send_data(invocation->instance, invocation->wire_id, bytes, end) == 0) {
+        if (invocation_send_data(invocation, bytes, end) == 0) {
                 invocation->body_sent = end;
                 return;
         }
         invocation->frame = block_take_anyway(&invocation->thread->blocks, bytes.length);
         if (!invocation->frame) {
-                instance_fail(invocation->instance, OUTCOME_OVERLOADED, NULL);
+                invocation_break_off(invocation, OUTCOME_OVERLOADED, NULL);
                 return;
         }
         if (bytes.length > 0) /* the end alone of a chunked body has none */
                 memcpy(invocation->frame->data, bytes.data, bytes.length);
         invocation->frame->end = (uint32_t)bytes.length;
         invocation->rest_is_end = end;
-        instance_watch_room(invocation->instance, true);
+        invocation_watch_room(invocation);
 }
 
 static void invocation_drained(struct exchange *exchange)
@@ -438,7 +494,7 @@ static void invocation_drained(struct exchange *exchange)
         struct invocation *invocation = CONTAINER_OF(exchange, struct invocation, exchange);
 
         if (invocation->instance)
-                instance_pause(invocation->instance, false);
+                invocation_pause(invocation, false);
 }
 
 static void invocation_gone(struct exchange *exchange)
@@ -453,14 +509,14 @@ static void invocation_gone(struct exchange *exchange)
         }
         pthread_mutex_lock(&live->lock);
         waited = pool_cancel(&live->pool, &invocation->call);
-        here = invocation->instance && !invocation->instance->moving_to;
+        here = invocation->instance && !invocation_is_promised(invocation);
         pthread_mutex_unlock(&live->lock);
         if (waited)
                 invocation_fail(invocation, OUTCOME_ABANDONED, NULL);
         else if (invocation->streaming && !invocation->body_sent)
-                instance_fail(invocation->instance, OUTCOME_ABANDONED, NULL); /* half a body */
+                invocation_break_off(invocation, OUTCOME_ABANDONED, NULL); /* half a body */
         else if (here)
-                instance_pause(invocation->instance, false); /* its answer is dropped */
+                invocation_pause(invocation, false); /* its answer is dropped */
 }
 
 static const struct exchange_ops invocation_exchange_ops = {

@@ -20,6 +20,7 @@
 
 struct gateway_thread;
 struct instance;
+struct lane;
 struct live;
 
 struct invocation {
@@ -27,6 +28,7 @@ struct invocation {
         struct pool_call call;
         struct letter letter;      /* brings it an instance from another thread */
         struct instance *instance; /* while it has one */
+        struct lane *lane; /* and what it has of it, where that runs several calls at once */
         struct gateway_thread *thread;
         struct live *live;
         struct timer timer;  /* the wait's limit, then the function's time-out */
@@ -47,6 +49,7 @@ struct invocation {
         bool streaming;   /* the INVOKE frame was sent without END */
         bool body_sent;   /* END was sent */
         bool answering;   /* RESULT has come */
+        bool opens_lane;  /* may open one, and is counted; guarded by live->lock */
         char id[ID_LENGTH + 1];
 };
 
@@ -69,10 +72,8 @@ void invocation_send(struct invocation *invocation, struct instance *instance);
 /* It was ahead and runs now. */
 void invocation_runs(struct invocation *invocation);
 
-/* The worker's frames for it. */
-void invocation_result(struct invocation *invocation, const struct worker_frame *frame);
-void invocation_data(struct invocation *invocation, const struct worker_frame *frame);
-void invocation_error(struct invocation *invocation, const struct worker_frame *frame);
+/* RESULT, DATA or ERROR of its number. False where it is not due. */
+bool invocation_take(struct invocation *invocation, const struct worker_frame *frame);
 
 /* It ends badly: answers the client (or breaks the answer off), counts, frees. The pool has let go
  * of it. `detail` may be NULL. */
@@ -83,13 +84,17 @@ void invocation_post_failure(struct invocation *invocation, enum outcome outcome
                              const char *detail);
 
 /* What follows when an instance is ready or has answered. Filled under the pool's lock right after
- * pool_ready() or pool_release(), carried out without it on the instance's home. */
+ * pool_ready() or pool_release(), carried out without it, both on thread `here`: the instance's home,
+ * or the lane's. */
 struct turnover {
         enum release_result result;
         struct pool_call *next;
         struct pool_call *ahead[POOL_AHEAD_MAX];
         size_t ahead_count;
+        struct live *rematch; /* set: there are places for others who wait */
 };
 
-void turnover_fill(struct turnover *turnover, struct instance *instance);
-void turnover_carry_out(struct turnover *turnover, struct instance *instance);
+void turnover_fill(struct turnover *turnover, struct instance *instance,
+                   const struct gateway_thread *here);
+void turnover_carry_out(struct turnover *turnover, struct instance *instance,
+                        struct gateway_thread *here);

@@ -5,6 +5,7 @@
 #include "gateway/gateway.h"
 #include "gateway/instance.h"
 #include "gateway/invocation_parts.h"
+#include "gateway/lane.h"
 #include "gateway/response.h"
 
 #include <stdio.h>
@@ -61,8 +62,13 @@ static struct slice invocation_timing(const struct invocation *invocation)
         at = write_ms(at, "wait;dur=", invocation->running_ns - invocation->arrived_ns);
         at = write_ms(at, ", init;dur=", invocation->init_ns);
         at = write_ms(at, ", run;dur=", invocation->thread->loop.now_ns - invocation->running_ns);
-        if (invocation->call.start == START_COLD && invocation->instance)
-                at = write_cold_start(at, &invocation->instance->cold_start);
+        if (invocation->call.start == START_COLD && invocation->instance) {
+                struct cold_start cold_start; /* others who share it may be adding to it */
+                pthread_mutex_lock(&invocation->live->lock);
+                cold_start = invocation->instance->cold_start;
+                pthread_mutex_unlock(&invocation->live->lock);
+                at = write_cold_start(at, &cold_start);
+        }
         *at = '\0';
         return slice_make(timing, (size_t)(at - timing));
 }
@@ -76,15 +82,15 @@ static void invocation_headers(const struct invocation *invocation, struct http_
         (void)http_response_header(response, SLICE("Server-Timing"), invocation_timing(invocation));
 }
 
-void turnover_fill(struct turnover *turnover, struct instance *instance)
+void turnover_fill(struct turnover *turnover, struct instance *instance,
+                   const struct gateway_thread *here)
 {
         struct pool *pool = &instance->live->pool;
-        const struct gateway_thread *home =
-                atomic_load_explicit(&instance->thread, memory_order_acquire);
 
         turnover->ahead_count = 0;
+        turnover->rematch = pool_can_match(pool) ? instance->live : NULL;
         if (turnover->result == RELEASE_HANDED)
-                instance_bind(turnover->next, home);
+                instance_bind(turnover->next, here);
         if (turnover->result != RELEASE_HANDED && turnover->result != RELEASE_NEXT)
                 return;
         /* The line moves up behind the call that runs now. */
@@ -92,30 +98,28 @@ void turnover_fill(struct turnover *turnover, struct instance *instance)
                 struct pool_call *call = pool_put_ahead(pool, &instance->pool);
                 if (!call)
                         return;
-                instance_bind(call, home);
+                instance_bind(call, here);
                 turnover->ahead[turnover->ahead_count++] = call;
         }
 }
 
-void turnover_carry_out(struct turnover *turnover, struct instance *instance)
+void turnover_carry_out(struct turnover *turnover, struct instance *instance,
+                        struct gateway_thread *here)
 {
-        struct gateway_thread *thread =
-                atomic_load_explicit(&instance->thread, memory_order_acquire);
-
         switch (turnover->result) {
         case RELEASE_NEXT:
                 invocation_runs(CONTAINER_OF(turnover->next, struct invocation, call));
                 break;
         case RELEASE_HANDED:
                 instance_give(instance, CONTAINER_OF(turnover->next, struct invocation, call),
-                              thread);
+                              here);
                 break;
         case RELEASE_IDLE:
         case RELEASE_BUSY:
-                return;
+                break;
         case RELEASE_END:
-                scheduler_kill(&thread->gateway->scheduler, instance);
-                return;
+                scheduler_kill(&here->gateway->scheduler, instance);
+                break;
         }
         for (size_t i = 0; i < turnover->ahead_count; i++) {
                 struct invocation *ahead =
@@ -123,6 +127,8 @@ void turnover_carry_out(struct turnover *turnover, struct instance *instance)
                 if (ahead->instance == instance) /* else it failed while others were sent */
                         invocation_send(ahead, instance);
         }
+        if (turnover->rematch)
+                live_rematch(here, turnover->rematch);
 }
 
 /* Its last words come: whatever becomes of the connection while they are written, gone() would be
@@ -144,7 +150,13 @@ static void invocation_finish(struct invocation *invocation, enum outcome outcom
         struct instance *instance = invocation->instance;
         struct live *live = invocation->live;
         struct turnover turnover = {.result = RELEASE_END};
-        bool spent = instance->ended || (invocation->streaming && !invocation->body_sent);
+        bool spent;
+
+        if (invocation->lane) {
+                lane_finish(invocation, outcome);
+                return;
+        }
+        spent = instance->ended || (invocation->streaming && !invocation->body_sent);
 
         instance_drain_log(instance);
         live_count(live, thread->index, invocation->call.start, outcome,
@@ -156,7 +168,7 @@ static void invocation_finish(struct invocation *invocation, enum outcome outcom
         } else {
                 turnover.result = pool_release(&live->pool, &invocation->call, thread->loop.now_ns,
                                                &turnover.next);
-                turnover_fill(&turnover, instance);
+                turnover_fill(&turnover, instance, thread);
         }
         pthread_mutex_unlock(&live->lock);
         invocation->instance = NULL;
@@ -164,7 +176,7 @@ static void invocation_finish(struct invocation *invocation, enum outcome outcom
                 instance_pause(instance, false);
         invocation_free(invocation);
         if (!instance->ended)
-                turnover_carry_out(&turnover, instance);
+                turnover_carry_out(&turnover, instance, thread);
 }
 
 /* The client is slower than the function: no more is read until it has taken what there is. */
@@ -174,7 +186,7 @@ static void invocation_hold(struct invocation *invocation)
         size_t most = blocks_are_scarce(&invocation->thread->blocks) ? 0 : CLIENT_BACKLOG_MAX;
 
         if (connection && connection_backlog(connection) > most)
-                instance_pause(invocation->instance, true);
+                invocation_pause(invocation, true);
 }
 
 /* Headers by which the platform speaks; a function must not. */
@@ -192,17 +204,23 @@ static void invocation_note_first_byte(const struct invocation *invocation)
         struct instance *instance = invocation->instance;
         struct live *live = invocation->live;
 
-        cold_start_answered(&instance->cold_start, instance->made_ns,
-                            invocation->thread->loop.now_ns);
-        metrics_cold_start_phase(&invocation->thread->gateway->metrics, live->function->runtime,
-                                 COLD_START_FIRST_BYTE,
-                                 instance->cold_start.phase_us[COLD_START_FIRST_BYTE]);
+        uint32_t *first_byte_us = &instance->cold_start.phase_us[COLD_START_FIRST_BYTE],
+                 noted_us = 0;
+
         pthread_mutex_lock(&live->lock);
-        cold_start_keep_again(&live->cold_starts, &instance->cold_start);
+        if (*first_byte_us == 0) { /* else another that shares it was quicker */
+                cold_start_answered(&instance->cold_start, instance->made_ns,
+                                    invocation->thread->loop.now_ns);
+                cold_start_keep_again(&live->cold_starts, &instance->cold_start);
+                noted_us = *first_byte_us;
+        }
         pthread_mutex_unlock(&live->lock);
+        if (noted_us > 0)
+                metrics_cold_start_phase(&invocation->thread->gateway->metrics,
+                                         live->function->runtime, COLD_START_FIRST_BYTE, noted_us);
 }
 
-void invocation_result(struct invocation *invocation, const struct worker_frame *frame)
+static void invocation_result(struct invocation *invocation, const struct worker_frame *frame)
 {
         struct connection *connection = invocation->exchange.connection;
         bool end = frame->flags & WORKER_FLAG_END;
@@ -216,13 +234,13 @@ void invocation_result(struct invocation *invocation, const struct worker_frame 
         if (end)
                 invocation->call.ran_ns = worker_result_ran_ns(frame->value);
         if (given > 599 || (given != 0 && given < 200)) {
-                instance_fail(invocation->instance, OUTCOME_FUNCTION_PROTOCOL,
-                              "The function answered with a status that is none (200 to 599).");
+                invocation_ruin(invocation, OUTCOME_FUNCTION_PROTOCOL,
+                                "The function answered with a status that is none (200 to 599).");
                 return;
         }
         invocation->answer_bytes = frame->payload.length;
         if (invocation->answer_bytes > invocation->thread->gateway->config.response_max_bytes) {
-                instance_fail(invocation->instance, OUTCOME_RESPONSE_TOO_LARGE, NULL);
+                invocation_break_off(invocation, OUTCOME_RESPONSE_TOO_LARGE, NULL);
                 return;
         }
         invocation->answering = true;
@@ -236,8 +254,8 @@ void invocation_result(struct invocation *invocation, const struct worker_frame 
                                 (void)http_response_forward(&response, name, value);
                 if (error < 0) {
                         invocation->answering = false;
-                        instance_fail(invocation->instance, OUTCOME_FUNCTION_PROTOCOL,
-                                      "The function's answer has headers that are none.");
+                        invocation_ruin(invocation, OUTCOME_FUNCTION_PROTOCOL,
+                                        "The function's answer has headers that are none.");
                         return;
                 }
                 if (end)
@@ -250,14 +268,18 @@ void invocation_result(struct invocation *invocation, const struct worker_frame 
                 invocation_hold(invocation);
 }
 
-void invocation_data(struct invocation *invocation, const struct worker_frame *frame)
+static void invocation_data(struct invocation *invocation, const struct worker_frame *frame)
 {
         struct connection *connection = invocation->exchange.connection;
         bool end = frame->flags & WORKER_FLAG_END;
 
+        if (invocation->lane && !connection && !end) { /* nobody hears it, and it may have no end */
+                invocation_break_off(invocation, OUTCOME_ABANDONED, NULL);
+                return;
+        }
         invocation->answer_bytes += frame->payload.length;
         if (invocation->answer_bytes > invocation->thread->gateway->config.response_max_bytes) {
-                instance_fail(invocation->instance, OUTCOME_RESPONSE_TOO_LARGE, NULL);
+                invocation_break_off(invocation, OUTCOME_RESPONSE_TOO_LARGE, NULL);
                 return;
         }
         if (end)
@@ -342,7 +364,7 @@ void invocation_post_failure(struct invocation *invocation, enum outcome outcome
         mailbox_post(&invocation->thread->mailbox, &invocation->letter);
 }
 
-void invocation_error(struct invocation *invocation, const struct worker_frame *frame)
+static void invocation_error(struct invocation *invocation, const struct worker_frame *frame)
 {
         char detail[1024] = "", *extra = NULL;
 
@@ -355,4 +377,17 @@ void invocation_error(struct invocation *invocation, const struct worker_frame *
                 invocation_tell(invocation, OUTCOME_FUNCTION_ERROR, NULL, NULL);
         free(extra);
         invocation_finish(invocation, OUTCOME_FUNCTION_ERROR);
+}
+
+bool invocation_take(struct invocation *invocation, const struct worker_frame *frame)
+{
+        if (frame->type == WORKER_RESULT && !invocation->answering)
+                invocation_result(invocation, frame);
+        else if (frame->type == WORKER_DATA && invocation->answering)
+                invocation_data(invocation, frame);
+        else if (frame->type == WORKER_ERROR)
+                invocation_error(invocation, frame);
+        else
+                return false;
+        return true;
 }

@@ -41,6 +41,7 @@ static struct live *live_new(struct gateway *gateway, struct function *function)
         if (!live)
                 return NULL;
         live->is_trial = false;
+        live->pool.capacity = function_capacity(function);
         live->log = function_log_open(&gateway->logs, function->id);
         if (function->keep_alive_ms == KEEP_ALIVE_AUTO) {
                 live->learned = malloc(sizeof(*live->learned));

@@ -46,7 +46,7 @@ static struct instance *scheduler_add(struct scheduler *scheduler, struct live *
                 return NULL;
         scheduler->next_free--;
         scheduler->table[place] = instance;
-        scheduler->live_instances++;
+        scheduler->instances++;
         live->instance_count++;
         return instance;
 }
@@ -58,11 +58,8 @@ static void scheduler_remove(struct scheduler *scheduler, struct instance *insta
 
         scheduler->table[place] = NULL;
         scheduler->free_places[scheduler->next_free++] = place;
-        scheduler->live_instances--;
         provisioner_gone(&scheduler->provisioner, instance->live->function->memory_bytes);
         loop_defer(&scheduler->thread->loop, &scheduler->plan);
-        if (scheduler->live_instances == 0 && scheduler->on_empty)
-                scheduler->on_empty(scheduler);
 }
 
 /* Killing and forgetting -------------------------------------------------------------------------- */
@@ -90,12 +87,15 @@ void scheduler_kill(struct scheduler *scheduler, struct instance *instance)
 static void scheduler_forget_by_letter(struct letter *letter)
 {
         struct instance *instance = CONTAINER_OF(letter, struct instance, end_letter);
+        struct scheduler *scheduler = &instance_gateway(instance)->scheduler;
         struct live *live = instance->live;
 
         instance_free(instance);
         live->instance_count--;
         if (live->is_trial)
                 live_free(live);
+        if (--scheduler->instances == 0 && scheduler->on_empty)
+                scheduler->on_empty(scheduler);
 }
 
 /* By letter even on the first thread: whoever is in the middle of using it can go on. And letters
@@ -316,6 +316,31 @@ void scheduler_wake(struct scheduler *scheduler, struct live *live)
 
 /* What becomes of a boot --------------------------------------------------------------------------- */
 
+/* A native program takes lanes only where it says so: one that does not runs one call at a time, whatever
+ * its function's concurrency. False where another instance of it has said so. */
+static bool scheduler_settle_lanes(struct instance *instance, const struct worker_frame *ready)
+{
+        struct live *live = instance->live;
+        bool takes_lanes = live->function->runtime != RUNTIME_NATIVE ||
+                           (ready->flags & WORKER_FLAG_LANES) != 0;
+        bool is_settled = true;
+
+        if (!instance->lanes)
+                return true;
+        pthread_mutex_lock(&live->lock);
+        if (!takes_lanes && live->pool.capacity > 1) {
+                is_settled = pool_live_count(&live->pool) + live->pool.ending_count == 0;
+                if (is_settled)
+                        live->pool.capacity = 1;
+        }
+        if (live->pool.capacity == 1) {
+                free(instance->lanes);
+                instance->lanes = NULL;
+        }
+        pthread_mutex_unlock(&live->lock);
+        return is_settled;
+}
+
 /* `value` is READY's. */
 static void scheduler_boot_ready(struct scheduler *scheduler, struct instance *instance,
                                  uint64_t value)
@@ -336,9 +361,9 @@ static void scheduler_boot_ready(struct scheduler *scheduler, struct instance *i
         cold_start_keep(&live->cold_starts, &instance->cold_start);
         turnover.result =
                 pool_ready(&live->pool, &instance->pool, instance->ready_ns, &turnover.next);
-        turnover_fill(&turnover, instance);
+        turnover_fill(&turnover, instance, scheduler->thread);
         pthread_mutex_unlock(&live->lock);
-        turnover_carry_out(&turnover, instance);
+        turnover_carry_out(&turnover, instance, scheduler->thread);
         loop_defer(&scheduler->thread->loop, &scheduler->plan);
 }
 
@@ -350,6 +375,8 @@ bool scheduler_boot_answer(struct instance *instance, const struct worker_frame 
         if (frame->type == WORKER_READY && instance->trial) {
                 trial_succeed(instance);
         } else if (frame->type == WORKER_READY) {
+                if (!scheduler_settle_lanes(instance, frame))
+                        return false;
                 scheduler_boot_ready(scheduler, instance, frame->value);
         } else {
                 if (instance->trial)

@@ -38,7 +38,7 @@ struct scheduler {
         uint64_t generation;
         struct instance **table; /* by the low bits of the instance id */
         uint32_t *free_places;
-        uint32_t live_instances;
+        uint32_t instances; /* in memory: a sandbox may be gone and its calls not told yet */
         void (*on_empty)(struct scheduler *scheduler); /* while draining: the last one is gone */
 };
 

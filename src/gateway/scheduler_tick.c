@@ -146,7 +146,7 @@ void scheduler_drain(struct scheduler *scheduler, void (*on_empty)(struct schedu
         }
         pthread_mutex_unlock(&scheduler->gateway->lives_lock);
         scheduler->on_empty = on_empty;
-        if (scheduler->live_instances == 0)
+        if (scheduler->instances == 0)
                 on_empty(scheduler);
         else
                 loop_set_timer(&scheduler->thread->loop, &scheduler->tick, 1);

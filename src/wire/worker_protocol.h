@@ -16,6 +16,10 @@
  *           line a header (names in lower case). Payload: the first bytes of the request body.
  *           WORKER_FLAG_END: the body is complete.
  *   DATA    id; payload: more of the body; WORKER_FLAG_END on its last frame (may be empty).
+ *   LANE    id = the lane's number, from 1, none twice. With it comes (SCM_RIGHTS) the worker's end of
+ *           a fresh pair of the same kind: one more way for calls, one at a time, with the same frames.
+ *           Only over descriptor 3, and only where the function's concurrency is above 1. Then no call
+ *           comes over descriptor 3.
  * agent -> worker
  *   BOOT    the first frame to a worker that was started before its function was known. Payload: the
  *           environment, "NAME=value\0" each. meta, to magpie-init only: a command line, each word
@@ -61,11 +65,14 @@ enum worker_frame_type {
         WORKER_LOG = 6,
         WORKER_REFUSED = 7,
         WORKER_BOOT = 8,
+        WORKER_LANE = 9,
 };
 
 enum worker_flag {
         WORKER_FLAG_END = 1,  /* the body is complete with this frame */
         WORKER_FLAG_HTTP = 2, /* INVOKE: a function-URL request, its head is in the meta */
+        WORKER_FLAG_LANES =
+                4, /* READY of a native program: it takes lanes. magpie-init always does */
 };
 
 /* The first eight bytes of what an instance leaves to the next ones (agent/heirlooms.h), in the

@@ -125,7 +125,7 @@ def test_a_refusal_shows_the_compilers_words_and_the_old_version_stays(node):
 
 def test_deployments_at_the_same_time_all_count_and_lose_no_setting_of_each_other(node):
     node.deploy("crowd")
-    settings = {"memory": "64MiB", "timeout": "7s", "concurrency": "3", "max": "9"}
+    settings = {"memory": "64MiB", "timeout": "7s", "min": "1", "max": "9"}
     processes = [subprocess.Popen([node.program, "deploy", "crowd", "-q", f"--{name}", value],
                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                   env=node.environment, cwd=node.folder)

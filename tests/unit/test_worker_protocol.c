@@ -41,6 +41,21 @@ TEST(a_frame_comes_out_as_it_went_in)
 }
 TEST_END
 
+TEST(a_lane_frame_is_its_number_and_nothing_else)
+{
+        const struct worker_frame lane = {.type = WORKER_LANE, .id = 258};
+        static const unsigned char expected[WORKER_HEADER_SIZE] = {9, 0, 0, 0, 2, 1};
+        char header[WORKER_HEADER_SIZE];
+        struct worker_frame frame;
+
+        worker_frame_encode_header(&lane, header);
+        ck_assert_mem_eq(header, expected, sizeof(expected));
+        ck_assert_int_eq(worker_frame_decode(header, sizeof(header), &frame), 0);
+        ck_assert_int_eq(frame.type, WORKER_LANE);
+        ck_assert_uint_eq(frame.id, 258);
+}
+TEST_END
+
 TEST(the_header_is_little_endian_as_the_shims_expect)
 {
         static const unsigned char expected[WORKER_HEADER_SIZE] = {
@@ -65,10 +80,14 @@ TEST(a_message_that_is_no_frame_is_refused)
 
         message[0] = 0;
         ck_assert_int_eq(worker_frame_decode(message, length, &frame), -EPROTO);
-        message[0] = WORKER_BOOT + 1;
+        message[0] = WORKER_LANE + 1;
         ck_assert_int_eq(worker_frame_decode(message, length, &frame), -EPROTO);
         message[0] = WORKER_RESULT;
-        message[1] = 4;
+        message[1] = WORKER_FLAG_LANES;
+        ck_assert_int_eq(worker_frame_decode(message, length, &frame), -EPROTO);
+        message[0] = WORKER_READY;
+        ck_assert_int_eq(worker_frame_decode(message, length, &frame), 0);
+        message[1] = 8;
         ck_assert_int_eq(worker_frame_decode(message, length, &frame), -EPROTO);
 }
 TEST_END
@@ -156,6 +175,7 @@ TEST(strings_of_a_boot_are_taken_one_by_one_and_a_rest_without_nul_is_none)
 TEST_END
 
 TEST_MAIN("worker_protocol", a_frame_comes_out_as_it_went_in,
+          a_lane_frame_is_its_number_and_nothing_else,
           the_header_is_little_endian_as_the_shims_expect, a_message_that_is_no_frame_is_refused,
           headers_are_walked_in_order_up_to_the_end,
           a_header_that_could_split_a_response_is_an_error,

@@ -24,7 +24,7 @@ static void places_sort(struct pool *pool, struct pool_instance *instance)
 }
 
 /* NULL where there is no place anywhere. */
-static struct pool_instance *places_pick(struct pool *pool)
+static struct pool_instance *places_pick(const struct pool *pool)
 {
         struct list *link = list_peek_front(&pool->busy[0]);
 
@@ -48,6 +48,12 @@ static void places_run(struct pool *pool, struct pool_instance *instance, struct
                 pool_tell_demand(pool, now_ns);
         }
         places_sort(pool, instance);
+}
+
+bool pool_can_match(const struct pool *pool)
+{
+        return pool->capacity > 1 && pool->stealing && pool->waiting_count > 0 &&
+               places_pick(pool) != NULL;
 }
 
 bool places_take(struct pool *pool, struct pool_call *call, uint64_t now_ns)

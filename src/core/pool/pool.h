@@ -115,7 +115,7 @@ enum release_result pool_ready(struct pool *pool, struct pool_instance *instance
                                struct pool_call **ret_next);
 
 /* The running call (one of them) of an instance has been answered in full. Where capacity is above
- * 1, ask pool_match() afterwards while calls wait: an answer may have opened several places. */
+ * 1, an answer or a new instance may have opened several places: see pool_can_match(). */
 enum release_result pool_release(struct pool *pool, struct pool_call *call, uint64_t now_ns,
                                  struct pool_call **ret_next);
 /* Capacity above 1: the call is over without an answer, and the others run on. BUSY, or as
@@ -138,6 +138,8 @@ void pool_take_back(struct pool *pool, struct pool_call *call);
  * free), or NULL. Ask until NULL; the returned call must be sent, its start is stolen or thawed, or
  * cold where the instance is as new to it as to the call that it was made for. */
 struct pool_call *pool_match(struct pool *pool, uint64_t now_ns);
+/* Capacity above 1: pool_match() would find something. */
+bool pool_can_match(const struct pool *pool);
 
 /* Takes the longest waiter out of the line, to be refused; NULL when nobody waits. */
 struct pool_call *pool_pop(struct pool *pool);

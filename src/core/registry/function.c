@@ -153,11 +153,18 @@ void function_unref(struct function *function)
         free(function);
 }
 
-/* Where magpie-init speaks for the program, it can do so for several requests. */
+/* Where magpie-init speaks for the program, it can do so for several requests. A native program may
+ * speak the worker protocol itself, with its lanes. */
 bool function_can_share(const struct function *function)
 {
-        return function->runtime == RUNTIME_PROVIDED ||
+        return function->runtime == RUNTIME_PROVIDED || function->runtime == RUNTIME_NATIVE ||
                (function->runtime == RUNTIME_IMAGE && function->contract != CONTRACT_EXEC);
+}
+
+unsigned function_capacity(const struct function *function)
+{
+        return function_can_share(function) && function->keep_alive_ms > 0 ? function->concurrency
+                                                                           : 1;
 }
 
 /* Pointers and text lie in one allocation. */

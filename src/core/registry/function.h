@@ -145,12 +145,19 @@ struct function *function_ref(struct function *function);
 void function_unref(struct function *function); /* NULL is fine */
 /* May one instance of it hold more than one request at once? */
 bool function_can_share(const struct function *function);
+/* How many requests one instance runs at once: `concurrency` where it can be, else 1. One that serves
+ * a single request (keep-alive 0) never runs two. */
+unsigned function_capacity(const struct function *function);
 /* Replaces the environment by a deep copy. 0 or -ENOMEM. */
 int function_set_env(struct function *function, size_t count, const char *const *env);
 
 /* Is everything within its bounds? 0, or -EINVAL and a sentence that names the field, what is
  * allowed and what was given. Handler and digest may still be empty: they are chosen later. */
 int function_validate(const struct function *function, struct err *err);
+/* May its instances hold as many requests as it asks for? 0, or -EINVAL and a sentence. Asked of who
+ * sets it, and no part of function_validate(): a version that was registered before this was asked is
+ * valid, and runs with function_capacity(). */
+int function_validate_sharing(const struct function *function, struct err *err);
 int name_validate(struct slice name, struct err *err); /* [a-z0-9]([a-z0-9-]*[a-z0-9])?, <= 63 */
 int email_validate(struct slice email, struct err *err);
 int env_validate(struct slice assignment, struct err *err); /* NAME=value; MAGPIE_ is reserved */

@@ -246,6 +246,19 @@ static int layers_validate(const struct function *f, struct err *err)
         return digest_validate("layers", f->layers_digest, err);
 }
 
+int function_validate_sharing(const struct function *function, struct err *err)
+{
+        const char *contract = contract_name(function->contract);
+
+        if (function->concurrency == 1 || function_can_share(function))
+                return 0;
+        return err_set(err, -EINVAL,
+                       "concurrency %" PRIu32 " is not possible with the %s %s: its instances run "
+                       "one call at a time",
+                       function->concurrency, contract[0] != '\0' ? "contract" : "runtime",
+                       contract[0] != '\0' ? contract : runtime_name(function->runtime));
+}
+
 int function_validate(const struct function *function, struct err *err)
 {
         int r = name_validate(slice_of(function->name), err);

@@ -1,0 +1,354 @@
+/* A native function that speaks the worker protocol with lanes, a thread each, and does what its
+ * payload says. What it says of itself: "INSTANCE OPEN MOST CALLS", a number that no other instance
+ * has, how many lanes are open and were at most, and the most calls at once. */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { INVOKE = 1, DATA, READY, RESULT, ERROR, LOG, LANE = 9 };
+enum { END = 1, LANES = 4 };
+enum { FRAME_MAX = 65536 };
+
+struct header {
+        uint8_t type, flags;
+        uint16_t meta_length;
+        uint32_t id;
+        uint64_t value;
+};
+
+/* A call under way on a lane. */
+struct call {
+        int fd;
+        uint32_t id;
+        bool has_more;    /* of its body */
+        bool lane_closed; /* by ourselves */
+        size_t length;
+        char *payload;
+        char frame[FRAME_MAX + 1];
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
+static unsigned instance, lanes_open, lanes_most, calls, calls_most, meeting, meetings, releases;
+static unsigned broken; /* answers that nobody took any more */
+
+static bool say(int fd, uint8_t type, uint8_t flags, uint32_t id, uint64_t value,
+                const void *payload, size_t length)
+{
+        struct header header = {type, flags, 0, id, value};
+        char out[FRAME_MAX];
+
+        memcpy(out, &header, sizeof(header));
+        memcpy(out + sizeof(header), payload, length);
+        return send(fd, out, sizeof(header) + length, MSG_NOSIGNAL) >= 0;
+}
+
+static void answer(struct call *call, const char *text)
+{
+        say(call->fd, RESULT, END, call->id, 0, text, strlen(text));
+}
+
+static void answer_state(struct call *call)
+{
+        char text[80];
+
+        pthread_mutex_lock(&lock);
+        (void)snprintf(text, sizeof(text), "%u %u %u %u", instance, lanes_open, lanes_most,
+                       calls_most);
+        pthread_mutex_unlock(&lock);
+        answer(call, text);
+}
+
+/* "meet N": answers when N have met. */
+static void meet(struct call *call, unsigned wanted)
+{
+        pthread_mutex_lock(&lock);
+        unsigned mine = meetings;
+        if (++meeting == wanted) {
+                meeting = 0;
+                meetings++;
+                pthread_cond_broadcast(&changed);
+        }
+        while (meetings == mine)
+                pthread_cond_wait(&changed, &lock);
+        pthread_mutex_unlock(&lock);
+        answer_state(call);
+}
+
+/* "hold": answers after the next "release". */
+static void hold(struct call *call)
+{
+        pthread_mutex_lock(&lock);
+        for (unsigned before = releases; releases == before;)
+                pthread_cond_wait(&changed, &lock);
+        pthread_mutex_unlock(&lock);
+        answer_state(call);
+}
+
+static void release(struct call *call)
+{
+        pthread_mutex_lock(&lock);
+        releases++;
+        pthread_cond_broadcast(&changed);
+        pthread_mutex_unlock(&lock);
+        answer_state(call);
+}
+
+/* "broken N": answers when N answers have broken off. */
+static void wait_broken(struct call *call, unsigned wanted)
+{
+        pthread_mutex_lock(&lock);
+        while (broken < wanted)
+                pthread_cond_wait(&changed, &lock);
+        pthread_mutex_unlock(&lock);
+        answer_state(call);
+}
+
+static void note_broken(void)
+{
+        pthread_mutex_lock(&lock);
+        broken++;
+        pthread_cond_broadcast(&changed);
+        pthread_mutex_unlock(&lock);
+}
+
+/* "download N": a stream of N bytes; without a number, one without an end. */
+static void download(struct call *call, const char *count)
+{
+        size_t left = *count ? strtoull(count, NULL, 10) : SIZE_MAX;
+        const struct timespec pause = {.tv_nsec = *count ? 0 : 5000000};
+        static char block[32768];
+
+        say(call->fd, RESULT, 0, call->id, 0, "begin\n", 6);
+        while (left > 0) {
+                size_t piece = left < sizeof(block) ? left : sizeof(block);
+                if (!say(call->fd, DATA, 0, call->id, 0, block, piece)) {
+                        note_broken();
+                        return;
+                }
+                left -= piece;
+                if (pause.tv_nsec > 0)
+                        (void)nanosleep(&pause, NULL);
+        }
+        say(call->fd, DATA, END, call->id, 0, "", 0);
+}
+
+/* Receives the next piece of the body. False where it breaks off. */
+static bool receive_more(struct call *call)
+{
+        struct header header;
+        ssize_t length = recv(call->fd, call->frame, FRAME_MAX, 0);
+
+        if (length < (ssize_t)sizeof(header))
+                return false;
+        memcpy(&header, call->frame, sizeof(header));
+        if (header.type != DATA || header.id != call->id)
+                _exit(8);
+        call->payload = call->frame + sizeof(header);
+        call->length = (size_t)length - sizeof(header);
+        call->has_more = !(header.flags & END);
+        return true;
+}
+
+/* "swallow": how many bytes the whole body has. */
+static void swallow(struct call *call)
+{
+        size_t total = call->length;
+        char text[32];
+
+        while (call->has_more) {
+                if (!receive_more(call)) {
+                        note_broken();
+                        return;
+                }
+                total += call->length;
+        }
+        (void)snprintf(text, sizeof(text), "%zu", total);
+        answer(call, text);
+}
+
+static void misbehave(struct call *call, const char *command)
+{
+        if (strcmp(command, "other id") == 0)
+                say(call->fd, RESULT, END, call->id + 1000, 0, "forged", 6);
+        else if (strcmp(command, "ready") == 0)
+                say(call->fd, READY, 0, 0, 0, "", 0);
+        else if (strcmp(command, "ready on main") == 0)
+                say(3, READY, 0, 0, 0, "", 0);
+        else if (strcmp(command, "log of nobody") == 0)
+                say(call->fd, LOG, 0, 0, 1, "text\n", 5);
+        else if (strcmp(command, "on main") == 0)
+                say(3, RESULT, END, call->id, 0, "astray", 6);
+        else if (strcmp(command, "short") == 0)
+                (void)!send(call->fd, "abc", 3, MSG_NOSIGNAL);
+        else if (strcmp(command, "lane") == 0)
+                say(call->fd, LANE, 0, 7, 0, "", 0);
+        else if (strcmp(command, "close") == 0)
+                call->lane_closed = true;
+        else if (strcmp(command, "shut") == 0)
+                (void)shutdown(call->fd, SHUT_RDWR);
+        if (call->lane_closed)
+                (void)close(call->fd);
+        for (;;)
+                pause();
+}
+
+static void sleep_ms(long ms)
+{
+        struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+
+        (void)nanosleep(&time, NULL);
+}
+
+/* Everything with a result of its own; false for what is echoed. */
+static bool run(struct call *call)
+{
+        const char *text = call->payload;
+
+        if (strncmp(text, "meet ", 5) == 0)
+                meet(call, (unsigned)atoi(text + 5));
+        else if (strcmp(text, "state") == 0)
+                answer_state(call);
+        else if (strcmp(text, "hold") == 0)
+                hold(call);
+        else if (strcmp(text, "release") == 0)
+                release(call);
+        else if (strncmp(text, "broken ", 7) == 0)
+                wait_broken(call, (unsigned)atoi(text + 7));
+        else if (strncmp(text, "download", 8) == 0)
+                download(call, text[8] ? text + 9 : text + 8);
+        else if (strncmp(text, "swallow", 7) == 0)
+                swallow(call);
+        else if (strncmp(text, "exit ", 5) == 0)
+                _exit(atoi(text + 5));
+        else if (strcmp(text, "crash") == 0)
+                raise(SIGSEGV);
+        else if (strncmp(text, "bad ", 4) == 0)
+                misbehave(call, text + 4);
+        else if (strcmp(text, "twice") == 0) {
+                answer(call, "once");
+                answer(call, "twice");
+        } else if (strcmp(text, "too large") == 0)
+                download(call, "9000000");
+        else if (strcmp(text, "error") == 0)
+                say(call->fd, ERROR, 0, call->id, 0,
+                    "{\"errorType\":\"Own\",\"errorMessage\":\"x\"}", 38);
+        else if (strcmp(text, "log") == 0) {
+                say(call->fd, LOG, 0, call->id, 1, "by frame\n", 9);
+                (void)!write(1, "by hand\n", 8);
+                answer(call, "logged");
+        } else if (strncmp(text, "sleep ", 6) == 0) {
+                sleep_ms(atol(text + 6));
+                answer(call, "slept");
+        } else
+                return false;
+        return true;
+}
+
+static void echo(struct call *call)
+{
+        say(call->fd, RESULT, call->has_more ? 0 : END, call->id, 0, call->payload, call->length);
+        while (call->has_more) {
+                if (!receive_more(call))
+                        return;
+                say(call->fd, DATA, call->has_more ? 0 : END, call->id, 0, call->payload,
+                    call->length);
+        }
+}
+
+/* "deaf": the rest of its body is left to the next receive, as the protocol has it. */
+static void serve(struct call *call, size_t length)
+{
+        struct header header;
+
+        memcpy(&header, call->frame, sizeof(header));
+        if (header.type == DATA)
+                return;
+        call->id = header.id;
+        call->has_more = !(header.flags & END);
+        call->payload = call->frame + sizeof(header) + header.meta_length;
+        call->length = length - sizeof(header) - header.meta_length;
+        call->payload[call->length] = '\0';
+        pthread_mutex_lock(&lock);
+        if (++calls > calls_most)
+                calls_most = calls;
+        pthread_mutex_unlock(&lock);
+        if (strncmp(call->payload, "deaf", 4) == 0)
+                answer(call, "deaf");
+        else if (!run(call))
+                echo(call);
+        pthread_mutex_lock(&lock);
+        calls--;
+        pthread_mutex_unlock(&lock);
+}
+
+static void *lane_main(void *argument)
+{
+        struct call *call = calloc(1, sizeof(*call));
+
+        call->fd = (int)(intptr_t)argument;
+        for (;;) {
+                ssize_t length = recv(call->fd, call->frame, FRAME_MAX, 0);
+                if (length < (ssize_t)sizeof(struct header))
+                        break;
+                serve(call, (size_t)length);
+        }
+        (void)close(call->fd);
+        pthread_mutex_lock(&lock);
+        lanes_open--;
+        pthread_cond_broadcast(&changed);
+        pthread_mutex_unlock(&lock);
+        free(call);
+        return NULL;
+}
+
+static void open_lane(int fd)
+{
+        pthread_attr_t attributes;
+        pthread_t thread;
+
+        pthread_mutex_lock(&lock);
+        if (++lanes_open > lanes_most)
+                lanes_most = lanes_open;
+        pthread_mutex_unlock(&lock);
+        pthread_attr_init(&attributes);
+        pthread_attr_setstacksize(&attributes, 1 << 18);
+        pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+        if (pthread_create(&thread, &attributes, lane_main, (void *)(intptr_t)fd) != 0)
+                _exit(7);
+        pthread_attr_destroy(&attributes);
+}
+
+int main(void)
+{
+        (void)!getrandom(&instance, sizeof(instance), 0);
+        say(3, READY, getenv("NO_LANES") ? 0 : LANES, 0, 0, "", 0);
+        for (;;) {
+                struct header header;
+                char room[CMSG_SPACE(sizeof(int))];
+                struct iovec part = {.iov_base = &header, .iov_len = sizeof(header)};
+                struct msghdr message = {.msg_iov = &part,
+                                         .msg_iovlen = 1,
+                                         .msg_control = room,
+                                         .msg_controllen = sizeof(room)};
+                struct cmsghdr *control;
+                int fd;
+
+                if (recvmsg(3, &message, 0) < (ssize_t)sizeof(header))
+                        return 0;
+                control = CMSG_FIRSTHDR(&message);
+                if (header.type != LANE || !control || control->cmsg_type != SCM_RIGHTS)
+                        return 6;
+                memcpy(&fd, CMSG_DATA(control), sizeof(fd));
+                open_lane(fd);
+        }
+}
