@@ -81,6 +81,12 @@ void http_chunked_init(struct http_chunked *chunked, uint64_t body_max)
         };
 }
 
+void http_chunked_keep_trailers(struct http_chunked *chunked, char *trailers, size_t capacity)
+{
+        chunked->trailers = trailers;
+        chunked->trailer_left = capacity;
+}
+
 static bool refuse(struct http_refusal *refusal, int status, const char *reason)
 {
         *refusal = (struct http_refusal){.status = status, .reason = reason};
@@ -165,6 +171,12 @@ static bool note_trailer_name(struct http_chunked *chunked, char byte, struct ht
         return true;
 }
 
+/* What of a trailer line led to `next`. Every byte that is written was counted in trailer_left. */
+static void keep_trailer(struct http_chunked *chunked, char byte, enum state next)
+{
+        chunked->trailers[chunked->trailers_length++] = next == STATE_TRAILER_LF ? '\n' : byte;
+}
+
 static bool step(struct http_chunked *chunked, char byte, struct http_refusal *refusal)
 {
         int before = chunked->state;
@@ -180,9 +192,12 @@ static bool step(struct http_chunked *chunked, char byte, struct http_refusal *r
         if (rule->next >= STATE_EXTENSION && rule->next <= STATE_QUOTED_END &&
             chunked->extension_left-- == 0)
                 return refuse(refusal, 400, "The chunk extensions are too long.");
-        if (rule->next >= STATE_TRAILER_NAME && rule->next <= STATE_TRAILER_LF &&
-            chunked->trailer_left-- == 0)
-                return refuse(refusal, 431, "The trailers are too long.");
+        if (rule->next >= STATE_TRAILER_NAME && rule->next <= STATE_TRAILER_LF) {
+                if (chunked->trailer_left-- == 0)
+                        return refuse(refusal, 431, "The trailers are too long.");
+                if (chunked->trailers)
+                        keep_trailer(chunked, byte, rule->next);
+        }
         if (before == STATE_TRAILER_NAME || rule->next == STATE_TRAILER_NAME)
                 return note_trailer_name(chunked, byte, refusal);
         return true;

@@ -6,8 +6,9 @@
  *             use(payload);
  *
  * The decoder takes every byte it has seen off `input`, so nothing need be kept between calls.
- * Chunk extensions and trailers are checked, bounded and dropped; a trailer that speaks of framing
- * or routing (RFC 9110, section 6.5.1) is refused, lest somebody behind us believes it.
+ * Chunk extensions and trailers are checked, bounded and dropped, unless http_chunked_keep_trailers()
+ * asks for the trailers; one that speaks of framing or routing (RFC 9110, section 6.5.1) is refused,
+ * lest somebody behind us believes it.
  */
 #pragma once
 
@@ -28,6 +29,8 @@ struct http_chunked {
         size_t extension_left, trailer_left;
         size_t name_length;                /* of the trailer being read */
         char name[HTTP_TRAILER_NAME_KEPT]; /* its beginning */
+        char *trailers;                    /* the caller's; NULL: they are dropped */
+        size_t trailers_length;
 };
 
 enum http_chunked_result {
@@ -39,6 +42,10 @@ enum http_chunked_result {
 
 /* A body of more than `body_max` bytes is refused (413) when the chunk beyond it is announced. */
 void http_chunked_init(struct http_chunked *chunked, uint64_t body_max);
+
+/* Instead of dropping them, writes the trailers to `trailers` as "name:value\n" each, white space
+ * around the value as it was sent: `capacity` bytes at most, or the body is refused. After HTTP_CHUNKED_DONE chunked->trailers_length of them are there. */
+void http_chunked_keep_trailers(struct http_chunked *chunked, char *trailers, size_t capacity);
 
 enum http_chunked_result http_chunked_next(struct http_chunked *chunked, struct slice *input,
                                            struct slice *ret_payload,

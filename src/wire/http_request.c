@@ -8,6 +8,7 @@
 #include "wire/http_request.h"
 
 #include "wire/http_bytes.h"
+#include "wire/http_head.h"
 
 #include <assert.h>
 #include <stddef.h>
@@ -18,41 +19,6 @@ static bool refuse(struct http_refusal *refusal, int status, const char *reason)
 {
         *refusal = (struct http_refusal){.status = status, .reason = reason};
         return false;
-}
-
-/* --- first pass ------------------------------------------------------------------------------ */
-
-struct scan {
-        const char *at; /* all before it is good */
-        bool line_ended;
-        bool complete;     /* `at` is behind the empty line */
-        const char *fault; /* a sentence, or NULL */
-};
-
-/* Scans [at, end) of the head that begins at `begin`. */
-static struct scan scan_head(const char *begin, const char *at, const char *end)
-{
-        struct scan scan = {.at = at};
-
-        while ((scan.at = at = http_find_control(at, end)) < end) {
-                if (*at == '\n')
-                        scan.fault = "A line ends with LF alone.";
-                else if (*at != '\r')
-                        scan.fault = "The request head has a control character.";
-                else if (at + 1 < end && at[1] != '\n')
-                        scan.fault = "A CR is not followed by LF.";
-                if (scan.fault || at + 1 == end)
-                        return scan;
-
-                scan.line_ended = true;
-                scan.complete = at > begin && at[-1] == '\n';
-                at += 2;
-                if (scan.complete) {
-                        scan.at = at;
-                        return scan;
-                }
-        }
-        return scan;
 }
 
 /* --- request line ---------------------------------------------------------------------------- */
@@ -257,19 +223,6 @@ static bool note_header(struct http_request *request, struct notes *notes,
         return true;
 }
 
-static const char *name_fault(const char *line, const char *name_end)
-{
-        if (*line == ' ' || *line == '\t')
-                return "A header line begins with white space.";
-        if (*name_end == ' ' || *name_end == '\t')
-                return "White space stands before a header's colon.";
-        if (*name_end == '\r')
-                return "A header line has no colon.";
-        if (*name_end == ':')
-                return "A header has no name.";
-        return "A header's name has a character it may not have.";
-}
-
 /* [at, end) are the header lines, each with its CRLF; the CRLF of the empty line stands at `end`.
  */
 static bool parse_headers(const char *at, const char *end, const struct http_limits *limits,
@@ -277,22 +230,18 @@ static bool parse_headers(const char *at, const char *end, const struct http_lim
                           struct http_refusal *refusal)
 {
         while (at < end) {
-                const char *name_end = http_skip(at, end, HTTP_BYTE_TOKEN);
-                const char *line_end;
-                struct http_header *header;
+                struct http_header *header = &request->headers[request->header_count];
+                struct http_header line;
+                const char *fault = http_head_next_header(&at, end, &line);
 
-                if (name_end == at || *name_end != ':')
-                        return refuse(refusal, 400, name_fault(at, name_end));
+                if (fault)
+                        return refuse(refusal, 400, fault);
                 if (request->header_count == limits->header_max)
                         return refuse(refusal, 431, "The request has too many headers.");
-                line_end = http_find_control(name_end, end);
-                header = &request->headers[request->header_count++];
-                header->name = slice_make(at, (size_t)(name_end - at));
-                header->value =
-                        http_trim(slice_make(name_end + 1, (size_t)(line_end - name_end) - 1));
+                request->header_count++;
+                *header = line;
                 if (!note_header(request, notes, header, refusal))
                         return false;
-                at = line_end + 2;
         }
         return true;
 }
@@ -316,32 +265,17 @@ static bool judge_host(struct http_request *request, const struct notes *notes,
 /* RFC 9112, section 6.1: chunked must be the last coding; the server knows no other. */
 static bool judge_transfer_encoding(struct slice list, struct http_refusal *refusal)
 {
-        bool chunked = false, other = false;
-        struct slice coding;
-
-        while (http_list_next(&list, &coding)) {
-                if (chunked || !http_is_token(coding))
-                        return refuse(refusal, 400, "The Transfer-Encoding is not valid.");
-                chunked = slice_equal_fold(coding, SLICE("chunked"));
-                other |= !chunked;
-        }
-        if (!chunked)
+        switch (http_head_coding(list)) {
+        case HTTP_HEAD_CODING_CHUNKED:
+                return true;
+        case HTTP_HEAD_CODING_OTHER:
+                return refuse(refusal, 501, "Only the transfer coding 'chunked' is understood.");
+        case HTTP_HEAD_CODING_UNENDED:
                 return refuse(refusal, 400, "The last Transfer-Encoding is not 'chunked'.");
-        return !other || refuse(refusal, 501, "Only the transfer coding 'chunked' is understood.");
-}
-
-static bool parse_content_length(struct slice text, uint64_t *ret_length)
-{
-        uint64_t length = 0;
-
-        if (text.length == 0)
-                return false;
-        for (size_t i = 0; i < text.length; i++)
-                if (!http_is_digit(text.data[i]) || __builtin_mul_overflow(length, 10, &length) ||
-                    __builtin_add_overflow(length, (uint64_t)(text.data[i] - '0'), &length))
-                        return false;
-        *ret_length = length;
-        return true;
+        case HTTP_HEAD_CODING_INVALID:
+                break;
+        }
+        return refuse(refusal, 400, "The Transfer-Encoding is not valid.");
 }
 
 /* RFC 9112, section 6.3. */
@@ -359,7 +293,7 @@ static bool judge_body(struct http_request *request, const struct notes *notes,
         }
         if (notes->content_length.data) {
                 request->body = HTTP_BODY_LENGTH;
-                return parse_content_length(notes->content_length, &request->content_length) ||
+                return http_head_parse_length(notes->content_length, &request->content_length) ||
                        refuse(refusal, 400, "The Content-Length is not a number.");
         }
         return true;
@@ -399,7 +333,7 @@ enum http_parse_result http_request_parse(const char *data, size_t length, size_
 {
         size_t visible = length < limits->head_max ? length : limits->head_max;
         const char *begin = data, *resume, *line_feed = NULL;
-        struct scan scan;
+        struct http_head_scan scan;
 
         assert(scanned <= visible && limits->header_max <= HTTP_HEADERS_MAX);
         if (visible == 0)
@@ -407,12 +341,11 @@ enum http_parse_result http_request_parse(const char *data, size_t length, size_
         /* RFC 9112, section 2.2: one empty line in front of the request is forgiven. */
         if (visible >= 2 && data[0] == '\r' && data[1] == '\n')
                 begin += 2;
-        /* A CR at the old end could not be judged then. */
-        resume = data + scanned - (scanned > 0 && data[scanned - 1] == '\r');
+        resume = http_head_resume(data, scanned);
         if (resume < begin)
                 resume = begin;
 
-        scan = scan_head(begin, resume, data + visible);
+        scan = http_head_scan(begin, resume, data + visible);
         if (scan.line_ended)
                 line_feed = memchr(begin, '\n', (size_t)(scan.at - begin));
         if (line_feed && (line_feed >= resume || scan.complete)) {

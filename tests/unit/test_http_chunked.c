@@ -165,6 +165,37 @@ TEST(an_extension_that_the_grammar_does_not_know_is_refused)
 }
 TEST_END
 
+TEST(trailers_are_kept_where_they_are_wanted_and_within_the_room_for_them)
+{
+        static const struct slice body = {"1\r\nx\r\n0\r\nA: b\r\nEmpty:\r\n\r\nrest", 34};
+        static const char kept[] = "A: b\nEmpty:\n";
+
+        for (size_t capacity = 0; capacity <= sizeof(kept); capacity++) {
+                char *trailers = malloc(capacity + 1);
+                struct slice input = body, payload;
+                struct http_refusal refusal;
+                struct http_chunked chunked;
+                enum http_chunked_result result;
+
+                ck_assert_ptr_nonnull(trailers);
+                http_chunked_init(&chunked, 10);
+                http_chunked_keep_trailers(&chunked, trailers, capacity);
+                while ((result = http_chunked_next(&chunked, &input, &payload, &refusal)) ==
+                       HTTP_CHUNKED_DATA)
+                        ;
+                if (capacity < sizeof(kept) - 1) {
+                        ck_assert_int_eq(result, HTTP_CHUNKED_REFUSED);
+                        ck_assert_int_eq(refusal.status, 431);
+                } else {
+                        ck_assert_int_eq(result, HTTP_CHUNKED_DONE);
+                        ck_assert(slice_equal(slice_make(trailers, chunked.trailers_length),
+                                              slice_of(kept)));
+                }
+                free(trailers);
+        }
+}
+TEST_END
+
 TEST(a_trailer_that_is_no_header_line_is_refused)
 {
         REFUSED("0\r\n: b\r\n");
@@ -287,7 +318,9 @@ TEST_END
 
 TEST_MAIN("http_chunked", payload_comes_through_however_it_is_cut,
           what_follows_the_body_is_left_alone, extensions_are_checked_and_dropped,
-          trailers_are_checked_and_dropped, a_size_that_is_not_hexadecimal_digits_is_refused,
+          trailers_are_checked_and_dropped,
+          trailers_are_kept_where_they_are_wanted_and_within_the_room_for_them,
+          a_size_that_is_not_hexadecimal_digits_is_refused,
           a_size_of_more_than_sixteen_digits_is_refused, lines_end_with_crlf_and_nothing_else,
           an_extension_that_the_grammar_does_not_know_is_refused,
           a_trailer_that_is_no_header_line_is_refused,
