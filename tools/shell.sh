@@ -41,7 +41,8 @@ packages_for() {
         run) echo python3 curl skopeo ;;
         test)
                 echo g++ clang libclang-rt-14-dev python3-pytest python3-pytest-timeout procps \
-                        iproute2 qemu-system-x86 cpio docker-registry zstd
+                        iproute2 qemu-system-x86 cpio docker-registry zstd util-linux \
+                        cmake make autoconf automake libtool
                 ;;
         lint) echo clang clang-format clang-tidy cppcheck shellcheck pyflakes3 git ;;
         clang) echo clang libclang-rt-14-dev llvm ;;
@@ -78,6 +79,7 @@ need() {
         for purpose in "$@"; do
                 read -ra wanted <<<"${wanted[*]} $(packages_for "$purpose")"
                 if [ "$purpose" = run ] && ! node_is_there; then wanted+=(nodejs); fi
+                if [ "$purpose" = test ] && ! command -v npm >/dev/null; then wanted+=(npm); fi
         done
         mapfile -t missing < <(missing_packages "${wanted[@]}")
         if [ ${#missing[@]} = 0 ]; then return 0; fi

@@ -9,10 +9,10 @@ struct serve_options {
         char listen[280]; /* HOST:PORT as given */
         char host[256];
         char port[16];
-        char data_dir[4096];           /* absolute */
-        char user[64];                 /* who the gateway runs as; "" until it is chosen */
-        bool stock;                    /* sandboxes are made ahead of need */
-        struct images_options images;  /* insecure_registries points into this struct */
+        char data_dir[4096];          /* absolute */
+        char user[64];                /* who the gateway runs as; "" until it is chosen */
+        bool stock;                   /* sandboxes are made ahead of need */
+        struct images_options images; /* insecure_registries points into this struct */
         char insecure_registries[1024];
         struct gateway_config gateway; /* data_dir points into this struct */
 };

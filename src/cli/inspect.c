@@ -50,10 +50,10 @@ static void inspect_image(const cJSON *function)
         const char *contract = json_text(function, "contract");
 
         inspect_line("image", text_copy(json_text(function, "image")));
-        inspect_line("contract", strcmp(contract, "http") == 0
-                                         ? text_format("http, port %.0f",
-                                                       json_number(function, "port"))
-                                         : text_copy(contract));
+        inspect_line("contract",
+                     strcmp(contract, "http") == 0
+                             ? text_format("http, port %.0f", json_number(function, "port"))
+                             : text_copy(contract));
         inspect_line("command",
                      inspect_command(cJSON_GetObjectItemCaseSensitive(function, "command")));
         inspect_line("directory", text_copy(json_text(function, "directory")));

@@ -50,7 +50,8 @@ static const cJSON *find_entry(const cJSON *auths, const char *registry)
 {
         AUTO(memory_free) char *url = text_format("https://%s", registry);
         const char *const names[] = {registry, url, NULL};
-        const char *const hub[] = {"https://index.docker.io/v1/", "index.docker.io", DOCKER_HUB, NULL};
+        const char *const hub[] = {"https://index.docker.io/v1/", "index.docker.io", DOCKER_HUB,
+                                   NULL};
         const char *const *at = strcmp(registry, DOCKER_HUB) == 0 ? hub : names;
 
         for (; *at; at++) {

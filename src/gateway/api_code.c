@@ -315,8 +315,9 @@ static bool deployment_is_complete(struct code_call *self, const struct deployme
         else if (!deployment->has_runtime)
                 (void)err_set(err, -EINVAL, "runtime is missing.");
         else if (deployment->function->runtime == RUNTIME_IMAGE)
-                (void)err_set(err, -EINVAL, "image is missing: a reference such as "
-                                            "registry.example/team/app:1.0.");
+                (void)err_set(err, -EINVAL,
+                              "image is missing: a reference such as "
+                              "registry.example/team/app:1.0.");
         else if (!deployment->code)
                 (void)err_set(err, -EINVAL, "code is missing: a zip, tar.gz or file in base64.");
         else if (function_validate(deployment->function, err) == 0)

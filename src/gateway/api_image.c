@@ -93,8 +93,8 @@ void image_call_read(struct code_call *self, cJSON *object, const struct deploym
 {
         const cJSON *port = cJSON_GetObjectItemCaseSensitive(object, "port");
 
-        self->image.contract_is_said =
-                cJSON_HasObjectItem(object, "contract") && self->function->contract != CONTRACT_NONE;
+        self->image.contract_is_said = cJSON_HasObjectItem(object, "contract") &&
+                                       self->function->contract != CONTRACT_NONE;
         self->image.port_is_said = port && self->function->port != 0;
         if (read_image(self, deployment) < 0)
                 code_problem(self, 400, "invalid");
@@ -202,9 +202,9 @@ static void fetch_work(struct job *job)
         if (image->result != IMAGE_READY)
                 return;
         image->lease = image->found.lease;
-        image->old_is_known = !self->is_new && images->ops->guess(images, image->old_digest,
-                                                                  &image->old_contract,
-                                                                  &image->old_port) == 0;
+        image->old_is_known =
+                !self->is_new && images->ops->guess(images, image->old_digest, &image->old_contract,
+                                                    &image->old_port) == 0;
 }
 
 static void fetch_done(struct job *job)

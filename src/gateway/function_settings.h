@@ -10,7 +10,7 @@ struct gateway;
 /* What a deployment says: the function's fields, and the code. */
 struct deployment {
         struct function *function;
-        const char *code; /* base64, borrowed from the document; NULL where there is none */
+        const char *code;  /* base64, borrowed from the document; NULL where there is none */
         const char *image; /* a reference, borrowed likewise; NULL where there is none */
         const char *registry_user, *registry_password; /* likewise */
         bool has_name, has_runtime;

@@ -64,7 +64,7 @@ struct trial {
         struct list link;
         struct mailbox *home; /* done() runs there */
         void (*done)(struct trial *trial);
-        struct function *function; /* the caller's reference */
+        struct function *function;       /* the caller's reference */
         char staging[DIGEST_LENGTH + 1]; /* what sandbox_order has for its code */
         enum outcome outcome; /* SUCCEEDED: it loads. PLATFORM, OVERLOADED: nobody knows */
         unsigned losses;      /* of its sandbox, by no fault of the function's */

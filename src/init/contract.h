@@ -18,6 +18,15 @@ struct outcome contract_adopt(void);
 /* "shim": the program itself speaks the worker protocol on descriptor 3. Runs it once. */
 struct outcome contract_shim(char *const *arguments);
 
-/* "exec": any program, run once an invocation; magpie-init speaks the worker protocol for it.
- * Returns when the gateway has closed the socket, or what comes over it is not the protocol. */
-struct outcome contract_exec(const char *program);
+/* "exec": any program, run once an invocation; magpie-init speaks the worker protocol for it. Its
+ * arguments come before the payload. Returns when the gateway has closed the socket, or what comes
+ * over it is not the protocol. */
+struct outcome contract_exec(char *const *command);
+
+/* "http": a server, started once, that listens on the loopback; each invocation is a request to it.
+ * `port` is decimal digits. */
+struct outcome contract_http(const char *port, char *const *command);
+
+/* "lambda": a program, started once, that fetches invocations by the AWS Lambda Runtime API, which
+ * magpie-init serves on the loopback. */
+struct outcome contract_lambda(char *const *command);

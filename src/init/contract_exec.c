@@ -1,6 +1,6 @@
 /* One process an invocation; see contract.h.
  *
- * The payload goes to standard input, and is the first argument too where it can be one: complete,
+ * The payload goes to standard input, and is the last argument too where it can be one: complete,
  * under 64 KiB, without NUL. Standard output is the result, standard error the log. While the
  * result fits a first window it is held back, so that a program which fails late still answers with
  * a clean error; beyond the window it streams.
@@ -9,16 +9,17 @@
  * may write before it has read, or never read at all. A frame received is a request claimed
  * (worker_protocol.h), so the socket is read only while this invocation's body is incomplete.
  */
+#include "init/children.h"
 #include "init/contract.h"
 #include "init/exec_environment.h"
 #include "init/exec_process.h"
+#include "init/program.h"
+#include "init/ready.h"
 #include "init/worker_socket.h"
 
 #include "base/auto.h"
-#include "base/clock.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -36,9 +37,11 @@
 extern char **environ;
 
 struct exec {
-        const char *program;
-        int child_fd; /* a signalfd of SIGCHLD */
-        uint32_t id;  /* of the invocation */
+        const char *path;       /* of the program */
+        const char **arguments; /* its command line, with room for the payload and NULL */
+        size_t argument_count;  /* without these */
+        int child_fd;           /* a signalfd of SIGCHLD */
+        uint32_t id;            /* of the invocation */
         bool body_ended;
         bool exited;
         bool streaming; /* the head of the result has been sent */
@@ -222,7 +225,7 @@ static void read_log(struct exec *exec)
 
 static int send_outbox(struct exec *exec)
 {
-        int r = worker_socket_try_send(&exec->outbox);
+        int r = worker_socket_try_send(WORKER_FD, &exec->outbox);
 
         if (r == 0)
                 exec->outbox_full = false;
@@ -327,7 +330,8 @@ static int invoke(struct exec *exec, const struct worker_frame *frame)
                 return r;
         is_argument =
                 exec->body_ended && exec->later.length == 0 && !memchr(exec->body, '\0', length);
-        r = exec_process_start(&exec->process, exec->program, is_argument ? exec->body : NULL,
+        exec->arguments[exec->argument_count] = is_argument ? exec->body : NULL;
+        r = exec_process_start(&exec->process, exec->path, (char **)(uintptr_t)exec->arguments,
                                exec->environment.variables);
         if (r < 0)
                 return send_error(exec, "ExecError", strerror(-r)) < 0 ? 0 : 1;
@@ -338,57 +342,44 @@ static int invoke(struct exec *exec, const struct worker_frame *frame)
         return r;
 }
 
-/* Microseconds from BOOT to `begun_ns`; 0 where nobody has noted when it came. */
-static uint32_t since_boot_us(uint64_t begun_ns)
-{
-        const char *noted = getenv(BOOT_TIME_VARIABLE);
-        uint64_t booted_ns = noted ? strtoull(noted, NULL, 10) : 0;
-
-        (void)unsetenv(BOOT_TIME_VARIABLE); /* not the function's business */
-        return booted_ns > 0 ? (uint32_t)((begun_ns - booted_ns + 999) / 1000) : 0;
-}
-
 /* Nothing is started before the first request; but what can be known now is said now. */
-static int announce(const struct exec *exec, uint64_t begun_ns)
+static int announce(const char *program, const struct ready *ready, char ret_path[PATH_MAX])
 {
-        struct worker_frame ready = {.type = WORKER_READY};
+        int r = program_find(program, ret_path);
 
-        if (access(exec->program, X_OK) < 0) {
-                int failure = errno;
-                worker_socket_refuse("'%s' cannot be run: %s", exec->program, strerror(failure));
-                return -failure;
+        if (r < 0) {
+                worker_socket_refuse("'%s' cannot be run: %s", program, strerror(-r));
+                return r;
         }
-        ready.value = worker_start_encode(&(struct worker_start){
-                .interpreter_us = since_boot_us(begun_ns),
-                .import_us = (uint32_t)((clock_now_ns() - begun_ns) / 1000)});
-        return worker_socket_send(&ready);
+        return ready_say(ready);
 }
 
-static int open_child_signals(void)
+/* The command line, with room for two words more. */
+static bool take_command(struct exec *exec, char *const *command)
 {
-        sigset_t child;
-
-        sigemptyset(&child);
-        sigaddset(&child, SIGCHLD);
-        if (sigprocmask(SIG_BLOCK, &child, NULL) < 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR ||
-            fcntl(WORKER_FD, F_SETFD, FD_CLOEXEC) < 0)
-                return -errno;
-        return signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+        while (command[exec->argument_count])
+                exec->argument_count++;
+        exec->arguments = calloc(exec->argument_count + 2, sizeof(*exec->arguments));
+        if (!exec->arguments)
+                return false;
+        memcpy(exec->arguments, command, exec->argument_count * sizeof(*command));
+        return true;
 }
 
-struct outcome contract_exec(const char *program)
+struct outcome contract_exec(char *const *command)
 {
+        static char path[PATH_MAX];
         const struct outcome failed = {.number = 127}, ended = {.number = 0};
-        uint64_t begun_ns = clock_now_ns();
+        const struct ready ready = ready_begin();
         struct exec *exec = calloc(1, sizeof(*exec));
         int r;
 
-        if (!exec)
+        if (!exec || !take_command(exec, command))
                 return failed;
-        exec->program = program;
+        exec->path = path;
         exec->process = (struct exec_process){.input = -1, .output = -1, .log = -1};
-        exec->child_fd = open_child_signals();
-        if (exec->child_fd < 0 || announce(exec, begun_ns) < 0)
+        exec->child_fd = children_open();
+        if (exec->child_fd < 0 || announce(command[0], &ready, path) < 0)
                 return failed;
         do {
                 struct worker_frame frame;

@@ -63,7 +63,9 @@ struct outcome contract_park(void)
             !take_environment(frame.payload, variables))
                 return failed;
         environ = variables;
-        if (words[0] && words[1] && strcmp(words[0], "in") == 0)
-                return chdir(words[1]) < 0 ? failed : contract_run(words + 2);
-        return chdir("/code") < 0 ? failed : contract_run(words);
+        /* Where a function has another folder than its bundle, the command line says so; and an
+         * image has no /code. */
+        if (words[0] && strcmp(words[0], "in") != 0 && chdir("/code") < 0)
+                return failed;
+        return contract_run(words);
 }

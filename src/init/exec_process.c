@@ -1,46 +1,34 @@
 /* Starting a program; see exec_process.h. */
 #include "init/exec_process.h"
+#include "init/program.h"
 
 #include "base/auto.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdint.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* In the child. A script without "#!" is the shell's, as execvp(3) has it. Returns the errno. */
-static int become(const char *program, const char *argument, const char *const *environment,
+/* In the child. Returns the errno. */
+static int become(const char *path, char *const *arguments, const char *const *environment,
                   const int *streams)
 {
-        const char *direct[] = {program, argument, NULL};
-        const char *by_shell[] = {"sh", program, argument, NULL};
-        struct sigaction standard = {.sa_handler = SIG_DFL};
-        sigset_t none;
-
         for (int i = 0; i < 3; i++)
                 if (dup2(streams[i], i) < 0)
                         return errno;
-        sigemptyset(&none);
-        (void)sigaction(SIGPIPE, &standard, NULL);
-        (void)sigprocmask(SIG_SETMASK, &none, NULL);
-        (void)execve(program, (char **)(uintptr_t)direct, (char **)(uintptr_t)environment);
-        if (errno == ENOEXEC)
-                (void)execve("/bin/sh", (char **)(uintptr_t)by_shell,
-                             (char **)(uintptr_t)environment);
-        return errno;
+        return program_become(path, arguments, (char **)(uintptr_t)environment);
 }
 
 /* The child shares our memory until it executes, so its errno needs no pipe. */
-static int fork_and_become(struct exec_process *process, const char *program, const char *argument,
+static int fork_and_become(struct exec_process *process, const char *path, char *const *arguments,
                            const char *const *environment, const int *streams)
 {
         volatile int failure = 0;
         pid_t child = vfork();
 
         if (child == 0) {
-                failure = become(program, argument, environment, streams);
+                failure = become(path, arguments, environment, streams);
                 _exit(127);
         }
         if (child < 0)
@@ -51,7 +39,7 @@ static int fork_and_become(struct exec_process *process, const char *program, co
         return -failure;
 }
 
-int exec_process_start(struct exec_process *ret_process, const char *program, const char *argument,
+int exec_process_start(struct exec_process *ret_process, const char *path, char *const *arguments,
                        const char *const *environment)
 {
         AUTO(fd_close) int input = -1;
@@ -76,7 +64,7 @@ int exec_process_start(struct exec_process *ret_process, const char *program, co
             fcntl(log, F_SETFL, O_NONBLOCK) < 0)
                 return -errno;
 
-        r = fork_and_become(&process, program, argument, environment,
+        r = fork_and_become(&process, path, arguments, environment,
                             (const int[]){child_input, child_output, child_log});
         if (r < 0)
                 return r;

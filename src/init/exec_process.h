@@ -8,6 +8,7 @@ struct exec_process {
         int input, output, log; /* our ends, non-blocking */
 };
 
-/* Runs program [argument] (NULL: none). 0, or the negative errno that tells why it cannot run. */
-int exec_process_start(struct exec_process *ret_process, const char *program, const char *argument,
+/* Runs what lies at `path`; `arguments` begins with its name. 0, or the negative errno that tells why
+ * it cannot run. */
+int exec_process_start(struct exec_process *ret_process, const char *path, char *const *arguments,
                        const char *const *environment);

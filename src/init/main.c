@@ -1,7 +1,10 @@
 /* magpie-init: the first process of a sandbox.
  *
  *     magpie-init shim PROGRAM [ARGUMENT...]
- *     magpie-init exec PROGRAM
+ *     magpie-init exec PROGRAM [ARGUMENT...]
+ *     magpie-init http PORT PROGRAM [ARGUMENT...]
+ *     magpie-init lambda PROGRAM [ARGUMENT...]
+ *     magpie-init in FOLDER exec|http|lambda ...
  *     magpie-init park
  *     magpie-init adopt
  *
@@ -9,15 +12,17 @@
  *
  * The agent executes it with all privileges given up, the worker socket on descriptor 3, the log
  * pipe on 1 and 2. It waits for a function where it has none yet (contract_park.c), runs it under one
- * of two contracts (contract_shim.c, contract_exec.c), and being process 1 it reaps every orphan. When it ends, the kernel ends
- * everything else in the sandbox.
+ * of the contracts (contract_*.c), and being process 1 it reaps every orphan. When it ends, the kernel
+ * ends everything else in the sandbox.
  *
  * The function runs as the same user, so magpie-init makes itself undumpable: nobody without
  * capabilities may then trace it, or open its memory or its descriptors in /proc (ptrace(2), "ptrace
  * access mode checking").
  */
 #include "init/contract.h"
+#include "init/worker_socket.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -40,6 +45,15 @@ static void volunteer_for_oom(void)
         (void)close(fd);
 }
 
+static struct outcome run_in(const char *folder, char *const *words)
+{
+        if (chdir(folder) == 0)
+                return contract_run(words);
+        worker_socket_refuse("the working folder '%s' cannot be entered: %s", folder,
+                             strerror(errno));
+        return (struct outcome){.number = EXIT_USAGE};
+}
+
 struct outcome contract_run(char *const *words)
 {
         const struct outcome failed = {.number = EXIT_USAGE};
@@ -51,7 +65,13 @@ struct outcome contract_run(char *const *words)
         if (words[0] && words[1] && strcmp(words[0], "shim") == 0)
                 return contract_shim(words + 1);
         if (words[0] && words[1] && strcmp(words[0], "exec") == 0)
-                return contract_exec(words[1]);
+                return contract_exec(words + 1);
+        if (words[0] && words[1] && words[2] && strcmp(words[0], "http") == 0)
+                return contract_http(words[1], words + 2);
+        if (words[0] && words[1] && strcmp(words[0], "lambda") == 0)
+                return contract_lambda(words + 1);
+        if (words[0] && words[1] && words[2] && strcmp(words[0], "in") == 0)
+                return run_in(words[1], words + 2);
         return failed;
 }
 

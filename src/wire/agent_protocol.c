@@ -159,9 +159,8 @@ int agent_spawn_decode(const struct agent_message *message, const char *extra,
                 return -EPROTO;
         /* An image has none. */
         spawn.layers = next_string(&at, end);
-        if (!spawn.layers ||
-            (spawn.layers[0] != '\0' &&
-             (spawn.runtime == AGENT_RUNTIME_IMAGE || !is_digest(spawn.layers))))
+        if (!spawn.layers || (spawn.layers[0] != '\0' &&
+                              (spawn.runtime == AGENT_RUNTIME_IMAGE || !is_digest(spawn.layers))))
                 return -EPROTO;
         if (spawn.runtime == AGENT_RUNTIME_IMAGE)
                 r = take_command(&at, end, message->word_count, &spawn);

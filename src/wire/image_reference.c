@@ -89,9 +89,8 @@ static bool repository_is_valid(struct slice repository)
         for (size_t i = 0; i < repository.length; i++) {
                 char c = repository.data[i];
                 if (is_lower(c) || is_digit(c)) {
-                        if (separator > 0 &&
-                            !separator_is_valid(
-                                    slice_make(repository.data + i - separator, separator)))
+                        if (separator > 0 && !separator_is_valid(slice_make(
+                                                     repository.data + i - separator, separator)))
                                 return false;
                         begins = false;
                         separator = 0;

@@ -63,8 +63,8 @@ static void expect_clean(int fd, bool may_have_marks)
                 struct slice name = slice_of(tree.nodes[i].path);
                 FUZZ_EXPECT(member_path_tidy(name, path, NULL) == 0);
                 FUZZ_EXPECT(slice_equal(slice_of(path), name));
-                FUZZ_EXPECT(may_have_marks || (strncmp(path, ".wh.", 4) != 0 &&
-                                               !strstr(path, "/.wh.")));
+                FUZZ_EXPECT(may_have_marks ||
+                            (strncmp(path, ".wh.", 4) != 0 && !strstr(path, "/.wh.")));
         }
         tree_deinit(&tree);
 }

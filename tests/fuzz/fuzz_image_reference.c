@@ -5,7 +5,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-        char *copy = fuzz_copy(data, size), location[IMAGE_LOCATION_SIZE], again[IMAGE_LOCATION_SIZE];
+        char *copy = fuzz_copy(data, size), location[IMAGE_LOCATION_SIZE],
+             again[IMAGE_LOCATION_SIZE];
         char name[NAME_MAX_LENGTH + 1];
         struct image_reference reference, second;
 

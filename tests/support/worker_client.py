@@ -13,7 +13,7 @@ import subprocess
 import time
 from dataclasses import dataclass, field
 
-INVOKE, DATA, READY, RESULT, ERROR, LOG, REFUSED = range(1, 8)
+INVOKE, DATA, READY, RESULT, ERROR, LOG, REFUSED, BOOT, LANE = range(1, 10)
 END, HTTP = 1, 2
 FRAME_MAX = 65536
 META_MAX = 40960
@@ -96,6 +96,10 @@ class Worker:
         self.process.kill()
         self.process.wait()
         os.close(self.pipe)
+
+    def open_lane(self):
+        """One more way to this worker, which takes invocations as the worker itself does."""
+        return Lane(self)
 
     def receive(self):
         """The next frame, None at the end."""
@@ -196,3 +200,19 @@ class Worker:
     def wait(self):
         """The exit status of a worker that is ending."""
         return self.process.wait(PATIENCE)
+
+
+class Lane(Worker):
+    """A lane of a worker that has others (docs/worker-protocol.md, "Lanes")."""
+
+    def __init__(self, worker):
+        worker.lane_count = number = getattr(worker, "lane_count", 0) + 1
+        self.gateway, worker_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.gateway.settimeout(PATIENCE)
+        self.process, self.pipe = worker.process, worker.pipe
+        self.all_logs, self.loose_logs, self.last_number = [], [], 0
+        socket.send_fds(worker.gateway, [pack(LANE, 0, number)], [worker_end.fileno()])
+        worker_end.close()
+
+    def __exit__(self, *_):
+        self.gateway.close()

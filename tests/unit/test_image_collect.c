@@ -39,7 +39,8 @@ static const char *path_of(const char *part, char digit, const char *rest)
         static unsigned turn;
         char *path = paths[turn++ % 4];
 
-        (void)snprintf(path, sizeof(paths[0]), "%s/%s/%s%s", folder.path, part, digits(digit), rest);
+        (void)snprintf(path, sizeof(paths[0]), "%s/%s/%s%s", folder.path, part, digits(digit),
+                       rest);
         return path;
 }
 
@@ -191,8 +192,7 @@ TEST(what_a_process_that_is_gone_was_pulling_is_swept_at_the_start)
 }
 TEST_END
 
-TEST_MAIN("image_collect",
-          what_has_been_unused_for_long_goes_with_the_layers_that_nobody_else_has,
+TEST_MAIN("image_collect", what_has_been_unused_for_long_goes_with_the_layers_that_nobody_else_has,
           what_was_used_lately_stays_while_there_is_room,
           the_least_recently_used_goes_first_where_all_take_too_much,
           an_image_that_is_used_counts_as_used_now, where_an_image_cannot_be_read_no_layer_goes,

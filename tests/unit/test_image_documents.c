@@ -18,10 +18,10 @@ TEST(an_image_has_a_configuration_and_layers)
 {
         struct image_manifest manifest;
 
-        ck_assert_int_eq(image_manifest_parse(SLICE("{\"schemaVersion\":2,\"config\":" BLOB(
-                                                      HEX_A) ",\"layers\":[" BLOB(HEX_B) "," BLOB(
-                                                      HEX_A) "]}\n"),
-                                              &manifest, NULL),
+        ck_assert_int_eq(image_manifest_parse(
+                                 SLICE("{\"schemaVersion\":2,\"config\":" BLOB(
+                                         HEX_A) ",\"layers\":[" BLOB(HEX_B) "," BLOB(HEX_A) "]}\n"),
+                                 &manifest, NULL),
                          0);
         ck_assert(!manifest.is_index);
         ck_assert_uint_eq(manifest.layer_count, 2);
@@ -52,7 +52,8 @@ TEST(what_is_no_manifest_is_refused)
                                                                 "\"sha256:" HEX_A "\"}]}",
                  "no size", -EINVAL},
                 {"{\"schemaVersion\":2,\"config\":" BLOB(HEX_A) ",\"layers\":[{\"digest\":"
-                                                                "\"sha512:" HEX_A "\",\"size\":1}]}",
+                                                                "\"sha512:" HEX_A
+                                                                "\",\"size\":1}]}",
                  "no digest", -EINVAL},
                 {"{\"schemaVersion\":2,\"config\":" BLOB(HEX_A) ",\"layers\":[{\"digest\":"
                                                                 "\"sha256:" HEX_A
@@ -104,9 +105,11 @@ TEST(of_an_index_the_plainest_image_for_this_machine_is_chosen)
 
         (void)snprintf(entries, sizeof(entries),
                        ENTRY(HEX_A, PLATFORM("windows", "%s", "")) "," ENTRY(
-                               HEX_A, PLATFORM("linux", "%s", "v99")) ","
-                               "{\"digest\":\"sha256:" HEX_A "\",\"size\":9}," ENTRY(
-                                       HEX_B, PLATFORM("linux", "%s", "")),
+                               HEX_A, PLATFORM("linux", "%s",
+                                               "v99")) ","
+                                                       "{\"digest\":\"sha256:" HEX_A
+                                                       "\",\"size\":9}," ENTRY(
+                                                               HEX_B, PLATFORM("linux", "%s", "")),
                        machine, machine, machine);
         ck_assert_str_eq(chosen(entries, &err), HEX_B);
         (void)snprintf(entries, sizeof(entries), ENTRY(HEX_A, PLATFORM("linux", "%s", "v99")),
@@ -119,10 +122,11 @@ TEST(an_index_without_this_machine_says_what_it_has)
 {
         struct err err = {0};
 
-        ck_assert_ptr_null(chosen(ENTRY(HEX_A, PLATFORM("linux", "riscv64", "")) "," ENTRY(
-                                          HEX_A, PLATFORM("unknown", "unknown", "")) "," ENTRY(
-                                          HEX_A, PLATFORM("linux", "arm", "v7")),
-                                  &err));
+        ck_assert_ptr_null(chosen(
+                ENTRY(HEX_A, PLATFORM("linux", "riscv64", "")) "," ENTRY(
+                        HEX_A, PLATFORM("unknown", "unknown",
+                                        "")) "," ENTRY(HEX_A, PLATFORM("linux", "arm", "v7")),
+                &err));
         ck_assert_ptr_nonnull(strstr(err.text, "it is for linux/riscv64, linux/arm/v7"));
 }
 TEST_END
@@ -190,7 +194,8 @@ TEST(contract_and_port_follow_from_what_is_plain)
                 {"\"ExposedPorts\":{\"99/tcp\":{},\"98/udp\":{}}", CONTRACT_HTTP, 99},
                 {"\"Env\":[\"PORT=x\"]", CONTRACT_EXEC, 8080},
                 {"\"Env\":[\"PORT=1\",\"PORT=2\"]", CONTRACT_HTTP, 2},
-                {"\"Labels\":{\"magpie.contract\":\"exec\"},\"Env\":[\"PORT=1\"]", CONTRACT_EXEC, 1},
+                {"\"Labels\":{\"magpie.contract\":\"exec\"},\"Env\":[\"PORT=1\"]", CONTRACT_EXEC,
+                 1},
                 {"\"Cmd\":[\"/x/aws-lambda-ric\"]", CONTRACT_LAMBDA, 8080},
                 {"\"Entrypoint\":[\"/x\"],\"Cmd\":[\"aws-lambda-ric\"]", CONTRACT_EXEC, 8080},
         };
@@ -206,7 +211,7 @@ TEST(contract_and_port_follow_from_what_is_plain)
 }
 TEST_END
 
-TEST_MAIN("image_documents", an_image_has_a_configuration_and_layers, what_is_no_manifest_is_refused,
-          of_an_index_the_plainest_image_for_this_machine_is_chosen,
+TEST_MAIN("image_documents", an_image_has_a_configuration_and_layers,
+          what_is_no_manifest_is_refused, of_an_index_the_plainest_image_for_this_machine_is_chosen,
           an_index_without_this_machine_says_what_it_has, a_configuration_says_what_is_run_and_how,
           null_is_as_good_as_nothing, contract_and_port_follow_from_what_is_plain)

@@ -49,11 +49,21 @@ TEST_END
 TEST(what_is_no_reference_is_refused_with_a_sentence)
 {
         static const char *const texts[] = {
-                "",          "/",        "a/",       "/a",          "a//b",      "A",
-                "a b",       "a:",       "a:-x",     "a:b:c",       "a@",        "a@sha256:12",
-                "a@md5:" HEX, "-a",      "a-",       "a..b",        "a___b",     "a._b",
-                "h:/a",      "h:x/a",    "h:123456/a", "-h.x/a",    "h-.x/a",    "h..x/a",
-                "http://x/a", "a@sha256:" HEX "0", "..", "../a",    "h.x/",      "ä/b",
+                "",           "/",
+                "a/",         "/a",
+                "a//b",       "A",
+                "a b",        "a:",
+                "a:-x",       "a:b:c",
+                "a@",         "a@sha256:12",
+                "a@md5:" HEX, "-a",
+                "a-",         "a..b",
+                "a___b",      "a._b",
+                "h:/a",       "h:x/a",
+                "h:123456/a", "-h.x/a",
+                "h-.x/a",     "h..x/a",
+                "http://x/a", "a@sha256:" HEX "0",
+                "..",         "../a",
+                "h.x/",       "ä/b",
         };
         struct image_reference reference;
 
@@ -87,7 +97,8 @@ TEST_END
 
 TEST(only_this_machine_itself_is_loopback)
 {
-        static const char *const own[] = {"localhost", "localhost:5000", "127.0.0.1", "127.9.9.9:1"};
+        static const char *const own[] = {"localhost", "localhost:5000", "127.0.0.1",
+                                          "127.9.9.9:1"};
         static const char *const others[] = {"127.evil.example", "128.0.0.1", "localhost.example",
                                              "docker.io",        "127.0.0",   "1270.0.0.1"};
 

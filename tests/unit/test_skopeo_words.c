@@ -15,7 +15,8 @@ TEST(each_complaint_has_its_meaning)
         } cases[] = {
                 {LINE("reading manifest 2 in h/a: manifest unknown: manifest unknown"),
                  IMAGE_UNKNOWN},
-                {LINE("pinging container registry h: Get \\\"http://h/v2/\\\": dial tcp h: connect: "
+                {LINE("pinging container registry h: Get \\\"http://h/v2/\\\": dial tcp h: "
+                      "connect: "
                       "connection refused"),
                  IMAGE_UNREACHABLE},
                 {LINE("pinging container registry h: Get: dial tcp: lookup h: no such host"),
@@ -29,7 +30,8 @@ TEST(each_complaint_has_its_meaning)
                  IMAGE_NOT_ALLOWED},
                 {"level=fatal msg=\"writing blob: happened during read: Digest did not match\"",
                  IMAGE_CORRUPT},
-                {"level=fatal msg=\"reading blob sha256:aa: Error fetching blob: invalid status code "
+                {"level=fatal msg=\"reading blob sha256:aa: Error fetching blob: invalid status "
+                 "code "
                  "from registry 404 (Not Found)\"",
                  IMAGE_CORRUPT},
                 {"level=fatal msg=\"writing blob: write /x: no space left on device\"",
@@ -51,8 +53,9 @@ TEST(the_sentence_is_the_last_message_without_its_quotes)
 {
         char sentence[SKOPEO_SENTENCE_MAX + 1];
 
-        skopeo_sentence(SLICE("level=warning msg=\"first\"\nlevel=fatal msg=\"a \\\"b\\\" \\\\ c\" x=1"),
-                        sentence);
+        skopeo_sentence(
+                SLICE("level=warning msg=\"first\"\nlevel=fatal msg=\"a \\\"b\\\" \\\\ c\" x=1"),
+                sentence);
         ck_assert_str_eq(sentence, "a \"b\" \\ c");
         skopeo_sentence(SLICE("no logger\nat all\n"), sentence);
         ck_assert_str_eq(sentence, "no logger at all");

@@ -80,9 +80,9 @@ static enum stage_result elf_check(struct slice file, const char *path,
         if (elf_program_parse(file, &program, &why) < 0)
                 return bundle_refuse(err, "'%s' %s", QUOTE(slice_of(path)), why.text);
         if (program.interpreter[0] != '\0' && !world->has(world, program.interpreter))
-                return bundle_refuse(
-                        err, "'%s' needs the dynamic loader '%s', which is not here%s",
-                        QUOTE(slice_of(path)), QUOTE(slice_of(program.interpreter)), world->advice);
+                return bundle_refuse(err, "'%s' needs the dynamic loader '%s', which is not here%s",
+                                     QUOTE(slice_of(path)), QUOTE(slice_of(program.interpreter)),
+                                     world->advice);
         return STAGE_DONE;
 }
 

@@ -45,8 +45,9 @@ static enum image_result blob_explain(struct blob *blob)
         if (archive_errno(blob->archive) == ENOMEM)
                 blob->result = image_fail(blob->err, -ENOMEM, "unpacking a layer");
         else
-                blob->result = image_corrupt(blob->err, "a layer of the image cannot be unpacked: %s",
-                                             QUOTE(words ? words : "it is damaged"));
+                blob->result =
+                        image_corrupt(blob->err, "a layer of the image cannot be unpacked: %s",
+                                      QUOTE(words ? words : "it is damaged"));
         return blob->result;
 }
 

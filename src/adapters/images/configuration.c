@@ -33,8 +33,8 @@ static int read_layers(struct configuration *self, struct err *err)
                 return err_set(err, -ENOMEM, "no memory for the image's configuration");
         cJSON_ArrayForEach(item, list)
         {
-                if (!cJSON_IsString(item) || !sha256_parse(slice_of(item->valuestring),
-                                                           self->diff_ids[self->layer_count]))
+                if (!cJSON_IsString(item) ||
+                    !sha256_parse(slice_of(item->valuestring), self->diff_ids[self->layer_count]))
                         return err_set(err, -EINVAL,
                                        "the image's configuration has a layer without a digest by "
                                        "SHA-256");

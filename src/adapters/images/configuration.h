@@ -20,8 +20,8 @@ struct configuration {
         const char *directory;              /* as it stands there; "" where it says nothing */
         const char *user;                   /* likewise */
         uint32_t exposed_port;              /* 0 unless it exposes exactly one of TCP */
-        enum contract labelled_contract;    /* CONTRACT_NONE: the label magpie.contract is not there */
-        uint32_t labelled_port;             /* magpie.port; 0: not there */
+        enum contract labelled_contract; /* CONTRACT_NONE: the label magpie.contract is not there */
+        uint32_t labelled_port;          /* magpie.port; 0: not there */
 };
 
 /* The caller calls configuration_deinit() afterwards, after a failure as well. 0; -EINVAL and a

@@ -141,8 +141,8 @@ static enum image_result check_content(const struct description *self, int fd, o
                 .world = {.has = image_has, .advice = " in the image"},
                 .root_fd = self->root_fd,
         };
-        void *data = size > 0 ? mmap(NULL, (size_t)size, PROT_READ, MAP_PRIVATE, fd, 0)
-                              : MAP_FAILED;
+        void *data =
+                size > 0 ? mmap(NULL, (size_t)size, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
         enum stage_result result;
 
         if (size == 0)

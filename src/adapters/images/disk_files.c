@@ -46,8 +46,8 @@ int disk_folder_open(int parent_fd, const char *name, const char *part)
 int disk_file_write(int folder_fd, const char *name, struct slice content)
 {
         AUTO(fd_close)
-        int fd = openat(folder_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-                        0644);
+        int fd =
+                openat(folder_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
         size_t written = 0;
 
         if (fd < 0)

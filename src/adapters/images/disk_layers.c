@@ -103,7 +103,8 @@ static bool claim_missing(struct bringing *b)
                         continue;
                 }
                 missing = true;
-                if (is_claimed(disk, diff_id)) /* perhaps by ourselves: a layer may be there twice */
+                if (is_claimed(disk,
+                               diff_id)) /* perhaps by ourselves: a layer may be there twice */
                         continue;
                 *claim = (struct claim){.diff_id = diff_id, .layer = i};
                 list_push_back(&disk->claims, &claim->link);
@@ -170,7 +171,8 @@ static int layout_make(struct bringing *b)
                 return -errno;
         for (size_t i = 0; i < b->configuration->layer_count; i++) {
                 const char *digest = blob_of(b, i);
-                int r = claims_blob(b, digest) ? 0 : disk_file_write(b->blobs_fd, digest, SLICE(""));
+                int r = claims_blob(b, digest) ? 0
+                                               : disk_file_write(b->blobs_fd, digest, SLICE(""));
                 if (r < 0 && r != -EEXIST)
                         return r;
         }

@@ -21,9 +21,9 @@ struct skopeo fetch_skopeo(const struct fetch *fetch)
 
         return (struct skopeo){
                 .folder = fetch->folder_path,
-                .is_insecure =
-                        image_registry_is_loopback(registry) ||
-                        image_registry_is_listed(registry, fetch->disk->options.insecure_registries),
+                .is_insecure = image_registry_is_loopback(registry) ||
+                               image_registry_is_listed(registry,
+                                                        fetch->disk->options.insecure_registries),
                 .patience = fetch->patience,
                 .file_max = 2 * (uint64_t)DOCUMENT_MAX,
         };

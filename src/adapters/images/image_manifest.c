@@ -176,7 +176,8 @@ static void list_platforms(const struct image_manifest *index, char *ret_text, s
         }
 }
 
-const struct manifest_entry *image_manifest_choose(const struct image_manifest *index, struct err *err)
+const struct manifest_entry *image_manifest_choose(const struct image_manifest *index,
+                                                   struct err *err)
 {
         const struct manifest_entry *found = NULL;
         char list[300];
@@ -196,7 +197,6 @@ const struct manifest_entry *image_manifest_choose(const struct image_manifest *
                 return found;
         list_platforms(index, list, sizeof(list));
         (void)err_set(err, -ENOENT, "the image is not for this machine, %s/%s; it is for %s",
-                      here.system, here.architecture,
-                      list[0] ? QUOTE(list) : "no machine at all");
+                      here.system, here.architecture, list[0] ? QUOTE(list) : "no machine at all");
         return NULL;
 }

@@ -44,7 +44,8 @@ struct image_manifest {
  * manifest or beyond the bounds above, -ENOTSUP for a kind that is not taken, -ENOMEM; and a
  * sentence. */
 int image_manifest_parse(struct slice text, struct image_manifest *ret_manifest, struct err *err);
-void image_manifest_deinit(struct image_manifest *manifest); /* also as AUTO(image_manifest_deinit) */
+void image_manifest_deinit(
+        struct image_manifest *manifest); /* also as AUTO(image_manifest_deinit) */
 
 /* This machine's. */
 const struct platform *platform_here(void);
@@ -52,4 +53,5 @@ const struct platform *platform_here(void);
 bool platform_runs_here(const struct platform *platform);
 
 /* The index's entry for this machine, borrowed. NULL, and a sentence that says what there is. */
-const struct manifest_entry *image_manifest_choose(const struct image_manifest *index, struct err *err);
+const struct manifest_entry *image_manifest_choose(const struct image_manifest *index,
+                                                   struct err *err);

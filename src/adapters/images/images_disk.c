@@ -122,10 +122,11 @@ static enum image_result manifest_fetch(struct fetch *fetch, const char *locatio
         if (digest_of(buffer_slice(&fetch->manifest_text), fetch->digest) < 0)
                 return image_fail(fetch->err, -ENOMEM, "checking the image's manifest");
         if (wanted[0] != '\0' && strcmp(fetch->digest, wanted) != 0)
-                return image_corrupt(fetch->err,
-                                     "the image's manifest is not what was asked for: its digest is "
-                                     "%s, not %s",
-                                     fetch->digest, wanted);
+                return image_corrupt(
+                        fetch->err,
+                        "the image's manifest is not what was asked for: its digest is "
+                        "%s, not %s",
+                        fetch->digest, wanted);
         image_manifest_deinit(&fetch->manifest);
         r = image_manifest_parse(buffer_slice(&fetch->manifest_text), &fetch->manifest, fetch->err);
         if (r < 0)

@@ -18,7 +18,7 @@ struct images_options {
         uint32_t image_entries_max; /* files, links and folders of one image */
         uint64_t disk_bytes_max;    /* all images together, as far as no function has them */
         uint32_t pull_timeout_ms;
-        uint32_t unused_keep_ms;          /* how long an image stays that no function has */
+        uint32_t unused_keep_ms;         /* how long an image stays that no function has */
         const char *insecure_registries; /* names with commas between them; borrowed */
 };
 

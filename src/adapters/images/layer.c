@@ -78,8 +78,9 @@ static enum image_result explain(const struct unpacking *u, const char *path, in
         case -ENAMETOOLONG:
         case -EILSEQ:
         case -EINVAL:
-                return image_refuse(u->err, "'%s' has a name, or leads to one, that this machine "
-                                            "cannot have",
+                return image_refuse(u->err,
+                                    "'%s' has a name, or leads to one, that this machine "
+                                    "cannot have",
                                     QUOTE(path));
         case -EMLINK:
                 return image_refuse(u->err, "'%s' has too many hard links", QUOTE(path));

@@ -19,8 +19,9 @@ static inline enum image_result patience_check(const struct patience *patience, 
                 return IMAGE_STOPPED;
         }
         if (clock_now_ns() > patience->deadline_ns) {
-                (void)err_set(err, -ETIMEDOUT, "pulling the image takes longer than this server "
-                                               "allows");
+                (void)err_set(err, -ETIMEDOUT,
+                              "pulling the image takes longer than this server "
+                              "allows");
                 return IMAGE_LATE;
         }
         return IMAGE_READY;

@@ -26,9 +26,9 @@
 #define COMPLAINT_MAX 16384
 
 /* What of our environment is its business: the ways to the network, and what it may trust. */
-static const char *const inherited[] = {"PATH",        "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY",
-                                        "http_proxy",  "https_proxy", "no_proxy", "SSL_CERT_FILE",
-                                        "SSL_CERT_DIR", "CONTAINERS_REGISTRIES_CONF"};
+static const char *const inherited[] = {
+        "PATH",        "HTTP_PROXY", "HTTPS_PROXY",   "NO_PROXY",     "http_proxy",
+        "https_proxy", "no_proxy",   "SSL_CERT_FILE", "SSL_CERT_DIR", "CONTAINERS_REGISTRIES_CONF"};
 
 struct run {
         const struct skopeo *skopeo;
@@ -237,8 +237,9 @@ static enum image_result explain(const struct run *run, int status)
         static const char *const sentences[] = {
                 [IMAGE_DISK_FULL] = "the disk is full",
                 [IMAGE_CORRUPT] = "the registry sent something else than the image",
-                [IMAGE_NOT_ALLOWED] = "the registry asks for other credentials, or there is no such "
-                                      "repository",
+                [IMAGE_NOT_ALLOWED] =
+                        "the registry asks for other credentials, or there is no such "
+                        "repository",
                 [IMAGE_UNKNOWN] = "the registry has no such image",
                 [IMAGE_UNREACHABLE] = "the registry cannot be reached",
         };
@@ -276,8 +277,9 @@ static enum image_result skopeo_run(struct run *run)
         int status = 0;
 
         if (!find_program(run->program, sizeof(run->program))) {
-                (void)err_set(run->err, -ENOENT, "this server cannot pull images: it has no skopeo; "
-                                                 "apt-get install -y skopeo");
+                (void)err_set(run->err, -ENOENT,
+                              "this server cannot pull images: it has no skopeo; "
+                              "apt-get install -y skopeo");
                 return IMAGE_NO_TRANSPORT;
         }
         make_environment(run);
@@ -342,8 +344,8 @@ enum image_result skopeo_inspect(const struct skopeo *skopeo, const char *locati
         return skopeo_run(run);
 }
 
-enum image_result skopeo_copy(const struct skopeo *skopeo, const char *location,
-                              const char *layout, struct err *err)
+enum image_result skopeo_copy(const struct skopeo *skopeo, const char *location, const char *layout,
+                              struct err *err)
 {
         AUTO(run_free) struct run *run = calloc(1, sizeof(*run));
         char source[IMAGE_LOCATION_SIZE + 16], target[64];

@@ -29,5 +29,5 @@ enum image_result skopeo_inspect(const struct skopeo *skopeo, const char *locati
                                  bool configuration, struct buffer *text, struct err *err);
 /* Copies the image's blobs to an OCI layout, a folder in its own; blobs that are there are taken for
  * good, and not fetched. */
-enum image_result skopeo_copy(const struct skopeo *skopeo, const char *location,
-                              const char *layout, struct err *err);
+enum image_result skopeo_copy(const struct skopeo *skopeo, const char *location, const char *layout,
+                              struct err *err);

@@ -1,0 +1,131 @@
+/* A server of the function's own; see contract.h. One loop serves all lanes (http_lane.c). */
+#include "init/children.h"
+#include "init/contract.h"
+#include "init/http_lane.h"
+#include "init/program.h"
+#include "init/ready.h"
+#include "init/upstream.h"
+#include "init/worker_socket.h"
+
+#include "base/auto.h"
+#include "wire/http_head.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+/* Two descriptors a lane. */
+static void raise_file_limit(void)
+{
+        struct rlimit files;
+
+        if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+                return;
+        files.rlim_cur = files.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &files);
+}
+
+static void on_child(struct loop_source *source, uint32_t events)
+{
+        struct http_server *server = CONTAINER_OF(source, struct http_server, child_source);
+
+        (void)events;
+        if (!children_reap(server->child_fd, server->pid, &server->status))
+                return;
+        server->ended = true;
+        loop_stop(&server->loop);
+}
+
+/* Waits for the server to listen. 0, or a negative errno; also where it has ended instead, or the
+ * gateway has. */
+static int await_server(struct http_server *server)
+{
+        int fd = -1;
+
+        for (;;) {
+                fd = upstream_await(server->port, server->child_fd, WORKER_FD, &server->ipv6);
+                if (fd >= 0)
+                        break;
+                if (children_reap(server->child_fd, server->pid, &server->status)) {
+                        server->ended = true;
+                        return -ECHILD;
+                }
+                if (worker_socket_is_closed())
+                        return -EPIPE;
+        }
+        http_lane_connected(CONTAINER_OF(server->lanes.main, struct http_lane, lane), fd);
+        return 0;
+}
+
+static int start(struct http_server *server, const char *port, char *const *command)
+{
+        const struct ready ready = ready_begin();
+        pid_t pid;
+        int r;
+
+        raise_file_limit();
+        server->child_fd = children_open();
+        if (server->child_fd < 0)
+                return server->child_fd;
+        if (setenv("PORT", port, 0) < 0)
+                return -errno;
+        pid = program_start(command);
+        if (pid < 0) {
+                worker_socket_refuse("'%s' cannot be run: %s", command[0], strerror(-pid));
+                return pid;
+        }
+        server->pid = pid;
+        r = loop_init(&server->loop);
+        if (r == 0)
+                r = lanes_init(&server->lanes, &server->loop, &http_lane_contract);
+        if (r == 0)
+                r = await_server(server);
+        if (r < 0)
+                return r;
+        loop_source_init(&server->child_source, on_child);
+        r = loop_add(&server->loop, &server->child_source, server->child_fd, EPOLLIN);
+        return r < 0 ? r : ready_say(&ready);
+}
+
+/* What the server has said before it ended is still to be read. */
+static void take_last_words(struct http_server *server)
+{
+        struct lane *lane;
+
+        LIST_FOR_EACH (lane, &server->lanes.all, link)
+                http_lane_hear_out(CONTAINER_OF(lane, struct http_lane, lane));
+}
+
+/* The port that the environment names, or else `standard`; false where it is none. */
+static bool choose_port(const char *standard, uint16_t *ret_port)
+{
+        const char *chosen = getenv("PORT");
+        uint64_t port;
+
+        if (!http_head_parse_length(slice_of(chosen ? chosen : standard), &port) || port == 0 ||
+            port > UINT16_MAX) {
+                worker_socket_refuse("'%s' is no port to listen on", chosen ? chosen : standard);
+                return false;
+        }
+        *ret_port = (uint16_t)port;
+        return true;
+}
+
+struct outcome contract_http(const char *port, char *const *command)
+{
+        const struct outcome failed = {.number = 127}, ended = {.number = 0};
+        struct http_server *server = calloc(1, sizeof(*server));
+        int r;
+
+        if (!server || !choose_port(port, &server->port))
+                return failed;
+        r = start(server, port, command);
+        if (r == 0)
+                r = loop_run(&server->loop);
+        if (server->ended) {
+                if (r == 0)
+                        take_last_words(server);
+                return outcome_of_status(server->status);
+        }
+        return (r < 0 && r != -EPIPE) || server->lanes.broken ? failed : ended;
+}
