@@ -8,24 +8,13 @@ import pytest
 from image_registry import Registry
 from oci import Image, Layer
 
-HELLO = """
-#include <stdio.h>
-int main(int count, char **words)
-{
-        printf("hello %s\\n", count > 1 ? words[count - 1] : "nobody");
-        return 0;
-}
-"""
-
-
 @pytest.fixture(scope="session")
 def program(tmp_path_factory):
-    """A static program for this machine."""
-    folder = tmp_path_factory.mktemp("program")
-    (folder / "hello.c").write_text(HELLO)
-    subprocess.run(["cc", "-Wall", "-Werror", "-O2", "-static", "-s", "-o", folder / "hello",
-                    folder / "hello.c"], check=True)
-    return (folder / "hello").read_bytes()
+    """A static program for this machine, which knows every contract."""
+    built = tmp_path_factory.mktemp("program") / "hello"
+    subprocess.run(["cc", "-Wall", "-Wextra", "-Werror", "-O2", "-static", "-s", "-o", built,
+                    pathlib.Path(__file__).parent / "programs/hello.c"], check=True)
+    return built.read_bytes()
 
 
 @pytest.fixture(scope="session")

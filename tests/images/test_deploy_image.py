@@ -29,12 +29,12 @@ def good(result):
 
 def test_an_image_is_deployed_shown_and_deployed_again(node, registry, hello):
     reference = registry.push("cli/my_app", "1", hello(config={
-        "Entrypoint": ["/hello", "two words"], "ExposedPorts": {"80/tcp": {}}}))
+        "Entrypoint": ["/hello", "two words"], "ExposedPorts": {"8081/tcp": {}}}))
     result = node.run("deploy", "--image", reference)
     assert good(result).strip().endswith("/my-app")
     assert "my-app is deployed: version 1, image http" in result.stderr
     shown = good(node.run("inspect", "my-app"))
-    for words in (reference, "http, port 80", "/hello 'two words'", "0:0"):
+    for words in (reference, "http, port 8081", "/hello 'two words'", "0:0"):
         assert words in shown
     result = node.run("deploy", "--image", reference, "--contract", "exec")
     assert "version 2, image exec" in result.stderr, result

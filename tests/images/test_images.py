@@ -29,6 +29,8 @@ def test_an_image_becomes_a_function(person, registry, hello, store, deployed):
     assert function["command"] == ["/hello", "-v", "x"]
     assert function["directory"] == "/srv/work" and function["user"] == "0:0"
     assert function["contract"] == "exec"
+    answer = person.server.call(function["functionId"], b"there", token=person.token)
+    assert (answer.status, answer.body) == (201, b"hello there\n"), answer
     root = store.root(image.digest)
     assert stat.S_IMODE((root / "hello").stat().st_mode) == 0o755
     assert names_below(root) == sorted(FIXTURES + ["hello", "srv", "srv/work"])
@@ -192,6 +194,15 @@ def test_the_contract_is_guessed_where_it_is_plain(person, registry, program, de
     assert (function["contract"], function["port"]) == (contract, port)
 
 
+@pytest.mark.parametrize("contract, result", [
+    ("exec", b"hello there\n"), ("http", b"served"), ("lambda", b"there")])
+def test_an_image_of_each_contract_answers(person, registry, hello, deployed, contract, result):
+    reference = registry.push("each/contract", contract, hello())
+    function = deployed(person, reference, contract=contract, name=f"each-{contract}")
+    answer = person.server.call(function["functionId"], b"there", token=person.token)
+    assert (answer.status, answer.body) == (201, result), answer
+
+
 def test_what_is_said_counts_more_than_the_guess(person, registry, hello, deployed):
     reference = registry.push("said/so", "1", hello(config={
         "Entrypoint": ["/hello"], "ExposedPorts": {"3000/tcp": {}}}))
@@ -209,7 +220,7 @@ def test_a_new_version_resolves_its_reference_anew(person, registry, hello, prog
     reference = registry.push("new/version", "latest", old)
     function = deployed(person, reference)
     new = Image([Layer().file("hello", program, 0o755).file("new", "x")],
-                {"Entrypoint": ["/hello", "new"], "ExposedPorts": {"80/tcp": {}}})
+                {"Entrypoint": ["/hello", "new"], "ExposedPorts": {"8081/tcp": {}}})
     registry.push("new/version", "latest", new)
     path = f"/api/v1/functions/{function['functionId']}"
     assert person.request("GET", path).json()["codeDigest"] == old.digest.split(":")[1]
@@ -218,7 +229,7 @@ def test_a_new_version_resolves_its_reference_anew(person, registry, hello, prog
     changed = person.request("GET", path).json()
     assert changed["codeDigest"] == new.digest.split(":")[1] and changed["memory"] == "64MiB"
     assert changed["command"] == ["/hello", "new"]
-    assert (changed["contract"], changed["port"]) == ("http", 80)  # nobody has said another
+    assert (changed["contract"], changed["port"]) == ("http", 8081)  # nobody has said another
 
 
 def test_an_image_by_its_digest_needs_no_registry_twice(person, registry, hello, deployed):
