@@ -99,11 +99,6 @@ def test_what_is_missing_is_named(person, missing):
     expect_problem(answer, 400, "invalid", missing)
 
 
-def test_images_are_not_supported_yet(person):
-    answer = person.request("POST", "/api/v1/functions", {"image": "docker.io/library/busybox"})
-    expect_problem(answer, 501, "not_supported", "image")
-
-
 def test_settings_are_changed_and_the_next_request_sees_it(person):
     function = create(person, "changing", env={"A": "1"})
     before = person.request("GET", f"/api/v1/functions/{function}").json()
