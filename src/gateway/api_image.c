@@ -224,6 +224,12 @@ static void fetch_done(struct job *job)
                 code_end(self);
                 return;
         }
+        /* Its contract is known only now. */
+        if (function_validate_sharing(self->function, &self->err) < 0) {
+                api_answer_problem(self->call, 400, "invalid", "%s", self->err.text);
+                code_end(self);
+                return;
+        }
         if (self->image.name_is_chosen)
                 (void)choose_name(self);
         code_try(self, self->function->code_digest);

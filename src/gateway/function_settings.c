@@ -296,6 +296,14 @@ static int read_layers(const cJSON *value, void *target, struct err *err)
                 "public", read_public                                                              \
         }
 
+/* Only where it is said anew: what was registered before anybody asked goes on. */
+static int check_sharing(const cJSON *object, const struct function *function, struct err *err)
+{
+        if (!cJSON_HasObjectItem(object, "concurrency") && !cJSON_HasObjectItem(object, "contract"))
+                return 0;
+        return function_validate_sharing(function, err);
+}
+
 int deployment_read(const cJSON *object, struct deployment *deployment, struct err *err)
 {
         static const struct json_member members[] = {{"name", read_name},
@@ -308,8 +316,8 @@ int deployment_read(const cJSON *object, struct deployment *deployment, struct e
         int r = json_body_read(object, members, COUNT(members), deployment, err);
         bool has_runtime = deployment->has_runtime || deployment->function->code_digest[0] != '\0';
 
-        if (r == 0 && has_runtime && cJSON_HasObjectItem(object, "concurrency"))
-                r = function_validate_sharing(deployment->function, err);
+        if (r == 0 && has_runtime)
+                r = check_sharing(object, deployment->function, err);
         return r;
 }
 
@@ -321,8 +329,8 @@ int settings_read(const cJSON *object, struct function *function, struct err *er
 
         if (r == 0 && function->runtime == RUNTIME_IMAGE && function->contract == CONTRACT_NONE)
                 r = err_set(err, -EINVAL, "contract must be one of exec, http and lambda.");
-        if (r == 0 && cJSON_HasObjectItem(object, "concurrency"))
-                r = function_validate_sharing(function, err);
+        if (r == 0)
+                r = check_sharing(object, function, err);
         return r < 0 ? r : function_validate(function, err);
 }
 

@@ -215,6 +215,17 @@ def test_what_is_said_counts_more_than_the_guess(person, registry, hello, deploy
     assert (function["contract"], function["port"]) == ("http", 99)
 
 
+def test_a_contract_of_one_call_at_a_time_refuses_more_whether_it_is_said_or_guessed(
+        person, registry, hello, deployed):
+    reference = registry.push("one/call", "1", hello())
+    answer = person.request("POST", "/api/v1/functions", {"image": reference, "concurrency": 2})
+    expect_problem(answer, 400, "invalid", "contract exec")
+    function = deployed(person, reference, concurrency=2, contract="http")
+    answer = person.request("PATCH", f"/api/v1/functions/{function['functionId']}",
+                            {"contract": "exec"})
+    expect_problem(answer, 400, "invalid", "concurrency 2")
+
+
 def test_a_new_version_resolves_its_reference_anew(person, registry, hello, program, deployed):
     old = hello()
     reference = registry.push("new/version", "latest", old)
