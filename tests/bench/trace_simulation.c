@@ -171,6 +171,7 @@ static void on_answer(struct simulation *s)
                 break;
         case RELEASE_IDLE:
         case RELEASE_NEXT:
+        case RELEASE_BUSY:
                 break;
         }
 }
@@ -192,6 +193,7 @@ static void on_ready(struct simulation *s)
                 break;
         case RELEASE_IDLE:
         case RELEASE_NEXT:
+        case RELEASE_BUSY:
                 break;
         }
 }

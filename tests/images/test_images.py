@@ -220,9 +220,10 @@ def test_a_contract_of_one_call_at_a_time_refuses_more_whether_it_is_said_or_gue
     reference = registry.push("one/call", "1", hello())
     answer = person.request("POST", "/api/v1/functions", {"image": reference, "concurrency": 2})
     expect_problem(answer, 400, "invalid", "contract exec")
-    function = deployed(person, reference, concurrency=2, contract="http")
-    answer = person.request("PATCH", f"/api/v1/functions/{function['functionId']}",
-                            {"contract": "exec"})
+    path = f"/api/v1/functions/{deployed(person, reference)['functionId']}"
+    answer = person.request("PATCH", path, {"contract": "http", "concurrency": 2})
+    assert answer.status == 200, answer
+    answer = person.request("PATCH", path, {"contract": "exec"})
     expect_problem(answer, 400, "invalid", "concurrency 2")
 
 
