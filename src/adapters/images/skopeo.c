@@ -238,8 +238,7 @@ static enum image_result explain(const struct run *run, int status)
                 [IMAGE_DISK_FULL] = "the disk is full",
                 [IMAGE_CORRUPT] = "the registry sent something else than the image",
                 [IMAGE_NOT_ALLOWED] =
-                        "the registry asks for other credentials, or there is no such "
-                        "repository",
+                        "the registry asks for other credentials, or has no such repository",
                 [IMAGE_UNKNOWN] = "the registry has no such image",
                 [IMAGE_UNREACHABLE] = "the registry cannot be reached",
         };
