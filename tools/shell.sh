@@ -38,10 +38,10 @@ packages_for() {
                         libsodium-dev libssl-dev libsqlite3-dev libarchive-dev libseccomp-dev \
                         libcjson-dev libyaml-dev libcurl4-openssl-dev
                 ;;
-        run) echo python3 curl skopeo ;;
+        run) echo python3 curl skopeo nftables ;;
         test)
                 echo g++ clang libclang-rt-14-dev python3-pytest python3-pytest-timeout procps \
-                        iproute2 qemu-system-x86 cpio docker-registry zstd util-linux \
+                        iproute2 conntrack qemu-system-x86 cpio docker-registry zstd util-linux \
                         cmake make autoconf automake libtool
                 ;;
         lint) echo clang clang-format clang-tidy cppcheck shellcheck pyflakes3 git ;;

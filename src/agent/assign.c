@@ -99,6 +99,21 @@ static int send_boot(struct spawner *spawner, const struct spawned *spawned,
                          snapshot_fd);
 }
 
+/* For good: whatever comes of the rest, its namespace has had a way out. */
+static int open_way_out(struct spawner *spawner, struct slot *slot,
+                        const struct agent_spawn *request, uint64_t now_ns, struct err *err)
+{
+        int r;
+
+        if (request->network == AGENT_NETWORK_NONE)
+                return 0;
+        r = egress_attach(&spawner->egress, slot->network_fd, request->reach, now_ns, &slot->link,
+                          err);
+        if (r < 0)
+                err_prefix(err, "giving it a way out");
+        return r;
+}
+
 int spawner_assign(struct spawner *spawner, struct spawned *spawned,
                    const struct agent_spawn *request, int code_fd, int layers_fd,
                    const struct heirloom_lent *heirloom, struct err *err)
@@ -111,6 +126,8 @@ int spawner_assign(struct spawner *spawner, struct spawned *spawned,
         uint64_t begun_ns = clock_now_ns();
         int r = cgroup_change_limits(&spawner->cgroups, &spawned->slot->group, &limits, err);
 
+        if (r == 0)
+                r = open_way_out(spawner, spawned->slot, request, begun_ns, err);
         if (r == 0)
                 r = attach_code(spawner, spawned, request, code_fd, layers_fd, heirloom, err);
         if (r < 0)

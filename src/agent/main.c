@@ -55,6 +55,8 @@
 struct settings {
         const char *data_dir;
         size_t stock_most;
+        struct egress_settings egress; /* its ranges are those below */
+        struct named_range ranges[NAMED_RANGES_MAX];
 };
 
 #ifdef __SANITIZE_ADDRESS__
@@ -178,7 +180,7 @@ static int open_signals(struct agent *agent)
         return agent->signal_fd < 0 ? -errno : 0;
 }
 
-static int agent_init(struct agent *agent, const struct settings *settings, struct err *err)
+static int agent_init(struct agent *agent, struct settings *settings, struct err *err)
 {
         int r;
 
@@ -188,7 +190,8 @@ static int agent_init(struct agent *agent, const struct settings *settings, stru
                 list_init(&agent->by_id[i]);
         loop_source_init(&agent->control, on_control);
         loop_source_init(&agent->signals, on_signal);
-        r = spawner_init(&agent->spawner, settings->data_dir, err);
+        settings->egress.ranges = settings->ranges;
+        r = spawner_init(&agent->spawner, settings->data_dir, &settings->egress, err);
         if (r < 0)
                 return r;
         r = open_signals(agent);
@@ -201,6 +204,8 @@ static int agent_init(struct agent *agent, const struct settings *settings, stru
         if (r == 0)
                 r = heirlooms_init(&agent->heirlooms, &agent->loop, &agent->spawner.template,
                                    agent->spawner.proc_fd);
+        if (r == 0)
+                r = egress_watch(&agent->spawner.egress, &agent->loop);
         if (r < 0)
                 return err_errno(err, r, "preparing the event loop");
         nursery_init(&agent->nursery, agent);
@@ -210,9 +215,34 @@ static int agent_init(struct agent *agent, const struct settings *settings, stru
 
 static void agent_deinit(struct agent *agent)
 {
+        spawner_deinit(&agent->spawner);
         loop_deinit(&agent->loop);
         fd_close(&agent->signal_fd);
-        spawner_deinit(&agent->spawner);
+}
+
+static int parse_argument(int option, const char *text, struct settings *settings)
+{
+        struct egress_settings *egress = &settings->egress;
+        char *end;
+
+        switch (option) {
+        case 'd':
+                settings->data_dir = text;
+                return 0;
+        case 's':
+                settings->stock_most = strtoul(text, &end, 10);
+                return end == text || *end != '\0' || settings->stock_most > STOCK_MOST ? -EINVAL
+                                                                                        : 0;
+        case 'a':
+                return address_range_parse(slice_of(text), &egress->addresses, NULL);
+        case 'r':
+                if (egress->range_count == NAMED_RANGES_MAX)
+                        return -EINVAL;
+                return named_range_parse(slice_of(text), &settings->ranges[egress->range_count++],
+                                         NULL);
+        default:
+                return -EINVAL;
+        }
 }
 
 static int parse_arguments(int argc, char **argv, struct settings *ret_settings)
@@ -220,23 +250,16 @@ static int parse_arguments(int argc, char **argv, struct settings *ret_settings)
         static const struct option options[] = {
                 {"data-dir", required_argument, NULL, 'd'},
                 {"stock", required_argument, NULL, 's'},
+                {"egress-addresses", required_argument, NULL, 'a'},
+                {"egress-range", required_argument, NULL, 'r'},
                 {0},
         };
         struct settings settings = {.stock_most = STOCK_DEFAULT};
-        char *end;
         int option;
 
-        while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-                if (option == 'd') {
-                        settings.data_dir = optarg;
-                } else if (option == 's') {
-                        settings.stock_most = strtoul(optarg, &end, 10);
-                        if (end == optarg || *end != '\0' || settings.stock_most > STOCK_MOST)
-                                return -EINVAL;
-                } else {
+        while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
+                if (parse_argument(option, optarg, &settings) < 0)
                         return -EINVAL;
-                }
-        }
         if (!settings.data_dir || optind != argc)
                 return -EINVAL;
         *ret_settings = settings;
@@ -261,7 +284,8 @@ int main(int argc, char **argv)
 
         log_setup("magpie-agent", LOG_INFO);
         if (parse_arguments(argc, argv, &settings) < 0) {
-                log_error("usage: magpie-agent --data-dir DIR [--stock SANDBOXES]");
+                log_error("usage: magpie-agent --data-dir DIR [--stock SANDBOXES] "
+                          "[--egress-addresses RANGE] [--egress-range NAME=RANGE,...]...");
                 return EXIT_USAGE;
         }
         if (!has_control_socket()) {

@@ -58,6 +58,8 @@ static const struct {
         {"etc/hosts", "127.0.0.1 localhost\n::1 localhost\n"},
         {"etc/hostname", "function\n"},
         {"run/compile-cache", ""}, /* a function's own may be mounted over it: heirlooms.h */
+        /* Where outbound network answers: egress_link.h. Without it there is no way there. */
+        {"etc/resolv.conf", "nameserver 169.254.0.53\noptions timeout:2 attempts:2\n"},
         {"etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n"},
 };
 

@@ -10,11 +10,12 @@
  * - its control groups in v1 hierarchies (cgroup.h);
  * - a network namespace with nothing but a loopback: 3 us, and 450. No process can stay in it, a
  *   socket ends with the last process that has it, and none waits out its time (TIME_WAIT is off):
- *   the next sandbox finds it as it was.
+ *   the next sandbox finds it as it was. One that had a way out is given up: egress.h.
  */
 #pragma once
 
 #include "agent/cgroup.h"
+#include "agent/egress_link.h"
 #include "base/err.h"
 
 #include <stdint.h>
@@ -57,6 +58,7 @@ struct slot {
         uint32_t number;
         int user_fd, network_fd; /* namespaces; -1: not made yet */
         struct slot_ids ids;     /* that user_fd maps to the slot's host user */
+        struct egress_link link; /* its way out of network_fd, if it has one */
         struct cgroup group;     /* whoever has the slot makes it, leaves it or removes it */
 };
 

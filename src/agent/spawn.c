@@ -99,7 +99,8 @@ static int set_inherited_limits(void)
         return setrlimit(RLIMIT_NOFILE, &files) < 0 ? -errno : 0;
 }
 
-static int init(struct spawner *spawner, const char *data_dir, struct err *err)
+static int init(struct spawner *spawner, const char *data_dir, struct egress_settings *egress,
+                struct err *err)
 {
         char resolved[PATH_MAX];
         uint64_t hash;
@@ -119,6 +120,9 @@ static int init(struct spawner *spawner, const char *data_dir, struct err *err)
         r = slots_init(&spawner->slots, &spawner->cgroups, spawner->proc_fd, hash);
         if (r < 0)
                 return err_errno(err, r, "making the slots");
+        egress->hash = hash;
+        egress_init(&spawner->egress, egress, resolved, spawner->slots.network_fd,
+                    spawner->proc_fd);
         r = open_cgroups(spawner, hash, err);
         if (r == 0) /* the host's files are out of reach afterwards */
                 r = template_make(&spawner->template, resolved, spawner->proc_fd, err);
@@ -131,7 +135,8 @@ static int init(struct spawner *spawner, const char *data_dir, struct err *err)
         return filter_install(err);
 }
 
-int spawner_init(struct spawner *spawner, const char *data_dir, struct err *err)
+int spawner_init(struct spawner *spawner, const char *data_dir, struct egress_settings *egress,
+                 struct err *err)
 {
         int r;
 
@@ -146,11 +151,12 @@ int spawner_init(struct spawner *spawner, const char *data_dir, struct err *err)
                              .images_fd = -1,
                              .cache_fd = -1,
                              .cache_read_fd = -1},
+                .egress = {.keeper_fd = -1, .router = {.namespace_fd = -1, .route_fd = -1}},
                 .proc_fd = -1,
         };
         for (size_t i = 0; i < SLOT_SHARDS; i++)
                 spawner->oom_fds[i] = -1;
-        r = init(spawner, data_dir, err);
+        r = init(spawner, data_dir, egress, err);
         if (r < 0)
                 spawner_deinit(spawner);
         return r;
@@ -159,6 +165,7 @@ int spawner_init(struct spawner *spawner, const char *data_dir, struct err *err)
 void spawner_deinit(struct spawner *spawner)
 {
         slots_deinit(&spawner->slots);
+        egress_deinit(&spawner->egress);
         for (size_t i = 0; i < SLOT_SHARDS; i++)
                 fd_close(&spawner->oom_fds[i]);
         if (spawner->cgroups.unified_fd >= 0)
@@ -379,11 +386,19 @@ int spawner_park(struct spawner *spawner, const struct parking *parking,
         return 0;
 }
 
+void spawner_give_back(struct spawner *spawner, struct slot *slot)
+{
+        if (slot->link.address != 0)
+                fd_close(&slot->network_fd);
+        egress_detach(&spawner->egress, &slot->link);
+        slots_give_back(&spawner->slots, slot);
+}
+
 void spawner_undo(struct spawner *spawner, struct spawned *spawned)
 {
         kill_and_wait(spawner, spawned);
         (void)cgroup_remove(&spawner->cgroups, &spawned->slot->group);
-        slots_give_back(&spawner->slots, spawned->slot);
+        spawner_give_back(spawner, spawned->slot);
         fd_close(&spawned->pid_fd);
         spawned_close_fds(spawned);
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "agent/cgroup.h"
+#include "agent/egress.h"
 #include "agent/filter.h"
 #include "agent/heirlooms.h"
 #include "agent/slots.h"
@@ -21,6 +22,7 @@ struct spawner {
         struct cgroup_tree cgroups;
         struct template template;
         struct slots slots;
+        struct egress egress;
         int oom_fds
                 [SLOT_SHARDS]; /* eventfds for cgroup_make(), one for each SLOT_SHARD slots; -1 */
         struct sock_fprog filter; /* the small one, filter.h */
@@ -57,7 +59,8 @@ struct spawned {
 
 /* Sweeps what an earlier life left, takes the descriptors of `enum zone`, and confines the process
  * itself for good: out of the host's file system, behind the system call filter. */
-int spawner_init(struct spawner *spawner, const char *data_dir, struct err *err);
+int spawner_init(struct spawner *spawner, const char *data_dir, struct egress_settings *egress,
+                 struct err *err);
 /* No sandbox may be left. */
 void spawner_deinit(struct spawner *spawner);
 
@@ -70,6 +73,8 @@ int spawner_park(struct spawner *spawner, const struct parking *parking,
 int spawner_assign(struct spawner *spawner, struct spawned *spawned,
                    const struct agent_spawn *request, int code_fd, int layers_fd,
                    const struct heirloom_lent *heirloom, struct err *err);
+/* Its sandbox is gone: what it had for itself alone is given up. */
+void spawner_give_back(struct spawner *spawner, struct slot *slot);
 /* Ends the sandbox at once and waits for it: only for one that cannot be watched. */
 void spawner_undo(struct spawner *spawner, struct spawned *spawned);
 /* Closes the descriptors for the gateway, and what only a parked one needs. */

@@ -180,7 +180,8 @@ static int node_open_loop(struct node *node, int control_fd, struct err *err)
         if (r == 0)
                 r = loop_add(loop, &node->control, control_fd, EPOLLIN);
         if (r == 0)
-                r = agent_client_init(&node->agent, loop, &node->gateway.scheduler.listener);
+                r = agent_client_init(&node->agent, loop, &node->gateway.scheduler.listener,
+                                      &node->gateway.config.reach);
         if (r < 0)
                 return err_errno(err, r, "preparing the event loop");
         node->gateway.scheduler.host = &node->agent.host;

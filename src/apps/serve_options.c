@@ -17,7 +17,15 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum option_kind { OPTION_TEXT, OPTION_COUNT, OPTION_SIZE, OPTION_DURATION, OPTION_OFF };
+enum option_kind {
+        OPTION_TEXT,
+        OPTION_COUNT,
+        OPTION_SIZE,
+        OPTION_DURATION,
+        OPTION_OFF,
+        OPTION_ADDRESSES,
+        OPTION_RANGES
+};
 
 struct option_row {
         const char *name;
@@ -82,11 +90,18 @@ static const struct option_row rows[] = {
          "instances being made at once [twice the cores]"},
         {"drain-max", OPTION_DURATION, FIELD(gateway.drain_max_ms), "TIME",
          "at shutdown, requests under way may take [30s]"},
+        {"egress-addresses", OPTION_ADDRESSES, FIELD(egress_addresses), "A.B.C.D/N",
+         "what functions with outbound network have as addresses [198.18.0.0/16 or the like]"},
+        {"egress-range", OPTION_RANGES, FIELD(ranges), "NAME=A.B.C.D/N,...",
+         "private addresses that functions may reach by that name; may be repeated"},
         {"no-stealing", OPTION_OFF, FIELD(gateway.stealing), NULL,
          "an experiment: every request waits for an instance of its own"},
         {"no-stock", OPTION_OFF, FIELD(stock), NULL,
          "an experiment: no sandbox is made before it is needed"},
 };
+
+#define EGRESS_PREFIX_LEAST 8
+#define EGRESS_PREFIX_MOST 28
 
 #define ROW_COUNT (sizeof(rows) / sizeof(rows[0]))
 
@@ -110,6 +125,56 @@ void serve_options_help(void)
              "examples\n"
              "  sudo magpie serve\n"
              "  sudo magpie serve --listen 0.0.0.0:8080 --data-dir /srv/magpie");
+}
+
+/* A name that was said before has its new meaning. */
+static int option_add_range(struct serve_options *options, const char *text, struct err *err)
+{
+        struct reach_names *reach = &options->gateway.reach;
+        struct named_range range;
+        size_t place = 0;
+        char *copy;
+        int r = named_range_parse(slice_of(text), &range, err);
+
+        if (r < 0)
+                return r;
+        while (place < options->range_count && strcmp(reach->names[place], range.name) != 0)
+                place++;
+        if (place == NAMED_RANGES_MAX)
+                return err_set(err, -EINVAL, "there are more than %d ranges", NAMED_RANGES_MAX);
+        copy = text_copy(text);
+        free(options->ranges[place]);
+        options->ranges[place] = copy;
+        (void)strcpy(reach->names[place], range.name);
+        if (place == options->range_count)
+                reach->count = ++options->range_count;
+        return 0;
+}
+
+/* One, or several with blanks between them. */
+static int option_add_ranges(struct serve_options *options, const char *value, struct err *err)
+{
+        AUTO(memory_free) char *copy = text_copy(value);
+        char *rest = copy, *word;
+        int r = 0;
+
+        while (r == 0 && (word = strsep(&rest, " \t")))
+                if (*word)
+                        r = option_add_range(options, word, err);
+        return r;
+}
+
+static int option_set_addresses(struct serve_options *options, const char *value, struct err *err)
+{
+        struct address_range range;
+        int r = address_range_parse(slice_of(value), &range, err);
+
+        if (r == 0 && (range.prefix < EGRESS_PREFIX_LEAST || range.prefix > EGRESS_PREFIX_MOST))
+                r = err_set(err, -EINVAL, "'%s': it may have a prefix of %d to %d", value,
+                            EGRESS_PREFIX_LEAST, EGRESS_PREFIX_MOST);
+        if (r == 0)
+                address_range_format(range, options->egress_addresses);
+        return r;
 }
 
 static int option_set(struct serve_options *options, const struct option_row *row,
@@ -148,6 +213,10 @@ static int option_set(struct serve_options *options, const struct option_row *ro
                         return err_set(err, -EINVAL, "'%s' is out of range", value);
                 *(uint32_t *)field = (uint32_t)number;
                 return 0;
+        case OPTION_ADDRESSES:
+                return option_set_addresses(options, value, err);
+        case OPTION_RANGES:
+                return option_add_ranges(options, value, err);
         }
         return 0;
 }

@@ -4,14 +4,19 @@
 #include "adapters/images/images_disk.h"
 #include "base/err.h"
 #include "gateway/gateway.h"
+#include "wire/address_range.h"
 
 struct serve_options {
         char listen[280]; /* HOST:PORT as given */
         char host[256];
         char port[16];
-        char data_dir[4096];          /* absolute */
-        char user[64];                /* who the gateway runs as; "" until it is chosen */
-        bool stock;                   /* sandboxes are made ahead of need */
+        char data_dir[4096]; /* absolute */
+        char user[64];       /* who the gateway runs as; "" until it is chosen */
+        bool stock;          /* sandboxes are made ahead of need */
+        char egress_addresses[ADDRESS_RANGE_TEXT_MAX]; /* "": the agent's choice */
+        /* What functions may reach by name, as it was said: the agent parses it again. */
+        size_t range_count;
+        char *ranges[NAMED_RANGES_MAX];
         struct images_options images; /* insecure_registries points into this struct */
         char insecure_registries[1024];
         struct gateway_config gateway; /* data_dir points into this struct */

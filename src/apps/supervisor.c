@@ -225,20 +225,45 @@ static void child_forget_signals(void)
         (void)setpgid(0, 0);
 }
 
+#define AGENT_WORDS_MAX (8 + 2 * NAMED_RANGES_MAX)
+
+static void agent_words(const struct serve_options *options, const char *ret_words[AGENT_WORDS_MAX])
+{
+        size_t count = 0;
+
+        ret_words[count++] = "magpie-agent";
+        ret_words[count++] = "--data-dir";
+        ret_words[count++] = options->data_dir;
+        if (!options->stock) {
+                ret_words[count++] = "--stock";
+                ret_words[count++] = "0";
+        }
+        if (options->egress_addresses[0]) {
+                ret_words[count++] = "--egress-addresses";
+                ret_words[count++] = options->egress_addresses;
+        }
+        for (size_t i = 0; i < options->range_count; i++) {
+                ret_words[count++] = "--egress-range";
+                ret_words[count++] = options->ranges[i];
+        }
+        ret_words[count] = NULL;
+}
+
 /* The agent stands beside this program, or where packages put it. */
 static void exec_agent(const struct serve_options *options)
 {
         char self[4096], path[4200];
         ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
+        const char *words[AGENT_WORDS_MAX];
 
+        agent_words(options, words);
         if (length > 0) {
                 const char *const places[] = {"", "/../agent", "/../libexec/magpie"};
                 self[length] = '\0';
                 (void)dirname(self);
                 for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
                         (void)snprintf(path, sizeof(path), "%s%s/magpie-agent", self, places[i]);
-                        (void)execl(path, "magpie-agent", "--data-dir", options->data_dir,
-                                    options->stock ? NULL : "--stock", "0", NULL);
+                        (void)execv(path, (char *const *)(uintptr_t)words);
                 }
         }
         log_error("cannot start magpie-agent beside this program: %s", strerror(errno));

@@ -18,7 +18,7 @@
 struct deploy_flags {
         const char *name, *runtime, *handler, *memory, *timeout, *keep_alive, *concurrency, *min,
                 *max, *zygote, *image, *contract, *port, *network;
-        struct text_list env, layers;
+        struct text_list env, layers, reach;
         bool is_public, is_private, dry_run;
 };
 
@@ -114,6 +114,10 @@ static int deploy_apply_flags(struct manifest *manifest, const struct deploy_fla
                 text_list_deinit(&manifest->layers);
         for (size_t i = 0; i < flags->layers.count && r == 0; i++)
                 r = manifest_add_layer(manifest, flags->layers.items[i], err);
+        if (flags->reach.count > 0)
+                manifest_clear_reach(manifest);
+        for (size_t i = 0; i < flags->reach.count && r == 0; i++)
+                r = manifest_add_reach(manifest, flags->reach.items[i], err);
         if (r == 0 && manifest->max >= 0 && manifest->min > manifest->max)
                 r = err_set(err, -EINVAL, "min %ld is more than max %ld", manifest->min,
                             manifest->max);
@@ -292,6 +296,9 @@ static int deploy_run(struct cli *cli, int argc, char **argv)
                  &flags.port},
                 {"network", 0, OPTION_TEXT, "none|egress",
                  "egress: it may reach the outside (none)", &flags.network},
+                {"reach", 0, OPTION_LIST, "NAME",
+                 "with egress: private addresses that the server calls so; may be repeated",
+                 &flags.reach},
                 {"layer", 0, OPTION_LIST, "NAME[:VERSION]", "a layer at /opt", &flags.layers},
                 {"public", 0, OPTION_FLAG, NULL, "anybody may call the function's url",
                  &flags.is_public},
@@ -319,6 +326,7 @@ static int deploy_run(struct cli *cli, int argc, char **argv)
         }
         text_list_deinit(&flags.env);
         text_list_deinit(&flags.layers);
+        text_list_deinit(&flags.reach);
         return exit_code;
 }
 

@@ -12,8 +12,11 @@ static const struct {
         const char *title;
         const struct check *checks;
 } groups[] = {
-        {"Sandboxes", checks_kernel},  {"Control groups", checks_cgroup},
-        {"Limits", checks_limits},     {"Live instances", checks_density},
+        {"Sandboxes", checks_kernel},
+        {"Control groups", checks_cgroup},
+        {"Limits", checks_limits},
+        {"Live instances", checks_density},
+        {"Outbound network", checks_network},
         {"This machine", checks_host},
 };
 

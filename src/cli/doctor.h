@@ -2,7 +2,8 @@
  *
  * Each check looks at one thing and fills in a finding. The checks stand in tables, one a file:
  * doctor_kernel.c (what sandboxes are made of), doctor_cgroup.c, doctor_limits.c (how many of
- * anything), doctor_density.c (how many instances), doctor_host.c (what else a node needs).
+ * anything), doctor_density.c (how many instances), doctor_network.c (outbound network),
+ * doctor_host.c (what else a node needs).
  */
 #pragma once
 
@@ -35,7 +36,7 @@ struct check {
 };
 
 extern const struct check checks_kernel[], checks_cgroup[], checks_limits[], checks_density[],
-        checks_host[];
+        checks_network[], checks_host[];
 
 /* Fill in a finding. `meaning` and `mend` are copied; mend may be NULL. `found` is taken over. */
 void finding_set(struct finding *finding, enum verdict verdict, char *found, const char *meaning,

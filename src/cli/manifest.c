@@ -60,6 +60,7 @@ static const struct key {
         {"build", KEY_PLAIN, offsetof(struct manifest, build), 0},
         {"env", KEY_MAP, 0, 0},
         {"layers", KEY_LIST, 0, 0},
+        {"reach", KEY_LIST, 0, 0},
 };
 
 #define KEY_COUNT_ALL (sizeof(keys) / sizeof(keys[0]))
@@ -85,6 +86,7 @@ void manifest_deinit(struct manifest *manifest)
         free(manifest->build);
         text_list_deinit(&manifest->env);
         text_list_deinit(&manifest->layers);
+        text_list_deinit(&manifest->reach);
         manifest_init(manifest);
 }
 
@@ -115,7 +117,7 @@ static int key_unknown(const char *name, struct err *err)
         return err_set(err, -EINVAL,
                        "there is no key '%s'; there are name, runtime, handler, memory, timeout, "
                        "env, concurrency, min, max, keepAlive, public, zygote, image, contract, "
-                       "port, network, layers and build",
+                       "port, network, layers, reach and build",
                        name);
 }
 
@@ -319,6 +321,29 @@ int manifest_add_layer(struct manifest *manifest, const char *layer, struct err 
         return 0;
 }
 
+void manifest_clear_reach(struct manifest *manifest)
+{
+        text_list_deinit(&manifest->reach);
+        manifest->has_reach = true;
+}
+
+int manifest_add_reach(struct manifest *manifest, const char *name, struct err *err)
+{
+        struct text_list *reach = &manifest->reach;
+
+        if (strchr(name, ',') || !*name)
+                return err_set(err, -EINVAL, "reach '%s' is not one name", name);
+        for (size_t i = 0; i < reach->count; i++)
+                if (strcmp(reach->items[i], name) == 0)
+                        return err_set(err, -EINVAL, "reach '%s' is given twice", name);
+        if (reach->count >= REACH_NAMES_MAX)
+                return err_set(err, -EINVAL, "reach has more than %d names", REACH_NAMES_MAX);
+        if (reach_validate(slice_of(name), err) < 0)
+                return -EINVAL;
+        text_list_add(reach, text_copy(name));
+        return 0;
+}
+
 int manifest_read(struct manifest *manifest, const char *path, struct err *err)
 {
         AUTO(buffer_deinit) struct buffer text;
@@ -390,5 +415,7 @@ cJSON *manifest_to_json(const struct manifest *manifest)
                 add_env(object, &manifest->env);
         if (manifest->has_layers)
                 add_list(object, "layers", &manifest->layers);
+        if (manifest->has_reach)
+                add_list(object, "reach", &manifest->reach);
         return object;
 }

@@ -25,6 +25,8 @@ struct manifest {
         bool has_env;                     /* an empty `env:` is said, too */
         struct text_list layers;          /* "name" or "name:version", each name once */
         bool has_layers;                  /* likewise */
+        struct text_list reach;           /* names, each once */
+        bool has_reach;                   /* likewise */
 };
 
 void manifest_init(struct manifest *manifest);
@@ -37,6 +39,10 @@ int manifest_set(struct manifest *manifest, const char *name, const char *value,
 int manifest_set_env(struct manifest *manifest, const char *assignment, struct err *err);
 /* "name" or "name:version", behind those that are there. */
 int manifest_add_layer(struct manifest *manifest, const char *layer, struct err *err);
+
+/* The names that are said from now on replace those that were. */
+void manifest_clear_reach(struct manifest *manifest);
+int manifest_add_reach(struct manifest *manifest, const char *name, struct err *err);
 
 /* Reads a document on top of what is set. 0; -EINVAL and a sentence that begins with "line N: ". */
 int manifest_parse(struct manifest *manifest, struct slice text, struct err *err);

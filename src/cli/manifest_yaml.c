@@ -116,15 +116,15 @@ static int read_env(struct reader *reader, struct err *err)
         }
 }
 
-/* The current event begins the value of `layers`, and replaces what was said before. */
-static int read_layers(struct reader *reader, struct err *err)
+/* The current event begins the value of `key`. `what` is one of its items, for the sentence. */
+static int read_list(struct reader *reader, const char *key, const char *what,
+                     int (*add)(struct manifest *manifest, const char *text, struct err *err),
+                     struct err *err)
 {
         if (reader->event.type != YAML_SEQUENCE_START_EVENT ||
             reader->event.data.sequence_start.anchor || reader->event.data.sequence_start.tag)
-                return err_set(err, -EINVAL, "line %lu: layers is a list: lines of - NAME",
-                               reader_line(reader));
-        text_list_deinit(&reader->manifest->layers);
-        reader->manifest->has_layers = true;
+                return err_set(err, -EINVAL, "line %lu: %s is a list: lines of - NAME",
+                               reader_line(reader), key);
         for (;;) {
                 const char *text = "";
                 int r = reader_next(reader, err);
@@ -132,15 +132,29 @@ static int read_layers(struct reader *reader, struct err *err)
 
                 if (r < 0 || reader->event.type == YAML_SEQUENCE_END_EVENT)
                         return r;
-                r = reader_scalar(reader, "a layer", &text, err);
+                r = reader_scalar(reader, what, &text, err);
                 if (r < 0)
                         return r;
-                r = manifest_add_layer(reader->manifest, text, err);
+                r = add(reader->manifest, text, err);
                 if (r < 0) {
                         (void)err_prefix(err, "line %lu", line);
                         return r;
                 }
         }
+}
+
+/* These two replace what was said before. */
+static int read_layers(struct reader *reader, struct err *err)
+{
+        text_list_deinit(&reader->manifest->layers);
+        reader->manifest->has_layers = true;
+        return read_list(reader, "layers", "a layer", manifest_add_layer, err);
+}
+
+static int read_reach(struct reader *reader, struct err *err)
+{
+        manifest_clear_reach(reader->manifest);
+        return read_list(reader, "reach", "a name in reach", manifest_add_reach, err);
 }
 
 static int read_pair(struct reader *reader, struct err *err)
@@ -160,6 +174,8 @@ static int read_pair(struct reader *reader, struct err *err)
                 return r;
         if (strcmp(key, "env") == 0)
                 return read_env(reader, err);
+        if (strcmp(key, "reach") == 0)
+                return read_reach(reader, err);
         if (strcmp(key, "layers") == 0)
                 return read_layers(reader, err);
         r = reader_scalar(reader, key, &text, err);

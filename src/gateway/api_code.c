@@ -98,7 +98,8 @@ static bool code_rebase(struct code_call *self)
                 return false;
         /* What it was the code of may have been another kind. */
         image_call_copy(self->function, next);
-        if (self->settings && (deployment_read(self->settings, &deployment, &self->err) < 0 ||
+        if (self->settings && (deployment_read(self->settings, &self->gateway->config.reach,
+                                               &deployment, &self->err) < 0 ||
                                function_validate(next, &self->err) < 0)) {
                 function_unref(next);
                 return false;
@@ -343,7 +344,7 @@ static void code_read_deployment(struct code_call *self, cJSON *object)
 {
         struct deployment deployment = {.function = self->function};
 
-        if (deployment_read(object, &deployment, &self->err) < 0)
+        if (deployment_read(object, &self->gateway->config.reach, &deployment, &self->err) < 0)
                 code_problem(self, 400, "invalid");
         else if (deployment.image)
                 image_call_read(self, object, &deployment);
@@ -377,7 +378,7 @@ static void code_read_version(struct code_call *self, cJSON *object)
         struct err *err = &self->err;
 
         memcpy(old_name, function->name, sizeof(old_name));
-        if (deployment_read(object, &deployment, err) < 0) {
+        if (deployment_read(object, &self->gateway->config.reach, &deployment, err) < 0) {
                 code_problem(self, 400, "invalid");
                 return;
         }

@@ -165,7 +165,8 @@ static void change_submit(struct function_call *self)
                 function_call_free(self);
                 return;
         }
-        if (settings_read(self->settings, self->function, &err) < 0) {
+        if (settings_read(self->settings, &api_gateway(call)->config.reach, self->function, &err) <
+            0) {
                 api_answer_problem(call, 400, "invalid", "%s", err.text);
                 function_call_free(self);
                 return;

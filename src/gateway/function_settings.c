@@ -209,6 +209,37 @@ static int read_network(const cJSON *value, void *target, struct err *err)
         return 0;
 }
 
+static int add_reach(const cJSON *item, struct function *function, struct err *err)
+{
+        size_t used = strlen(function->reach);
+
+        if (!cJSON_IsString(item) || item->valuestring[0] == '\0' || strchr(item->valuestring, ','))
+                return err_set(err, -EINVAL, "reach must be a list of names.");
+        if (used + 1 + strlen(item->valuestring) > REACH_MAX_LENGTH)
+                return err_set(err, -EINVAL, "reach has too many names.");
+        if (used > 0)
+                function->reach[used++] = ',';
+        (void)strcpy(function->reach + used, item->valuestring);
+        return 0;
+}
+
+static int read_reach(const cJSON *value, void *target, struct err *err)
+{
+        struct function *function = function_of(target);
+        const cJSON *item;
+        int r = cJSON_IsArray(value) ? 0 : -EINVAL;
+
+        if (r < 0)
+                return err_set(err, r, "reach must be a list of names.");
+        function->reach[0] = '\0';
+        cJSON_ArrayForEach(item, value)
+        {
+                if (r == 0)
+                        r = add_reach(item, function, err);
+        }
+        return r;
+}
+
 static int read_port(const cJSON *value, void *target, struct err *err)
 {
         return json_read_count(value, &function_of(target)->port, err);
@@ -291,7 +322,7 @@ static int read_layers(const cJSON *value, void *target, struct err *err)
                 {"keepAlive", read_keep_alive}, {"concurrency", read_concurrency},                 \
                 {"min", read_min}, {"max", read_max}, {"env", read_env}, {"zygote", read_zygote},  \
                 {"contract", read_contract}, {"port", read_port}, {"network", read_network},       \
-                {"layers", read_layers},                                                           \
+                {"layers", read_layers}, {"reach", read_reach},                                    \
         {                                                                                          \
                 "public", read_public                                                              \
         }
@@ -304,7 +335,21 @@ static int check_sharing(const cJSON *object, const struct function *function, s
         return function_validate_sharing(function, err);
 }
 
-int deployment_read(const cJSON *object, struct deployment *deployment, struct err *err)
+/* Of names that were given: an older version's may have been forgotten here since. */
+static int check_reach(const cJSON *object, const struct reach_names *known,
+                       const struct function *function, struct err *err)
+{
+        uint32_t bits;
+        int r;
+
+        if (!cJSON_HasObjectItem(object, "reach"))
+                return 0;
+        r = reach_validate(slice_of(function->reach), err);
+        return r < 0 ? r : reach_resolve(slice_of(function->reach), known, &bits, err);
+}
+
+int deployment_read(const cJSON *object, const struct reach_names *known,
+                    struct deployment *deployment, struct err *err)
 {
         static const struct json_member members[] = {{"name", read_name},
                                                      {"runtime", read_runtime},
@@ -316,17 +361,22 @@ int deployment_read(const cJSON *object, struct deployment *deployment, struct e
         int r = json_body_read(object, members, COUNT(members), deployment, err);
         bool has_runtime = deployment->has_runtime || deployment->function->code_digest[0] != '\0';
 
+        if (r == 0)
+                r = check_reach(object, known, deployment->function, err);
         if (r == 0 && has_runtime)
                 r = check_sharing(object, deployment->function, err);
         return r;
 }
 
-int settings_read(const cJSON *object, struct function *function, struct err *err)
+int settings_read(const cJSON *object, const struct reach_names *known, struct function *function,
+                  struct err *err)
 {
         static const struct json_member members[] = {SETTINGS};
         struct deployment deployment = {.function = function};
         int r = json_body_read(object, members, COUNT(members), &deployment, err);
 
+        if (r == 0)
+                r = check_reach(object, known, function, err);
         if (r == 0 && function->runtime == RUNTIME_IMAGE && function->contract == CONTRACT_NONE)
                 r = err_set(err, -EINVAL, "contract must be one of exec, http and lambda.");
         if (r == 0)
@@ -461,6 +511,18 @@ static void add_image(cJSON *document, const struct function *function)
                 add_image_facts(document, image);
 }
 
+static void add_reach_names(cJSON *document, const struct function *function)
+{
+        cJSON *names = cJSON_AddArrayToObject(document, "reach");
+        struct slice rest = slice_of(function->reach), name;
+
+        while (reach_next(&rest, &name)) {
+                char text[REACH_NAME_MAX_LENGTH + 1];
+                (void)snprintf(text, sizeof(text), "%.*s", (int)name.length, name.data);
+                (void)cJSON_AddItemToArray(names, cJSON_CreateString(text));
+        }
+}
+
 cJSON *function_document(const struct function *function)
 {
         cJSON *document = cJSON_CreateObject();
@@ -472,6 +534,7 @@ cJSON *function_document(const struct function *function)
         (void)cJSON_AddStringToObject(document, "runtime", runtime_name(function->runtime));
         add_image(document, function);
         (void)cJSON_AddStringToObject(document, "network", network_name(function->network));
+        add_reach_names(document, function);
         (void)cJSON_AddStringToObject(document, "handler", function->handler);
         size_format(function->memory_bytes, text);
         (void)cJSON_AddStringToObject(document, "memory", text);

@@ -16,10 +16,13 @@ struct deployment {
         bool has_name, has_runtime;
 };
 
-/* Reads all members of a new function. 0, or -EINVAL and a sentence that names the member. */
-int deployment_read(const cJSON *object, struct deployment *deployment, struct err *err);
+/* Reads all members of a new function. 0, or -EINVAL and a sentence that names the member. `known`: what
+ * `reach` may name. */
+int deployment_read(const cJSON *object, const struct reach_names *known,
+                    struct deployment *deployment, struct err *err);
 /* Reads the members that may be changed afterwards. */
-int settings_read(const cJSON *object, struct function *function, struct err *err);
+int settings_read(const cJSON *object, const struct reach_names *known, struct function *function,
+                  struct err *err);
 
 /* The object that GET /api/v1/functions/{id} shows. NULL without memory. */
 cJSON *function_document(const struct function *function);

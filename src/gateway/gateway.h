@@ -61,6 +61,7 @@ struct gateway_config {
         uint64_t memory_budget_bytes; /* the sum of the limits of all instances */
         unsigned boots_max;           /* at once */
         uint32_t drain_max_ms;        /* how long requests under way may take at shutdown */
+        struct reach_names reach;     /* ranges that functions may be let reach */
         bool stealing;                /* off: an experiment (`--no-stealing`) */
 };
 

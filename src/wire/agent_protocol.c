@@ -49,9 +49,13 @@ static int check_limits(const struct agent_message *message)
         if (message->cpu_millis != 0 && (message->cpu_millis < AGENT_CPU_MILLIS_MIN ||
                                          message->cpu_millis > AGENT_CPU_MILLIS_MAX))
                 return -EPROTO;
+        if (message->network > AGENT_NETWORK_EGRESS ||
+            message->reach >> (AGENT_REACH_MAX + 1) != 0 ||
+            (message->network == AGENT_NETWORK_NONE && message->reach != 0) || message->unused != 0)
+                return -EPROTO;
         if (message->flags & ~(uint32_t)(AGENT_SPAWN_VERIFY | AGENT_SPAWN_PLAIN))
                 return -EPROTO;
-        return message->network > AGENT_NETWORK_EGRESS ? -EPROTO : 0;
+        return 0;
 }
 
 /* What an image says about its program, and what no other runtime may say. */
@@ -140,6 +144,7 @@ int agent_spawn_decode(const struct agent_message *message, const char *extra,
                 .verify = message->flags & AGENT_SPAWN_VERIFY,
                 .plain = message->flags & AGENT_SPAWN_PLAIN,
                 .network = (enum agent_network)message->network,
+                .reach = message->reach,
                 .contract = (enum agent_contract)message->contract,
                 .port = message->port,
                 .user = message->user,
@@ -207,6 +212,7 @@ int agent_spawn_encode(const struct agent_spawn *spawn, void *ret_message, size_
                 .flags = (spawn->verify ? AGENT_SPAWN_VERIFY : 0u) |
                          (spawn->plain ? AGENT_SPAWN_PLAIN : 0u),
                 .network = spawn->network,
+                .reach = spawn->reach,
                 .contract = spawn->contract,
                 .port = spawn->port,
                 .user = spawn->user,

@@ -69,8 +69,8 @@ enum agent_contract {
 };
 
 enum agent_network {
-        AGENT_NETWORK_NONE = 0, /* a loopback alone */
-        AGENT_NETWORK_EGRESS = 1,
+        AGENT_NETWORK_NONE = 0,   /* a loopback alone */
+        AGENT_NETWORK_EGRESS = 1, /* an address of its own behind the host's, too */
 };
 
 enum agent_fd {
@@ -98,6 +98,10 @@ enum agent_spawn_flag {
         AGENT_SPAWN_PLAIN = 2,  /* its interpreter is started for it: no parked one, no fork */
 };
 
+/* Ranges that may be reached by name; one bit more says that there is one nobody knows any more. */
+#define AGENT_REACH_MAX 16
+#define AGENT_REACH_UNKNOWN (1u << AGENT_REACH_MAX)
+
 struct agent_message {
         uint32_t type;
         uint32_t code;         /* HELLO: version; REFUSED: errno; EXITED: status or signal;
@@ -122,6 +126,8 @@ struct agent_message {
         uint32_t port;     /* with AGENT_CONTRACT_HTTP */
         uint32_t user, user_group; /* numbers inside of the sandbox */
         uint32_t word_count;
+        uint32_t reach;  /* SPAWN with egress: bit i: it may reach the agent's i-th named range */
+        uint32_t unused; /* 0 */
 };
 
 enum agent_phase {
@@ -135,7 +141,7 @@ enum agent_phase {
         AGENT_PHASE_COUNT = 8,
 };
 
-_Static_assert(sizeof(struct agent_message) == 120, "no padding: the struct is the wire format");
+_Static_assert(sizeof(struct agent_message) == 128, "no padding: the struct is the wire format");
 
 #define AGENT_MESSAGE_MAX (sizeof(struct agent_message) + AGENT_EXTRA_MAX)
 
@@ -150,6 +156,7 @@ struct agent_spawn {
         const char *handler;
         const char *layers; /* digest of what it finds at /opt; "": nothing */
         enum agent_network network;
+        uint32_t reach;
         enum agent_contract contract; /* this and the rest of an image's */
         uint32_t port, user, user_group;
         const char *directory; /* absolute; NULL where it is no image */

@@ -21,8 +21,9 @@ def pytest_configure():
         pytest.exit("build magpie first: ./dev build")
 
 
-def start_agent(data_dir=None, wrapper=(), stock=0):
-    return agent_client.Agent(build_dir() / "src/agent/magpie-agent", data_dir, wrapper, stock)
+def start_agent(data_dir=None, wrapper=(), stock=0, options=()):
+    return agent_client.Agent(build_dir() / "src/agent/magpie-agent", data_dir, wrapper, stock,
+                              options)
 
 
 @pytest.fixture(scope="session")

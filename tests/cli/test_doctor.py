@@ -94,6 +94,45 @@ def test_where_next_to_none_can_live_it_warns_with_the_command(cli):
     assert "nofile" in check["mend"] and "raise" not in check
 
 
+FIREWALL = """table ip filter {
+  chain FORWARD { type filter hook forward priority filter; policy drop; }
+}
+"""
+
+
+def test_a_firewall_that_would_drop_the_packets_of_functions_is_found_and_mended(cli):
+    """In a network namespace of its own; its last step is the command that it gave."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root: it makes rules")
+    shell = "doctor() { \"$0\" doctor -o json > \"$1/$2\" || true; }\n" \
+            "doctor \"$1\" before\nnft -f \"$1/firewall\" && doctor \"$1\" dropped\n" \
+            "mend=$(/usr/bin/python3 -c 'import json, sys; print(next(check[\"mend\"] for check in " \
+            "json.load(open(sys.argv[1])) if check[\"check\"] == \"other firewalls\"))' " \
+            "\"$1/dropped\")\nsh -c \"$mend\" && doctor \"$1\" mended\n"
+    (cli.folder / "firewall").write_text(FIREWALL)
+    subprocess.run(["unshare", "--net", "sh", "-ec", shell, cli.program, cli.folder],
+                   env=cli.environment, check=True, timeout=60)
+    verdicts = []
+    for name in ("before", "dropped", "mended"):
+        found = json.loads((cli.folder / name).read_text())
+        verdicts.append(next(check["verdict"] for check in found
+                             if check["check"] == "other firewalls"))
+    assert verdicts == ["ok", "warn", "ok"]
+
+
+def test_without_nft_outbound_network_is_warned_of_and_nothing_else(cli):
+    if os.geteuid() != 0:
+        pytest.skip("needs root: it hides the program")
+    hide = "mount --bind /dev/null \"$(readlink -f /usr/sbin/nft)\" && exec \"$0\" doctor -o json"
+    ended = subprocess.run(["unshare", "--mount", "sh", "-c", hide, cli.program],
+                           env=cli.environment, capture_output=True, text=True, timeout=60)
+    found = {check["check"]: check for check in json.loads(ended.stdout)}
+    assert found["nft"]["verdict"] == "warn" and "nftables" in found["nft"]["mend"]
+    assert found["kernel's part"]["verdict"] == found["other firewalls"]["verdict"] == "warn"
+    assert not [name for name in ("nft", "kernel's part", "forwarding", "other firewalls")
+                if found[name]["verdict"] == "fail"]
+
+
 def test_for_a_person_it_is_lines_and_a_sum(cli):
     shown = cli.run("doctor")
     assert "\nControl groups\n" in shown.stdout

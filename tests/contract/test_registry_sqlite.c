@@ -121,6 +121,7 @@ static void expect_same_function(const struct function *a, const struct function
         ck_assert_int_eq(a->network, b->network);
         ck_assert_uint_eq(a->port, b->port);
         ck_assert_str_eq(a->image_reference, b->image_reference);
+        ck_assert_str_eq(a->reach, b->reach);
         expect_same_image(a->image, b->image);
         ck_assert_str_eq(a->layers_digest, b->layers_digest);
         ck_assert_uint_eq(a->layer_count, b->layer_count);
@@ -356,7 +357,7 @@ TEST(a_database_of_a_newer_version_is_refused)
         story_close_store(&story);
         tamper("PRAGMA user_version = 99");
         ck_assert_str_eq(refusal(-EUCLEAN),
-                         "it was written by a newer magpie (schema 99, this one knows 4)");
+                         "it was written by a newer magpie (schema 99, this one knows 5)");
         end();
 }
 TEST_END
@@ -378,6 +379,7 @@ TEST(what_a_node_without_the_zygotes_setting_has_written_is_read)
                "ALTER TABLE functions DROP COLUMN image;"
                "DROP TABLE function_layers; DROP TABLE layers; DROP TABLE layer_names;"
                "ALTER TABLE functions DROP COLUMN layers_digest;"
+               "ALTER TABLE functions DROP COLUMN reach;"
                "PRAGMA user_version = 1");
         open_registry();
         found = catalog_find_function(story.catalog, slice_of(function->id));

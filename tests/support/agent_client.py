@@ -33,7 +33,7 @@ BY_CODE, BY_SIGNAL, OUT_OF_MEMORY, KILLED = range(1, 5)
 PHASES = ("cgroup", "clone", "total", "mount", "confine", "exec", "assign")
 MIB = 1 << 20
 
-MESSAGE = struct.Struct("=IIQIIQQIIII8IQ6I")
+MESSAGE = struct.Struct("=IIQIIQQIIII8IQ8I")
 FRAME = struct.Struct("<BBHIQ")
 INVOKE, DATA, READY, RESULT, ERROR, LOG, WORKER_REFUSED = range(1, 8)
 END, HTTP = 1, 2
@@ -97,12 +97,13 @@ def write_files(root, files):
 class Agent:
     """A magpie-agent of its own with a data directory of its own. A wrapper is the front part of the
     command line, for a program that executes the rest; `stock`, how many sandboxes it may make in
-    advance."""
+    advance; `options`, the end of the command line."""
 
-    def __init__(self, program, data_dir=None, wrapper=(), stock=0):
+    def __init__(self, program, data_dir=None, wrapper=(), stock=0, options=()):
         self.program = str(program)
         self.wrapper = list(wrapper)
         self.stock = stock
+        self.options = list(options)
         self.owns_data_dir = data_dir is None
         self.data_dir = pathlib.Path(data_dir or tempfile.mkdtemp(prefix="magpie-agent-"))
         self.data_dir.chmod(0o755)
@@ -118,7 +119,7 @@ class Agent:
             # Python's own descriptors are close-on-exec; the copy on 3 is not.
             self.process = subprocess.Popen(
                 [*self.wrapper, self.program, "--data-dir", str(self.data_dir),
-                 "--stock", str(self.stock)],
+                 "--stock", str(self.stock), *self.options],
                 stdin=subprocess.DEVNULL, close_fds=False,
                 preexec_fn=lambda: os.dup2(theirs.fileno(), 3))
         return self
@@ -208,12 +209,13 @@ class Gateway:
         (self.groups_fd,) = answer["fds"]
 
     def send(self, kind, *, code=0, instance_id=0, runtime=0, memory=0, tmp=0, cpu=0, processes=0,
-             flags=0, network=0, contract=0, port=0, user=0, user_group=0, words=0, extra=b"",
+             flags=0, network=0, contract=0, port=0, user=0, user_group=0, words=0,
+             reach=0, extra=b"",
              extra_length=None):
         length = len(extra) if extra_length is None else extra_length
         head = MESSAGE.pack(kind, code, instance_id, runtime, 0, memory, tmp, cpu, processes,
                             flags, length, *([0] * 8), 0, network, contract, port, user, user_group,
-                            words)
+                            words, reach, 0)
         self.socket.send(head + extra)
 
     def receive(self, deadline_s=None):
@@ -250,14 +252,14 @@ class Gateway:
             self.answers[message["instance_id"]] = message
 
     def ask_spawn(self, digest, handler, *, runtime=NATIVE, env=(), memory=128 * MIB,
-                  tmp=16 * MIB, cpu=0, processes=64, verify=False, plain=False, network=0,
+                  tmp=16 * MIB, cpu=0, processes=64, verify=False, plain=False, egress=False,
                   layers="", command=(), **image):
         instance_id = self.next_id
         self.next_id += 1
         strings = [digest, handler, layers, *command, *env]
         extra = b"".join(text.encode() + b"\0" for text in strings)
         self.send(SPAWN, instance_id=instance_id, runtime=runtime, memory=memory, tmp=tmp, cpu=cpu,
-                  processes=processes, flags=VERIFY * verify | PLAIN * plain, network=network,
+                  processes=processes, flags=VERIFY * verify | PLAIN * plain, network=int(egress),
                   extra=extra, **image)
         return instance_id
 

@@ -146,6 +146,8 @@ static inline struct function *story_function(unsigned number, const struct user
         function->max_instances = 9;
         function->cpu_millis = 500;
         function->network = number % 2 == 0 ? NETWORK_EGRESS : NETWORK_NONE;
+        if (function->network == NETWORK_EGRESS)
+                strcpy(function->reach, "db,office-2");
         if (number % 4 == 3)
                 story_make_image(function);
         function->is_public = number % 2 == 1;

@@ -83,9 +83,12 @@ class Answer:
 
 
 class Server:
-    def __init__(self, *arguments, build=None, data_dir=None, environment=None):
+    """`wrapper`: the front part of the command line, for a program that executes the rest."""
+
+    def __init__(self, *arguments, build=None, data_dir=None, environment=None, wrapper=()):
         self.build = pathlib.Path(build) if build else build_dir()
         self.arguments = list(arguments)
+        self.wrapper = list(wrapper)
         self.environment = environment or {}
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -114,7 +117,7 @@ class Server:
             self.remove()
 
     def start(self):
-        command = [self.build / "magpie", "serve", "--listen", f"127.0.0.1:{self.port}",
+        command = [*self.wrapper, self.build / "magpie", "serve", "--listen", f"127.0.0.1:{self.port}",
                    "--data-dir", self.data_dir, *self.arguments]
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(

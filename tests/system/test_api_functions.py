@@ -20,7 +20,8 @@ def test_a_function_is_created_and_shown_with_every_setting(person):
     namespace = person.request("GET", "/api/v1/users/me").json()["namespace"]
     assert document == {
         "functionId": function, "name": "settings", "namespace": namespace, "runtime": "python3",
-        "image": None, "network": "none", "handler": "main.handle", "memory": "64MiB", "timeout": "1500ms",
+        "image": None, "network": "none", "reach": [], "handler": "main.handle",
+        "memory": "64MiB", "timeout": "1500ms",
         "keepAlive": "2m", "layers": [], "zygote": "off", "concurrency": 1, "min": 0,
         "env": {"GREETING": "hé\n", "EMPTY": ""},
         "max": 7, "public": True, "version": 1, "codeBytes": document["codeBytes"],

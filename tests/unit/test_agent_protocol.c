@@ -16,6 +16,8 @@ static const struct agent_spawn sample = {
         .cpu_millis = 1500,
         .process_max = 64,
         .verify = true,
+        .network = AGENT_NETWORK_EGRESS,
+        .reach = 5,
         .digest = DIGEST,
         .handler = "bin/hello",
         .layers = DIGEST,
@@ -76,6 +78,7 @@ TEST(a_spawn_comes_out_as_it_went_in)
         ck_assert_uint_eq(spawn.cpu_millis, 1500);
         ck_assert_uint_eq(spawn.process_max, 64);
         ck_assert(spawn.verify && !spawn.plain);
+        ck_assert_uint_eq(spawn.reach, 5);
         ck_assert_str_eq(spawn.digest, DIGEST);
         ck_assert_str_eq(spawn.handler, "bin/hello");
         ck_assert_str_eq(spawn.layers, DIGEST);
@@ -180,6 +183,29 @@ TEST(each_flag_of_a_spawn_is_passed_and_another_is_refused)
         ck_assert(spawn.plain && spawn.verify);
         length = agent_spawn_encode(&plain, wire, sizeof(wire));
         message->flags = 4;
+        ck_assert_int_eq(decode((size_t)length, &spawn), -EPROTO);
+}
+TEST_END
+
+TEST(ranges_are_reached_by_those_alone_who_have_a_way_out)
+{
+        struct agent_message *message = (void *)wire;
+        struct agent_spawn spawn, wanting = sample;
+        int length;
+
+        wanting.reach = AGENT_REACH_UNKNOWN | 1u << (AGENT_REACH_MAX - 1);
+        ck_assert_int_eq(pass(&wanting, &spawn), 0);
+        ck_assert_uint_eq(spawn.reach, wanting.reach);
+        wanting.reach = AGENT_REACH_UNKNOWN << 1;
+        ck_assert_int_eq(pass(&wanting, &spawn), -EPROTO);
+        wanting.reach = 1;
+        wanting.network = AGENT_NETWORK_NONE;
+        ck_assert_int_eq(pass(&wanting, &spawn), -EPROTO);
+        wanting.reach = 0;
+        ck_assert_int_eq(pass(&wanting, &spawn), 0);
+        ck_assert_int_eq(spawn.network, AGENT_NETWORK_NONE);
+        length = agent_spawn_encode(&wanting, wire, sizeof(wire));
+        message->network = AGENT_NETWORK_EGRESS + 1;
         ck_assert_int_eq(decode((size_t)length, &spawn), -EPROTO);
 }
 TEST_END
@@ -306,6 +332,7 @@ TEST_MAIN("agent_protocol", a_spawn_comes_out_as_it_went_in,
           what_an_image_says_comes_out_as_it_went_in, what_no_image_can_say_is_refused,
           words_that_are_not_there_are_refused, only_an_image_says_what_images_say,
           each_flag_of_a_spawn_is_passed_and_another_is_refused,
+          ranges_are_reached_by_those_alone_who_have_a_way_out,
           a_message_beyond_the_last_type_is_refused, every_cut_of_a_spawn_is_refused,
           limits_out_of_range_are_refused, a_digest_or_handler_that_leads_elsewhere_is_refused,
           layers_are_a_digest_or_none, an_environment_that_is_none_is_refused,

@@ -297,6 +297,8 @@ static int agent_client_make(struct sandbox_host *host, const struct sandbox_ord
                 r = add_image(&spawn, function);
         if (r < 0)
                 return r;
+        if (reach_resolve(slice_of(function->reach), client->reach, &spawn.reach, NULL) < 0)
+                spawn.reach |= AGENT_REACH_UNKNOWN;
         add_env(&spawn, function->env_count, function->env);
         add_facts(&spawn, &facts, function);
 
@@ -338,11 +340,12 @@ static const struct sandbox_host_ops agent_client_ops = {
 };
 
 int agent_client_init(struct agent_client *client, struct loop *loop,
-                      struct sandbox_listener *listener)
+                      struct sandbox_listener *listener, const struct reach_names *reach)
 {
         *client = (struct agent_client){.host = {.ops = &agent_client_ops},
                                         .listener = listener,
                                         .loop = loop,
+                                        .reach = reach,
                                         .channel_fd = -1,
                                         .groups_fd = -1,
                                         .message = malloc(AGENT_MESSAGE_MAX)};

@@ -105,6 +105,7 @@ static bool bind_function(sqlite3_stmt *statement, const struct function *functi
         bind_number(statement, 23, function->port);
         bind_text(statement, 24, function->image_reference);
         bind_text(statement, 26, function->layers_digest);
+        bind_text(statement, 27, function->reach);
         return bind_image(statement, 25, function->image);
 }
 

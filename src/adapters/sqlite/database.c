@@ -81,6 +81,7 @@ static const char *const migrations[] = {
         ") STRICT, WITHOUT ROWID;"
         "CREATE INDEX function_layers_by_layer ON function_layers (layer_id);"
         "ALTER TABLE functions ADD COLUMN layers_digest TEXT NOT NULL DEFAULT '';",
+        "ALTER TABLE functions ADD COLUMN reach TEXT NOT NULL DEFAULT '';",
 };
 
 #define SCHEMA_VERSION ((int)(sizeof(migrations) / sizeof(migrations[0])))
@@ -97,16 +98,16 @@ static const char *const statement_texts[STATEMENT_COUNT] = {
                 "  code_bytes, version, created_ms, updated_ms, memory_bytes, tmp_bytes,"
                 "  timeout_ms, keep_alive_ms, concurrency, min_instances, max_instances,"
                 "  cpu_millis, is_public, starts_plainly, contract, network, port,"
-                "  image_reference, image, layers_digest)"
+                "  image_reference, image, layers_digest, reach)"
                 " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16,"
-                "  ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26)",
+                "  ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27)",
         [STATEMENT_FUNCTION_UPDATE] =
                 "UPDATE functions SET name = ?3, runtime = ?4, handler = ?5, code_digest = ?6,"
                 "  code_bytes = ?7, version = ?8, updated_ms = ?10, memory_bytes = ?11,"
                 "  tmp_bytes = ?12, timeout_ms = ?13, keep_alive_ms = ?14, concurrency = ?15,"
                 "  min_instances = ?16, max_instances = ?17, cpu_millis = ?18, is_public = ?19,"
                 "  starts_plainly = ?20, contract = ?21, network = ?22, port = ?23,"
-                "  image_reference = ?24, image = ?25, layers_digest = ?26"
+                "  image_reference = ?24, image = ?25, layers_digest = ?26, reach = ?27"
                 " WHERE id = ?1 AND version = ?8 - 1",
         [STATEMENT_FUNCTION_DELETE] = "DELETE FROM functions WHERE id = ?1",
         [STATEMENT_FUNCTION_EXISTS] = "SELECT 1 FROM functions WHERE id = ?1",

@@ -97,7 +97,7 @@ static bool read_user(sqlite3_stmt *row, struct user *user)
         " f.code_bytes, f.version, f.created_ms, f.updated_ms, f.memory_bytes, f.tmp_bytes,"       \
         " f.timeout_ms, f.keep_alive_ms, f.concurrency, f.min_instances, f.max_instances,"         \
         " f.cpu_millis, f.is_public, f.starts_plainly, f.contract, f.network, f.port,"             \
-        " f.image_reference, f.image, f.layers_digest"
+        " f.image_reference, f.image, f.layers_digest, f.reach"
 
 /* How it is started and what it reaches. */
 static bool read_ways(sqlite3_stmt *row, struct function *function)
@@ -110,7 +110,8 @@ static bool read_ways(sqlite3_stmt *row, struct function *function)
                network_parse(slice_of(network), &function->network) &&
                read_uint32(row, 23, &function->port) &&
                read_text(row, 24, sizeof(function->image_reference), function->image_reference) &&
-               read_text(row, 26, sizeof(function->layers_digest), function->layers_digest);
+               read_text(row, 26, sizeof(function->layers_digest), function->layers_digest) &&
+               read_text(row, 27, sizeof(function->reach), function->reach);
 }
 
 static bool read_function(sqlite3_stmt *row, struct function *function)

@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "base/slice.h"
 #include "core/registry/image.h"
+#include "core/registry/reach.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -116,6 +117,7 @@ struct function {
         uint32_t cpu_millis; /* 0: no limit */
         enum contract contract;
         enum network network;
+        char reach[REACH_MAX_LENGTH + 1]; /* with egress: names of private ranges, "a,b" */
         uint32_t port; /* contract http: where its program listens; 0: nobody has said */
         bool is_public;
         bool starts_plainly; /* its interpreter is neither forked nor started ahead of need */

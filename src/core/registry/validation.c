@@ -246,6 +246,13 @@ static int layers_validate(const struct function *f, struct err *err)
         return digest_validate("layers", f->layers_digest, err);
 }
 
+static int network_validate(const struct function *f, struct err *err)
+{
+        if (f->reach[0] != '\0' && f->network != NETWORK_EGRESS)
+                return err_set(err, -EINVAL, "reach is for network: egress alone");
+        return reach_validate(slice_of(f->reach), err);
+}
+
 int function_validate_sharing(const struct function *function, struct err *err)
 {
         const char *contract = contract_name(function->contract);
@@ -273,6 +280,8 @@ int function_validate(const struct function *function, struct err *err)
                 r = image_validate(function, err);
         if (r == 0)
                 r = layers_validate(function, err);
+        if (r == 0)
+                r = network_validate(function, err);
         if (r == 0)
                 r = digest_validate("code", function->code_digest, err);
         return r;
