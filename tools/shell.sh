@@ -42,12 +42,12 @@ packages_for() {
         test)
                 echo g++ clang libclang-rt-14-dev python3-pytest python3-pytest-timeout procps \
                         iproute2 conntrack qemu-system-x86 cpio docker-registry zstd util-linux \
-                        cmake make autoconf automake libtool
+                        cmake make autoconf automake libtool openssl chromium
                 ;;
         lint) echo clang clang-format clang-tidy cppcheck shellcheck pyflakes3 git ;;
         clang) echo clang libclang-rt-14-dev llvm ;;
         coverage) echo gcovr ;;
-        bench) echo wrk nginx-light uwsgi-core uwsgi-plugin-python3 bubblewrap runc crun ;;
+        bench) echo wrk nghttp2-client hey nginx-light uwsgi-core uwsgi-plugin-python3 bubblewrap runc crun ;;
         *) die "no package list is called '$1'" ;;
         esac
 }

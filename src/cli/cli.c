@@ -9,9 +9,9 @@
 #include <string.h>
 
 const struct verb *const verbs[] = {
-        &verb_new,     &verb_deploy, &verb_invoke,  &verb_logs,  &verb_ls,
-        &verb_inspect, &verb_rm,     &verb_layer,   &verb_login, &verb_user,
-        &verb_serve,   &verb_doctor, &verb_version, &verb_help,  NULL,
+        &verb_new,    &verb_deploy,  &verb_invoke, &verb_logs, &verb_ls,    &verb_inspect,
+        &verb_rm,     &verb_layer,   &verb_login,  &verb_user, &verb_serve, &verb_bench,
+        &verb_doctor, &verb_version, &verb_help,   NULL,
 };
 
 const struct verb *verb_find(const char *name)

@@ -23,8 +23,9 @@ struct verb {
         int (*run)(struct cli *cli, int argc, char **argv); /* argv[0] is the verb */
 };
 
-extern const struct verb verb_deploy, verb_doctor, verb_help, verb_inspect, verb_invoke, verb_layer,
-        verb_login, verb_logs, verb_ls, verb_new, verb_rm, verb_serve, verb_user, verb_version;
+extern const struct verb verb_bench, verb_deploy, verb_doctor, verb_help, verb_inspect, verb_invoke,
+        verb_layer, verb_login, verb_logs, verb_ls, verb_new, verb_rm, verb_serve, verb_user,
+        verb_version;
 
 /* Ended by NULL, in the order in which help shows them. */
 extern const struct verb *const verbs[];

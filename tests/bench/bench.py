@@ -3,7 +3,8 @@ import importlib
 import pathlib
 import sys
 
-NAMES = ("warm", "cold", "density", "burst", "soak", "leaks", "images", "trace", "shim_rate")
+NAMES = ("warm", "cold", "density", "burst", "soak", "leaks", "images", "trace", "shim_rate", "lab",
+         "extreme")
 
 
 def main():

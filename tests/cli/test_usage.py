@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 VERBS = ["new", "deploy", "invoke", "logs", "ls", "inspect", "rm", "login", "user", "serve",
-         "doctor", "version", "help"]
+         "bench", "doctor", "version", "help"]
 
 
 def test_no_arguments_show_every_verb_and_succeed(cli):

@@ -1,0 +1,104 @@
+/* What the parts of watch.h know of one another. */
+#pragma once
+
+#include "base/clock.h"
+#include "lab/watch.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define WATCH_PIDS_MAX 256
+#define WATCH_THREADS_MAX 256
+
+/* A number that only grows, seen as a rate. */
+struct rate {
+        double last;
+        bool is_known;
+};
+
+/* Per second since the last call; NaN at first, and 0 where it has shrunk (a process has ended). */
+static inline double rate_of(struct rate *rate, double value, double seconds)
+{
+        double result = rate->is_known && seconds > 0 ? (value - rate->last) / seconds : NAN;
+
+        rate->last = value;
+        rate->is_known = !isnan(value);
+        return result < 0 ? 0 : result;
+}
+
+/* A thread's time on a processor when it was last seen. */
+struct thread_seen {
+        pid_t id;
+        uint64_t cpu_ns;
+};
+
+/* --- watch_process.c --- */
+
+struct watched_processes {
+        const struct watch_options *options;
+        size_t pid_count;
+        pid_t pids[WATCH_PIDS_MAX];
+        uint64_t listed_ns, list_again_ns;
+        struct rate user, system, waiting, switches, total;
+        size_t seen_count;
+        struct thread_seen seen[WATCH_THREADS_MAX];
+};
+
+void watched_processes_init(struct watched_processes *processes,
+                            const struct watch_options *options);
+void watched_processes_take(struct watched_processes *processes, uint64_t now_ns, double seconds,
+                            double values[SAMPLE_COUNT]);
+void watched_processes_limits(const struct watched_processes *processes,
+                              double limits[SAMPLE_COUNT]);
+
+/* --- watch_cgroup.c --- */
+
+struct watched_group {
+        const char *folder; /* NULL: there is none */
+        struct rate user, system;
+};
+
+void watched_group_take(struct watched_group *group, double seconds, double values[SAMPLE_COUNT]);
+void watched_group_limits(const struct watched_group *group, double limits[SAMPLE_COUNT]);
+
+/* --- watch_sockets.c --- */
+
+struct watched_sockets {
+        int netlink_fd;
+        bool is_local; /* the target's address is this machine's */
+        uint16_t port;
+        uint64_t count_again_ns;
+        double by_state[SAMPLE_COUNT]; /* as it was last counted */
+        struct rate overflows, received, sent;
+        char netstat[64], device[64]; /* paths */
+        double backlog;               /* of the listening socket */
+};
+
+void watched_sockets_init(struct watched_sockets *sockets, const struct watch_options *options);
+void watched_sockets_deinit(struct watched_sockets *sockets);
+void watched_sockets_take(struct watched_sockets *sockets, uint64_t now_ns, double seconds,
+                          double values[SAMPLE_COUNT]);
+
+/* --- watch_metrics.c --- */
+
+struct watched_metrics {
+        const struct watch_options *options;
+        bool has_thread;
+        pthread_t thread;
+        pthread_mutex_t lock;
+        pthread_cond_t wake;
+        bool is_stopping;
+        double loop_lag_ms, connections;
+};
+
+int watched_metrics_start(struct watched_metrics *metrics, const struct watch_options *options);
+void watched_metrics_stop(struct watched_metrics *metrics);
+void watched_metrics_take(struct watched_metrics *metrics, double values[SAMPLE_COUNT]);
+
+/* --- watch_file.c --- */
+
+/* A small file whole, NUL-terminated. Its length, or a negative errno. */
+ssize_t watch_read(const char *path, char *text, size_t size);
+/* The number behind `name` and blanks at the beginning of a line; NaN where there is none. */
+double watch_number(const char *text, const char *name);

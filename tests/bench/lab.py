@@ -1,0 +1,162 @@
+"""lab: `magpie bench` against wrk, h2load and hey: does it keep up, and do they say the same?
+
+Two targets. nginx `return 200` on one processor, the generator on the other: how many answers each
+gets, and what a request costs it (its own CPU time). And a server that is slower than every
+generator, so that all must see the same rate and the same latency.
+"""
+import argparse
+import contextlib
+import json
+import os
+import re
+import resource
+import subprocess
+import sys
+
+import common
+from common import ROOT, Goals, alternate, build_dir, child, free_port, median, scratch
+from peers import nginx
+
+SERVER = """
+    server {{ listen 127.0.0.1:{port} backlog=4096; location / {{ return 200 '{body}'; }} }}
+"""
+SECONDS = {"s": 1e3, "ms": 1.0, "us": 1e-3, "m": 6e4}
+
+
+def pinned(processor, *command):
+    return ["taskset", "-c", str(processor), *map(str, command)] if os.cpu_count() > 1 else [*map(str, command)]
+
+
+def run(*command):
+    """Output, and the CPU seconds that it took."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    output = subprocess.run(pinned(1, *command), check=True, capture_output=True, text=True).stdout
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return output, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def milliseconds(text):
+    number, unit = re.match(r"([\d.]+)(\w+)", text).groups()
+    return float(number) * SECONDS[unit]
+
+
+def figures(requests, rps, mean_ms, p50_ms, p99_ms, failed, cpu_s):
+    return {"requests": requests, "rps": rps, "mean_ms": mean_ms, "p50_ms": p50_ms, "p99_ms": p99_ms,
+            "failed": failed, "cpu_us": cpu_s * 1e6 / max(requests, 1)}
+
+
+def with_magpie(url, clients, seconds):
+    output, cpu_s = run(build_dir() / "magpie", "bench", url, "-t", 1, "-c", clients, "-d", f"{seconds}s",
+                        "-o", "json")
+    stage = json.loads(output)["stages"][0]
+    return figures(stage["requests"], stage["throughput"], stage["mean"], stage["p50"], stage["p99"],
+                   sum(stage["errors"].values()), cpu_s)
+
+
+def with_wrk(url, clients, seconds):
+    output, cpu_s = run("wrk", "-t1", f"-c{clients}", f"-d{seconds}s", "--latency", url)
+    requests = int(re.search(r"(\d+) requests in", output).group(1))
+    broken = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", output)
+    return figures(requests, float(re.search(r"Requests/sec:\s+([\d.]+)", output).group(1)),
+                   milliseconds(re.search(r"Latency\s+(\S+)", output).group(1)),
+                   milliseconds(re.search(r"50%\s+(\S+)", output).group(1)),
+                   milliseconds(re.search(r"99%\s+(\S+)", output).group(1)),
+                   sum(map(int, broken.groups())) if broken else 0, cpu_s)
+
+
+def with_h2load(url, clients, seconds):
+    output, cpu_s = run("h2load", "--h1", "-t1", f"-c{clients}", f"-D{seconds}", url)
+    done = re.search(r"requests: .*? (\d+) done, (\d+) succeeded", output)
+    mean = re.search(r"time for request:\s+\S+\s+\S+\s+(\S+)", output).group(1)
+    return figures(int(done.group(1)), float(re.search(r"([\d.]+) req/s", output).group(1)),
+                   milliseconds(mean), float("nan"), float("nan"),
+                   int(done.group(1)) - int(done.group(2)), cpu_s)
+
+
+def with_hey(url, clients, seconds):
+    output, cpu_s = run("hey", "-cpus", 1, "-c", clients, "-z", f"{seconds}s", url)
+    requests = int(re.search(r"\[200\]\s+(\d+) responses", output).group(1))
+    return figures(requests, float(re.search(r"Requests/sec:\s+([\d.]+)", output).group(1)),
+                   float(re.search(r"Average:\s+([\d.]+)", output).group(1)) * 1e3,
+                   float(re.search(r"50% in ([\d.]+)", output).group(1)) * 1e3,
+                   float(re.search(r"99% in ([\d.]+)", output).group(1)) * 1e3, 0, cpu_s)
+
+
+TOOLS = {"magpie bench": with_magpie, "wrk": with_wrk, "h2load --h1": with_h2load, "hey": with_hey}
+
+
+@contextlib.contextmanager
+def slow_server():
+    """tests/lab/target.py: some thousands of answers a second, on a processor of its own."""
+    with child(*pinned(0, sys.executable, ROOT / "tests/lab/target.py"), stdout=subprocess.PIPE,
+               text=True) as process:
+        yield f"http://127.0.0.1:{process.stdout.readline().strip()}/ok"
+
+
+@contextlib.contextmanager
+def fast_server(folder):
+    port = free_port()
+    with contextlib.ExitStack() as stack:
+        nginx(stack, folder, "target", SERVER.format(port=port, body=common.BODY), port, 1)
+        worker = subprocess.run(["pgrep", "-P", (folder / "target.pid").read_text().strip()],
+                                check=True, capture_output=True, text=True).stdout.split()
+        for pid in worker if os.cpu_count() > 1 else []:
+            subprocess.run(["taskset", "-pc", "0", pid], check=True, stdout=subprocess.DEVNULL)
+        yield f"http://127.0.0.1:{port}/"
+
+
+def measure(url, clients, settings, tools):
+    for name in tools:
+        TOOLS[name](url, clients, 1)  # warms up; not counted
+    return alternate({name: lambda name=name: TOOLS[name](url, clients, settings.seconds)
+                      for name in tools}, settings.rounds)
+
+
+def show(title, measured):
+    rows = []
+    for name, results in measured.items():
+        rows.append([name, f"{median(results, 'rps'):,.0f}",
+                     f"{median(results, 'rps') / median(measured['wrk'], 'rps'):.2f}x",
+                     f"{median(results, 'mean_ms'):.3f}", f"{median(results, 'p50_ms'):.3f}",
+                     f"{median(results, 'p99_ms'):.3f}", f"{median(results, 'cpu_us'):.2f}",
+                     sum(result["failed"] for result in results)])
+    common.table(title, ["", "req/s", "of wrk's", "mean ms", "p50 ms", "p99 ms", "own CPU us/req",
+                         "failed"], rows)
+
+
+def judge(fast, slow):
+    goals = Goals()
+
+    def ratio(measured, key):
+        return median(measured["magpie bench"], key) / median(measured["wrk"], key)
+
+    for clients, measured in fast.items():
+        goals.at_least(f"req/s against wrk's, nginx, {clients} clients", ratio(measured, "rps"), 1)
+        goals.at_most(f"own CPU a request against wrk's, {clients} clients", ratio(measured, "cpu_us"), 1)
+    for key, what in (("rps", "req/s"), ("mean_ms", "mean"), ("p50_ms", "p50"), ("p99_ms", "p99")):
+        goals.at_least(f"{what} against wrk's, slow server", ratio(slow, key), 0.9)
+        goals.at_most(f"{what} against wrk's, slow server", ratio(slow, key), 1.1)
+    return goals
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="./dev bench lab")
+    parser.add_argument("--seconds", type=int, default=3, help="a point (3)")
+    parser.add_argument("--rounds", type=int, default=5, help="a point (5)")
+    parser.add_argument("--clients", type=lambda text: [int(n) for n in text.split(",")],
+                        default=[64, 1000], help="of nginx: 64,1000")
+    settings = parser.parse_args()
+
+    fast = {}
+    with scratch() as folder, fast_server(folder) as url:
+        for clients in settings.clients:
+            fast[clients] = measure(url, clients, settings, list(TOOLS))
+    with slow_server() as url:
+        slow = measure(url, 16, settings, list(TOOLS))
+    for clients, measured in fast.items():
+        show(f"nginx `return 200`, {clients} clients (medians)", measured)
+    show("a server slower than its clients, 16 clients (medians)", slow)
+    goals = judge(fast, slow)
+    goals.show()
+    common.keep("lab", {"settings": vars(settings), "goals": goals.as_list(), "fast": fast, "slow": slow})
+    return 0

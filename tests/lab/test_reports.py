@@ -1,0 +1,183 @@
+"""JSON for machines, a table and a page for people, and judgements."""
+import json
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+
+NUMBER = (int, float)
+STAGE_KEYS = {"clients", "rate", "duration", "requests", "throughput", "errors", "errorRate", "mean",
+              "p50", "p95", "p99", "p99_9", "max"}
+
+
+def browse(page, folder, *more):
+    """The page's DOM after its script has run, and what the console said."""
+    ended = subprocess.run(
+        ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+         f"--user-data-dir={folder / 'browser'}", "--enable-logging=stderr", "--v=0",
+         "--virtual-time-budget=5000", "--window-size=1200,3000", "--dump-dom", *more,
+         f"file://{page}"], capture_output=True, text=True, timeout=120)
+    console = [line for line in ended.stderr.splitlines() if "CONSOLE" in line]
+    return ended.stdout, console
+
+
+def test_the_json_has_the_shape_that_was_promised(lab, target):
+    report = lab.run(target.url + "/ok", "--stages", "2:200ms,4:200ms,8:200ms")
+    assert set(report) == {"stages", "analysis"}
+    for stage in report["stages"]:
+        assert STAGE_KEYS <= set(stage)
+        assert all(isinstance(stage[key], NUMBER) for key in STAGE_KEYS - {"errors", "rate"})
+        assert stage["rate"] is None  # a closed loop wants none
+        assert all(isinstance(count, int) for count in stage["errors"].values())
+        assert stage["min"] <= stage["p50"] <= stage["p95"] <= stage["p99"] <= stage["p99_9"] <= stage["max"]
+        assert stage["throughput"] * stage["duration"] == pytest.approx(stage["requests"], rel=0.1, abs=9)
+    analysis = report["analysis"]
+    assert analysis["sustained"] == 8 and analysis["breakingPoint"] is None
+    assert analysis["searchedTo"] == 8 and len(analysis["degradation"]["steps"]) == 2
+    total = analysis["total"]
+    assert total["requests"] == sum(stage["requests"] for stage in report["stages"])
+    assert sum(column[2] for column in total["histogram"]) == total["statuses"]["200"]
+    shares = [share for share, _ in total["spectrum"]]
+    assert shares == sorted(shares) and shares[-1] == 100
+
+
+def test_the_table_grows_on_stdout_and_words_go_to_stderr(lab, target):
+    ended = lab.raw(target.url + "/every/2", "--stages", "2:200ms,4:200ms")
+    assert ended.returncode == 0
+    head, first, second, *rest = ended.stdout_text.splitlines()
+    assert head.split() == ["CLIENTS", "TIME", "ANSWERS/S", "FAILED", "MEAN", "P50", "P95", "P99",
+                            "P99.9", "MAX"]
+    assert first.split()[0] == "2" and second.split()[0] == "4"
+    assert float(second.split()[4]) == pytest.approx(50, abs=2)
+    text = "\n".join(rest)
+    assert "sustained: 0 clients" in text and "breaking point: none up to 4 clients" in text
+    assert re.search(r"[\d,]+  with status 503", text)
+    assert "\033" not in ended.stdout_text + ended.stderr_text
+
+
+@pytest.mark.parametrize("condition, code", [
+    ("errors>40%", 1), ("errors>60%", 0), ("max>=0ms", 1), ("p99<0.001ms,mean>1h", 2),
+    ("throughput<1000000000", 1), ("p50>60s,errors>=50%", 1)])
+def test_thresholds_decide_the_exit_code(lab, target, condition, code):
+    ended = lab.raw(target.url + "/every/2", "-c", 1, "-n", 100, "--fail-on", condition, "-o", "json")
+    assert ended.returncode == code, ended.stderr_text
+    if code == 1:
+        told = json.loads(ended.stdout_text)["analysis"]["thresholds"]
+        assert [one["failOn"] for one in told] == condition.split(",")
+        assert any(one["failed"] for one in told) and ": it was " in ended.stderr_text
+
+
+def test_a_run_is_compared_with_an_earlier_one(lab, target):
+    before = lab.folder / "before.json"
+    before.write_text(json.dumps(lab.run(target.url + "/delay/20", "--stages", "1:300ms,2:300ms")))
+    ended = lab.raw(target.url + "/ok", "--stages", "1:200ms,2:200ms,3:200ms", "--baseline", before)
+    assert ended.returncode == 0
+    rows = [line.split() for line in ended.stdout_text.split("AGAINST BEFORE")[1].splitlines()[1:]]
+    assert [row[0] for row in rows] == ["1", "2"]
+    for row in rows:  # more answers, shorter times
+        assert row[2].startswith("+") and row[4].startswith("-")
+
+
+def test_a_baseline_that_is_none_is_refused_before_the_run(lab, target):
+    other = lab.folder / "other.json"
+    other.write_text('{"stages": [], "analysis": {}}')
+    ended = lab.raw(target.url + "/ok", "--baseline", other)
+    assert ended.returncode == 2 and "is not what an earlier" in ended.stderr_text
+    assert target.counts()["paths"] == {}
+
+
+def test_a_page_that_cannot_be_written_is_refused_before_the_run(lab, target):
+    ended = lab.raw(target.url + "/ok", "--html", lab.folder / "no/where.html")
+    assert ended.returncode == 2 and "cannot write" in ended.stderr_text
+    assert target.counts()["paths"] == {}
+
+
+@pytest.fixture
+def page(lab, target):
+    before = lab.folder / "before.json"
+    before.write_text(json.dumps(lab.run(target.url + "/delay/1", "--stages", "2:200ms,4:200ms")))
+    made = lab.folder / "report.html"
+    lab.run(target.url + "/every/9?a=</script><script>x", "--stages", "2:300ms,4:300ms,8:300ms",
+            "--pid", target.process.pid, "--html", made, "--baseline", before)
+    return made
+
+
+def test_the_page_is_whole_and_asks_the_network_for_nothing(page):
+    text = page.read_text()
+    assert text.startswith("<!doctype html>") and text.rstrip().endswith("</html>")
+    assert text.count("<script") == 2 and text.count("</script>") == 2  # what a URL says is no markup
+    assert not re.search(r'(src|href)="', text) and "@import" not in text and "url(" not in text
+    assert "default-src 'none'" in text
+
+
+@pytest.mark.skipif(not shutil.which("chromium"), reason="there is no chromium")
+def test_a_browser_draws_the_page_without_a_complaint(page, tmp_path):
+    for theme in ("light", "dark"):
+        dom, console = browse(str(page) + f"#{theme}", tmp_path)
+        assert console == [], console
+        assert f'data-theme="{theme}"' in dom
+        for title in ("Latency against clients", "Work done and work refused", "How long answers took",
+                      "Over time", "What the target used", "Stages", "How this was measured"):
+            assert f"<h2>{title}</h2>" in dom
+        assert dom.count("<svg") > 12 and dom.count("<path") > 15
+        assert "NaN" not in re.sub(r'<script type="application/json".*?</script>', "", dom, flags=re.S)
+        assert "earlier run" in dom and "&lt;/script&gt;" in dom
+
+
+def test_the_extreme_experiments_find_a_known_limit(lab, target):
+    made = lab.folder / "report.html"
+    report = lab.run("extreme", target.url + "/limit/10", "--max-clients", 20, "-d", "200ms",
+                     "--pid", target.process.pid, "--html", made)
+    assert [stage["clients"] for stage in report["stages"]] == [2, 5, 10, 15]
+    analysis = report["analysis"]
+    assert analysis["sustained"] == 10 and analysis["breakingPoint"] == 15
+    assert analysis["run"]["kind"] == "extreme"
+    blast = analysis["blast"]
+    assert blast["clients"] == 30 and blast["during"]["errorRate"] > 0.5
+    assert blast["before"]["errorRate"] == 0 and blast["recovery"]["recovered"] is True
+    assert len(analysis["ramp"]) == 20
+    assert [stage["clients"] for stage in analysis["ramp"]] == [max(1, round(0.75 * i + 1e-9)) for i in range(1, 21)]
+    assert [one["name"] for one in analysis["series"]] == ["stages", "blast", "ramp"]
+    for one in analysis["series"]:
+        resources = one["resources"]
+        assert {"cpuUser", "cpuSystem", "memory", "descriptors", "machineCpu"} <= set(resources)
+        assert all(len(values) == len(resources["at"]) for values in resources.values())
+    memory = [value for value in analysis["series"][0]["resources"]["memory"] if value]
+    assert min(memory) > 1 << 20
+    descriptors = [value for value in analysis["series"][1]["resources"]["descriptors"] if value]
+    assert max(descriptors) >= 30
+
+
+def test_a_server_that_bears_all_has_no_breaking_point(lab, target):
+    ended = lab.raw("extreme", target.url + "/ok", "--max-clients", 8, "-d", "100ms")
+    assert ended.returncode == 0, ended.stderr_text
+    assert "breaking point: none up to 8 clients" in ended.stdout_text
+    assert re.search(r"blast of 16: .* failed; ", ended.stdout_text)
+    assert "first bottleneck: " in ended.stdout_text
+
+
+@pytest.mark.skipif(not shutil.which("chromium"), reason="there is no chromium")
+def test_a_browser_draws_the_extreme_page_too(lab, target, tmp_path):
+    made = lab.folder / "report.html"
+    lab.run("extreme", target.url + "/limit/10", "--max-clients", 20, "-d", "200ms", "--pid",
+            target.process.pid, "--html", made)
+    dom, console = browse(made, tmp_path)
+    assert console == [], console
+    assert "A blast of 30 clients, and the recovery" in dom and "normal again after" in dom
+    assert "What it used while clients came in twenty steps" in dom and "Breaking point" in dom
+
+
+def test_a_process_that_is_not_there_cannot_be_watched(lab, target):
+    ended = lab.raw(target.url + "/ok", "--pid", 2 ** 22 + 1)
+    assert ended.returncode == 2 and "there is no process" in ended.stderr_text
+    ended = lab.raw(target.url + "/ok", "--cgroup", "/nowhere")
+    assert ended.returncode == 2 and "there is no control group" in ended.stderr_text
+
+
+def test_the_lab_tells_how_it_fared_itself(lab, target):
+    report = lab.run(target.url + "/ok", "--rate", 100, "-d", "500ms")
+    own = report["stages"][0]["lab"]
+    assert 0 < own["cpu"] <= 1.5 and own["loopLag"]["count"] > 0 and own["startLag"]["count"] == 50
+    assert os.cpu_count() and isinstance(report["analysis"]["warnings"], list)
