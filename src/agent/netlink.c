@@ -194,7 +194,7 @@ static const struct nlattr *find(const char *bytes, size_t length, uint16_t want
 {
         while (length >= NETLINK_ATTRIBUTE_HEADER) {
                 const struct nlattr *attribute = (const void *)bytes;
-                size_t step = NLA_ALIGN((size_t)attribute->nla_len);
+                size_t step = NLMSG_ALIGN((size_t)attribute->nla_len);
                 if (attribute->nla_len < NETLINK_ATTRIBUTE_HEADER || attribute->nla_len > length)
                         return NULL;
                 if ((attribute->nla_type & NLA_TYPE_MASK) == wanted)

@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #define NETLINK_REQUESTS_MAX 4096
-#define NETLINK_ATTRIBUTE_HEADER ((size_t)NLA_HDRLEN)
+#define NETLINK_ATTRIBUTE_HEADER sizeof(struct nlattr) /* a multiple of NLA_ALIGNTO */
 
 struct netlink_requests {
         size_t used, current; /* `current`: where the last request begins */
