@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <net/if.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -94,6 +95,19 @@ static int record_read(struct egress_record *record)
         return 0;
 }
 
+/* Another node's, from its name in the folder. The record of one that was killed may lie there still,
+ * and the number of its network be another's by now: only whose interface is here counts. */
+static bool record_read_other(struct egress_record *ret_record, const char *name, uint64_t host)
+{
+        uint64_t hash;
+
+        if (sscanf(name, RECORD_PREFIX "%16" SCNx64, &hash) != 1)
+                return false;
+        record_init(ret_record, hash);
+        return record_read(ret_record) == 0 && ret_record->host == host &&
+               if_nametoindex(ret_record->rules.uplink) != 0;
+}
+
 /* Does another node on this host forward over that device, too? Whoever goes last turns it off. */
 static bool is_shared(const struct egress_record *record, const char *device)
 {
@@ -102,11 +116,9 @@ static bool is_shared(const struct egress_record *record, const char *device)
         bool found = false;
 
         while (directory && !found && (entry = readdir(directory))) {
-                struct egress_record other = {.rules = {.guarded_count = 0}};
-                int length = snprintf(other.path, sizeof(other.path), RECORDS "/%s", entry->d_name);
-                if (strncmp(entry->d_name, RECORD_PREFIX, strlen(RECORD_PREFIX)) != 0 ||
-                    length >= (int)sizeof(other.path) || strcmp(other.path, record->path) == 0 ||
-                    record_read(&other) < 0 || other.host != record->host)
+                struct egress_record other;
+                if (!record_read_other(&other, entry->d_name, record->host) ||
+                    strcmp(other.path, record->path) == 0)
                         continue;
                 for (size_t i = 0; i < other.rules.guarded_count; i++)
                         found = found || strcmp(other.rules.guarded[i], device) == 0;

@@ -60,7 +60,8 @@ class World:
             "netns", self.rest)
         for name, address in ((self.host, HOST), (self.rest, ROUTER)):
             run("ip", "-n", name, "address", "add", f"{address}/24", "dev", "lan0")
-            run("ip", "-n", name, "link", "set", "lan0", "up")
+            # An address of its own making would come up some time later.
+            run("ip", "-n", name, "link", "set", "lan0", "addrgenmode", "none", "up")
         run("ip", "-n", self.host, "route", "add", "default", "via", ROUTER)
         for address in (SERVER, OFFICE, HOME, METADATA, RESOLVER):
             run("ip", "-n", self.rest, "address", "add", f"{address}/32", "dev", "lo")

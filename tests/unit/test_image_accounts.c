@@ -5,16 +5,20 @@
 
 #include <errno.h>
 
-static const struct slice users = {"root:x:0:0:root:/root:/bin/sh\n"
-                                   "\n"
-                                   "half:x\n"
-                                   "web:x:101:7:Web:/srv/web:/bin/false\n"
-                                   "1000:x:5:6::/five:\n"
-                                   "big:x:70000:1::/:\n"
-                                   "last:x:9:9::/last:",
-                                   142};
-static const struct slice groups = {"root:x:0:\nstaff:x:50:web,root\nhalf:x\nhuge:x:99999999999:\n",
-                                    58};
+#define LITERAL(text)                                                                              \
+        {                                                                                          \
+                text, sizeof(text) - 1                                                             \
+        }
+
+static const struct slice users = LITERAL("root:x:0:0:root:/root:/bin/sh\n"
+                                          "\n"
+                                          "half:x\n"
+                                          "web:x:101:7:Web:/srv/web:/bin/false\n"
+                                          "1000:x:5:6::/five:\n"
+                                          "big:x:70000:1::/:\n"
+                                          "last:x:9:9::/last:");
+static const struct slice groups =
+        LITERAL("root:x:0:\nstaff:x:50:web,root\nhalf:x\nhuge:x:99999999999:\n");
 
 static void expect(const char *text, uint32_t user, uint32_t group, const char *home)
 {

@@ -8,6 +8,10 @@
 #include <errno.h>
 #include <stdio.h>
 
+#define LITERAL(text)                                                                              \
+        {                                                                                          \
+                text, sizeof(text) - 1                                                             \
+        }
 #define HEAD "id\nuser\nGET\n/\n\n::1\nhost\n"
 
 static char bytes[4096], meta[256];
@@ -25,10 +29,10 @@ static int write_event(struct slice from, struct slice body, size_t limit, struc
 TEST(a_meta_that_is_none_makes_no_event)
 {
         static const struct slice broken[] = {
-                {"", 0},
-                {"id\n", 3},
-                {"id\nuser\nGET\n/\n\n::1\nhost", 25},
-                {HEAD "no colon\n", sizeof(HEAD "no colon\n") - 1},
+                LITERAL(""),
+                LITERAL("id\n"),
+                LITERAL("id\nuser\nGET\n/\n\n::1\nhost"),
+                LITERAL(HEAD "no colon\n"),
         };
         struct buffer out;
 
