@@ -124,7 +124,7 @@ static int ask(struct egress *egress, const struct egress_request *request,
         return ret_answer->err.code;
 }
 
-static int egress_open(struct egress *egress, uint64_t now_ns, struct err *err)
+static int ensure_open(struct egress *egress, uint64_t now_ns, struct err *err)
 {
         static const struct egress_request request = {.type = EGRESS_OPEN};
         struct egress_answer answer = {.mtu = 0};
@@ -214,7 +214,7 @@ int egress_attach(struct egress *egress, int sandbox_fd, uint32_t reach, uint64_
                         err, -ENOENT,
                         "it may reach a range of addresses by a name that this node does not "
                         "know any more: magpie serve --egress-range");
-        r = egress_open(egress, now_ns, err);
+        r = ensure_open(egress, now_ns, err);
         if (r == 0)
                 r = take_address(egress, &link.address, err);
         if (r < 0)

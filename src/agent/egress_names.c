@@ -28,6 +28,9 @@
 #define CONFIGURATION_MAX 16384
 #define AT_ONCE 64 /* queries a turn of the loop */
 
+/* Behind the three standard ones. */
+enum own_fd { DATAGRAM_FD = 3, STREAM_FD = 4, OWN_FDS_END = 5 };
+
 /* Listening ---------------------------------------------------------------------------------------- */
 
 static int listen_on(int type)
@@ -183,6 +186,18 @@ static int confine(struct err *err)
                        : 0;
 }
 
+/* What else the parent has open is not its business. */
+static int keep_two(int datagram_fd, int stream_fd)
+{
+        int first = fcntl(datagram_fd, F_DUPFD_CLOEXEC, OWN_FDS_END);
+        int second = fcntl(stream_fd, F_DUPFD_CLOEXEC, OWN_FDS_END);
+
+        if (first < 0 || second < 0 || dup3(first, DATAGRAM_FD, O_CLOEXEC) < 0 ||
+            dup3(second, STREAM_FD, O_CLOEXEC) < 0 || close_range(OWN_FDS_END, ~0u, 0) < 0)
+                return -errno;
+        return 0;
+}
+
 static void run(int datagram_fd, int stream_fd)
 {
         struct err err = {0};
@@ -192,11 +207,14 @@ static void run(int datagram_fd, int stream_fd)
         sigemptyset(&none);
         (void)sigprocmask(SIG_SETMASK, &none, NULL);
         (void)prctl(PR_SET_NAME, "magpie-names");
-        if (confine(&err) < 0) {
+        r = keep_two(datagram_fd, stream_fd);
+        if (r < 0)
+                (void)err_errno(&err, r, "taking its sockets");
+        if (r < 0 || confine(&err) < 0) {
                 log_error("passing on the queries of sandboxes: %s", err.text);
                 _exit(1);
         }
-        r = serve(datagram_fd, stream_fd);
+        r = serve(DATAGRAM_FD, STREAM_FD);
         log_error("passing on the queries of sandboxes: %s", strerror(-r));
         _exit(1);
 }

@@ -379,6 +379,10 @@ def test_what_passes_names_on_is_nobody_behind_the_filter(node):
     assert re.search(r"^CapEff:\t0+$", status, re.M)
     assert re.search(r"^NoNewPrivs:\t1$", status, re.M)
     assert re.search(r"^Seccomp:\t2$", status, re.M)
+    kinds = {os.readlink(fd).split(":")[0]
+             for fd in pathlib.Path(f"/proc/{node.helpers()['magpie-names']}/fd").iterdir()
+             if int(fd.name) > 2}
+    assert kinds == {"socket", "anon_inode"}  # nothing of its parent's but two sockets
 
 
 # The host ----------------------------------------------------------------------------------------
