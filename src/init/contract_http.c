@@ -1,8 +1,6 @@
 /* A server of the function's own; see contract.h. One loop serves all lanes (http_lane.c). */
-#include "init/children.h"
 #include "init/contract.h"
 #include "init/http_lane.h"
-#include "init/program.h"
 #include "init/ready.h"
 #include "init/upstream.h"
 #include "init/worker_socket.h"
@@ -12,29 +10,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/resource.h>
-
-/* Two descriptors a lane. */
-static void raise_file_limit(void)
-{
-        struct rlimit files;
-
-        if (getrlimit(RLIMIT_NOFILE, &files) < 0)
-                return;
-        files.rlim_cur = files.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &files);
-}
-
-static void on_child(struct loop_source *source, uint32_t events)
-{
-        struct http_server *server = CONTAINER_OF(source, struct http_server, child_source);
-
-        (void)events;
-        if (!children_reap(server->child_fd, server->pid, &server->status))
-                return;
-        server->ended = true;
-        loop_stop(&server->loop);
-}
 
 /* Waits for the server to listen. 0, or a negative errno; also where it has ended instead, or the
  * gateway has. */
@@ -43,13 +18,12 @@ static int await_server(struct http_server *server)
         int fd = -1;
 
         for (;;) {
-                fd = upstream_await(server->port, server->child_fd, WORKER_FD, &server->ipv6);
+                fd = upstream_await(server->port, server->service.child_fd, WORKER_FD,
+                                    &server->ipv6);
                 if (fd >= 0)
                         break;
-                if (children_reap(server->child_fd, server->pid, &server->status)) {
-                        server->ended = true;
+                if (service_reap(&server->service))
                         return -ECHILD;
-                }
                 if (worker_socket_is_closed())
                         return -EPIPE;
         }
@@ -60,30 +34,18 @@ static int await_server(struct http_server *server)
 static int start(struct http_server *server, const char *port, char *const *command)
 {
         const struct ready ready = ready_begin();
-        pid_t pid;
         int r;
 
-        raise_file_limit();
-        server->child_fd = children_open();
-        if (server->child_fd < 0)
-                return server->child_fd;
-        if (setenv("PORT", port, 0) < 0)
-                return -errno;
-        pid = program_start(command);
-        if (pid < 0) {
-                worker_socket_refuse("'%s' cannot be run: %s", command[0], strerror(-pid));
-                return pid;
-        }
-        server->pid = pid;
-        r = loop_init(&server->loop);
-        if (r == 0)
-                r = lanes_init(&server->lanes, &server->loop, &http_lane_contract);
-        if (r == 0)
-                r = await_server(server);
+        r = service_init(&server->service);
         if (r < 0)
                 return r;
-        loop_source_init(&server->child_source, on_child);
-        r = loop_add(&server->loop, &server->child_source, server->child_fd, EPOLLIN);
+        if (setenv("PORT", port, 0) < 0)
+                return -errno;
+        r = service_start(&server->service, command);
+        if (r == 0)
+                r = lanes_init(&server->lanes, &server->service.loop, &http_lane_contract);
+        if (r == 0)
+                r = await_server(server);
         return r < 0 ? r : ready_say(&ready);
 }
 
@@ -121,11 +83,11 @@ struct outcome contract_http(const char *port, char *const *command)
                 return failed;
         r = start(server, port, command);
         if (r == 0)
-                r = loop_run(&server->loop);
-        if (server->ended) {
+                r = service_run(&server->service);
+        if (server->service.ended) {
                 if (r == 0)
                         take_last_words(server);
-                return outcome_of_status(server->status);
+                return outcome_of_status(server->service.status);
         }
         return (r < 0 && r != -EPIPE) || server->lanes.broken ? failed : ended;
 }

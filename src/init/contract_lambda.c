@@ -1,8 +1,6 @@
 /* A program that speaks the AWS Lambda Runtime API; see contract.h and lambda.h. */
-#include "init/children.h"
 #include "init/contract.h"
 #include "init/lambda.h"
-#include "init/program.h"
 #include "init/worker_socket.h"
 
 #include "wire/json_text.h"
@@ -13,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #define ACCOUNT "000000000000" /* twelve digits: some clients count them */
@@ -68,7 +65,7 @@ static void on_refusal_due(struct timer *timer)
 {
         struct lambda *lambda = CONTAINER_OF(timer, struct lambda, refusal_timer);
 
-        loop_stop(&lambda->loop);
+        loop_stop(&lambda->service.loop);
 }
 
 void lambda_refuse(struct lambda *lambda, struct buffer *report, struct slice type)
@@ -92,12 +89,12 @@ void lambda_refuse(struct lambda *lambda, struct buffer *report, struct slice ty
         lambda->refused = true;
         worker_socket_refuse("%.*s: %.*s%.*s", (int)error.type.length, error.type.data,
                              (int)error.message.length, error.message.data, (int)length, trace);
-        loop_set_timer(&lambda->loop, &lambda->refusal_timer, REFUSAL_MS);
+        loop_set_timer(&lambda->service.loop, &lambda->refusal_timer, REFUSAL_MS);
 }
 
 static void refuse_ended(const struct lambda *lambda)
 {
-        struct outcome outcome = outcome_of_status(lambda->status);
+        struct outcome outcome = outcome_of_status(lambda->service.status);
 
         if (outcome.by_signal)
                 worker_socket_refuse("the program was killed by signal %d (%s) before it asked for "
@@ -109,43 +106,16 @@ static void refuse_ended(const struct lambda *lambda)
                                      outcome.number);
 }
 
-static void on_child(struct loop_source *source, uint32_t events)
-{
-        struct lambda *lambda = CONTAINER_OF(source, struct lambda, child_source);
-
-        (void)events;
-        if (!children_reap(lambda->child_fd, lambda->pid, &lambda->status))
-                return;
-        lambda->ended = true;
-        loop_stop(&lambda->loop);
-}
-
 /* --- the start ------------------------------------------------------------------------------- */
-
-/* A descriptor a lane, and one a client. */
-static void raise_file_limit(void)
-{
-        struct rlimit files;
-
-        if (getrlimit(RLIMIT_NOFILE, &files) < 0)
-                return;
-        files.rlim_cur = files.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &files);
-}
 
 static int start(struct lambda *lambda, char *const *command)
 {
-        pid_t pid;
         int r;
 
         lambda->ready = ready_begin();
-        raise_file_limit();
-        lambda->child_fd = children_open();
-        if (lambda->child_fd < 0)
-                return lambda->child_fd;
         r = set_environment();
         if (r == 0)
-                r = loop_init(&lambda->loop);
+                r = service_init(&lambda->service);
         if (r == 0)
                 r = lambda_listen(lambda);
         if (r < 0) {
@@ -156,17 +126,8 @@ static int start(struct lambda *lambda, char *const *command)
                        "arn:aws:lambda:%s:" ACCOUNT ":function:%s", getenv("AWS_REGION"),
                        getenv("AWS_LAMBDA_FUNCTION_NAME"));
         timer_init(&lambda->refusal_timer, on_refusal_due);
-        pid = program_start(command);
-        if (pid < 0) {
-                worker_socket_refuse("'%s' cannot be run: %s", command[0], strerror(-pid));
-                return pid;
-        }
-        lambda->pid = pid;
-        r = lanes_init(&lambda->lanes, &lambda->loop, &lambda_lane_contract);
-        if (r < 0)
-                return r;
-        loop_source_init(&lambda->child_source, on_child);
-        return loop_add(&lambda->loop, &lambda->child_source, lambda->child_fd, EPOLLIN);
+        r = service_start(&lambda->service, command);
+        return r < 0 ? r : lanes_init(&lambda->lanes, &lambda->service.loop, &lambda_lane_contract);
 }
 
 struct outcome contract_lambda(char *const *command)
@@ -174,12 +135,14 @@ struct outcome contract_lambda(char *const *command)
         const struct outcome failed = {.number = 127}, ended = {.number = 0};
         struct lambda *lambda = calloc(1, sizeof(*lambda));
 
-        if (!lambda || start(lambda, command) < 0 || loop_run(&lambda->loop) < 0)
+        if (!lambda || start(lambda, command) < 0 || service_run(&lambda->service) < 0)
                 return failed;
-        if (lambda->ended) {
+        if (lambda->service.ended) {
+                /* What it has sent before is still to be read. */
+                (void)loop_turn(&lambda->service.loop, 0);
                 if (!lambda->is_ready && !lambda->refused)
                         refuse_ended(lambda);
-                return outcome_of_status(lambda->status);
+                return outcome_of_status(lambda->service.status);
         }
         if (lambda->refused)
                 return (struct outcome){.number = EXIT_REFUSED};

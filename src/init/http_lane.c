@@ -27,7 +27,7 @@ void http_lane_disconnect(struct http_lane *self)
 {
         int fd = self->source.fd;
 
-        loop_remove(&self->server->loop, &self->source);
+        loop_remove(&self->server->service.loop, &self->source);
         fd_close(&fd);
 }
 
@@ -82,7 +82,7 @@ static void http_close(struct lane *lane)
         struct http_lane *self = self_of(lane);
 
         http_lane_disconnect(self);
-        loop_remove_timer(&self->server->loop, &self->timer);
+        loop_remove_timer(&self->server->service.loop, &self->timer);
         free(self);
 }
 
@@ -90,7 +90,7 @@ void http_lane_connected(struct http_lane *self, int fd)
 {
         AUTO(fd_close) int owned = fd;
 
-        if (loop_add(&self->server->loop, &self->source, fd, WATCHED) < 0)
+        if (loop_add(&self->server->service.loop, &self->source, fd, WATCHED) < 0)
                 return;
         (void)fd_steal(&owned);
         self->readable = self->hung_up = false;
@@ -102,7 +102,7 @@ static bool connect_anew(struct http_lane *self)
 {
         AUTO(fd_close) int fd = upstream_connect(self->server->port, self->server->ipv6);
 
-        if (fd < 0 || loop_add(&self->server->loop, &self->source, fd, WATCHED) < 0)
+        if (fd < 0 || loop_add(&self->server->service.loop, &self->source, fd, WATCHED) < 0)
                 return false;
         (void)fd_steal(&fd);
         self->readable = self->hung_up = self->reused = false;
@@ -168,7 +168,7 @@ static void begin(struct http_lane *self, const struct worker_frame *invoke)
         self->heard = self->announced = self->request_broken = self->keep = false;
         self->replayable = true;
         self->payload = invoke->payload;
-        self->begun_ns = self->server->loop.now_ns;
+        self->begun_ns = self->server->service.loop.now_ns;
         /* What will not be there any more for a second attempt is not tried on a closed one. */
         if (!lane->body_ended && self->source.fd >= 0 && has_something_to_say(self))
                 http_lane_disconnect(self);
@@ -291,7 +291,7 @@ void http_lane_break_off(struct http_lane *self)
         if (try_again(self))
                 return;
         self->answer_state = ANSWER_BROKEN;
-        loop_set_timer(&self->server->loop, &self->timer, GRACE_MS);
+        loop_set_timer(&self->server->service.loop, &self->timer, GRACE_MS);
 }
 
 void http_lane_fail(struct http_lane *self, const char *fault)

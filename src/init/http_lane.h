@@ -8,6 +8,7 @@
 #pragma once
 
 #include "init/lanes.h"
+#include "init/service.h"
 #include "init/upstream_request.h"
 
 #include "wire/http_answer.h"
@@ -18,15 +19,10 @@
 
 /* What all lanes of a sandbox share. */
 struct http_server {
-        struct loop loop;
+        struct service service;
         struct lanes lanes;
         uint16_t port;
-        bool ipv6;    /* it listens on ::1 alone */
-        int child_fd; /* a signalfd of SIGCHLD */
-        pid_t pid;
-        bool ended; /* the server has, with `status` */
-        int status;
-        struct loop_source child_source;
+        bool ipv6;                 /* it listens on ::1 alone */
         struct http_answer parsed; /* while a head is looked at */
 };
 

@@ -12,6 +12,7 @@
 #include "init/lambda_identity.h"
 #include "init/lanes.h"
 #include "init/ready.h"
+#include "init/service.h"
 
 #include "base/buffer.h"
 #include "wire/http_chunked.h"
@@ -28,7 +29,7 @@
 #define LAMBDA_TYPE_MAX 256
 
 struct lambda {
-        struct loop loop;
+        struct service service;
         struct lanes lanes;
         struct loop_source listener;
         struct list clients;
@@ -39,11 +40,6 @@ struct lambda {
         struct ready ready;
         bool is_ready;
         bool refused; /* init/error has said why */
-        int child_fd;
-        pid_t pid;
-        bool ended; /* the program has, with `status` */
-        int status;
-        struct loop_source child_source;
         struct timer refusal_timer;
         char arn[256];
         struct http_request parsed; /* while a head is looked at */

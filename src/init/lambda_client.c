@@ -33,12 +33,12 @@ static void client_close(struct lambda_client *client)
                 lambda_lane_give_back(lane, &client->event);
         else if (lane)
                 lambda_lane_abandon(lane);
-        loop_remove(&lambda->loop, &client->source);
+        loop_remove(&lambda->service.loop, &client->source);
         fd_close(&fd);
         list_remove(&client->task.link);
         list_remove(&client->link);
         lambda->client_count--;
-        (void)loop_modify(&lambda->loop, &lambda->listener, EPOLLIN);
+        (void)loop_modify(&lambda->service.loop, &lambda->listener, EPOLLIN);
         buffer_deinit(&client->body);
         buffer_deinit(&client->event);
         free(client->trailers);
@@ -62,7 +62,7 @@ void lambda_client_wait(struct lambda_client *client)
 
 void lambda_client_run_soon(struct lambda_client *client)
 {
-        loop_defer(&client->lambda->loop, &client->task);
+        loop_defer(&client->lambda->service.loop, &client->task);
 }
 
 void lambda_client_lose_lane(struct lambda_client *client)
@@ -349,8 +349,8 @@ static void client_run(struct lambda_client *client)
         } else if (progress == PROGRESS_MADE) {
                 /* The others' turn: an edge that was told is told once more in the next. */
                 struct epoll_event event = {.events = WATCHED, .data.ptr = &client->source};
-                (void)epoll_ctl(client->lambda->loop.epoll_fd, EPOLL_CTL_MOD, client->source.fd,
-                                &event);
+                (void)epoll_ctl(client->lambda->service.loop.epoll_fd, EPOLL_CTL_MOD,
+                                client->source.fd, &event);
         }
 }
 
@@ -383,7 +383,7 @@ static void client_open(struct lambda *lambda, int fd)
         loop_source_init(&client->source, on_event);
         loop_task_init(&client->task, run_task);
         (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-        if (loop_add(&lambda->loop, &client->source, fd, WATCHED) < 0) {
+        if (loop_add(&lambda->service.loop, &client->source, fd, WATCHED) < 0) {
                 free(client);
                 return;
         }
@@ -400,7 +400,7 @@ static void on_connection(struct loop_source *source, uint32_t events)
 
         (void)events;
         if (lambda->client_count == LAMBDA_CLIENTS_MAX) {
-                (void)loop_modify(&lambda->loop, source, 0);
+                (void)loop_modify(&lambda->service.loop, source, 0);
                 return;
         }
         fd = accept4(source->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -426,7 +426,7 @@ int lambda_listen(struct lambda *lambda)
             bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ||
             listen(fd, SOMAXCONN) < 0)
                 return -errno;
-        r = loop_add(&lambda->loop, &lambda->listener, fd, EPOLLIN);
+        r = loop_add(&lambda->service.loop, &lambda->listener, fd, EPOLLIN);
         if (r == 0)
                 (void)fd_steal(&fd);
         return r;

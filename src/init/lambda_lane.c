@@ -62,7 +62,7 @@ static void drop_client(struct lambda_lane *self)
 static void reset(struct lambda_lane *self)
 {
         drop_client(self);
-        loop_remove_timer(&self->lambda->loop, &self->timer);
+        loop_remove_timer(&self->lambda->service.loop, &self->timer);
         buffer_deinit(&self->meta);
         buffer_deinit(&self->body);
         buffer_deinit(&self->answer);
@@ -214,7 +214,7 @@ static bool give(struct lambda_lane *self)
                 return false;
         become(self, LAMBDA_LANE_GIVEN);
         self->client = client;
-        self->given_ns = self->lambda->loop.now_ns;
+        self->given_ns = self->lambda->service.loop.now_ns;
         lambda_client_give(client, self);
         return true;
 }
@@ -349,7 +349,7 @@ void lambda_lane_abandon(struct lambda_lane *self)
                 payload->data = self->frame;
         }
         become(self, LAMBDA_LANE_BROKEN);
-        loop_set_timer(&self->lambda->loop, &self->timer, GRACE_MS);
+        loop_set_timer(&self->lambda->service.loop, &self->timer, GRACE_MS);
 }
 
 void lambda_lane_begin_answer(struct lambda_lane *self, struct lambda_client *client, bool streams)

@@ -47,7 +47,7 @@ static void route_next(struct lambda_client *client, const struct http_request *
         }
         if (!lambda->is_ready) {
                 if (ready_say(&lambda->ready) < 0)
-                        loop_stop(&lambda->loop);
+                        loop_stop(&lambda->service.loop);
                 lambda->is_ready = true;
         }
         lambda_client_wait(client);

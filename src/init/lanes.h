@@ -12,8 +12,8 @@
 #include "base/loop.h"
 #include "wire/worker_protocol.h"
 
-#define LANES_MAX                                                                                  \
-        2048 /* the gateway opens a thousand at most, and may open one before it shuts another */
+/* The gateway opens a thousand at most, and may open one before it shuts another. */
+#define LANES_MAX 2048
 
 struct lanes;
 

@@ -400,6 +400,15 @@ def test_an_end_within_an_invocation_is_the_instances(lambda_):
     assert answer.status is None and answer.error is None and worker.wait() == 4
 
 
+def test_an_answer_that_a_dying_program_has_sent_arrives(lambda_):
+    worker = lambda_("""
+request_id, event, headers = runtime.next()
+runtime.begin_stream(request_id)(b"4\\r\\nlast\\r\\n0\\r\\n\\r\\n")
+os._exit(6)
+""")
+    assert worker.invoke(b"1").body == b"last" and worker.wait() == 6
+
+
 def test_a_client_may_come_back_with_the_answer_on_another_connection(lambda_):
     worker = lambda_("""
 while True:

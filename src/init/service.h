@@ -1,0 +1,30 @@
+/* What the contracts share that start a program once and serve it from a loop: that loop, and how
+ * the program fares. */
+#pragma once
+
+#include "base/loop.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct service {
+        struct loop loop;
+        pid_t pid;  /* the program's */
+        bool ended; /* it has, with `status` of wait(2) */
+        int status;
+        int child_fd; /* becomes readable when a child has ended */
+        struct loop_source child_source;
+};
+
+/* Also: as many open files as the sandbox allows, since each lane takes some. 0 or a negative errno.
+ */
+int service_init(struct service *service);
+
+/* Starts the program. 0, or a negative errno, and the gateway was told. */
+int service_start(struct service *service, char *const *command);
+
+/* Reaps what has ended. Whether the program is among it. */
+bool service_reap(struct service *service);
+
+/* Runs the loop until it is stopped, or the program has ended. 0 or a negative errno. */
+int service_run(struct service *service);
