@@ -327,6 +327,13 @@ static bool deployment_is_complete(struct code_call *self, const struct deployme
         return false;
 }
 
+/* The document has its own copy; there may be a registry's password in it. */
+static void code_forget_body(struct api_call *call)
+{
+        explicit_bzero(call->body.data, call->body.length);
+        buffer_deinit(&call->body);
+}
+
 static void code_stage_base64(struct code_call *self, const char *encoded)
 {
         struct slice code;
@@ -361,7 +368,7 @@ static void create_work(struct job *job)
                 code_problem(self, 400, "invalid");
                 return;
         }
-        buffer_deinit(&self->call->body); /* the document has its own copy */
+        code_forget_body(self->call);
         code_read_deployment(self, object);
         cJSON_Delete(object);
 }
@@ -416,7 +423,7 @@ static void version_work(struct job *job)
                 code_problem(self, 400, "invalid");
                 return;
         }
-        buffer_deinit(&self->call->body); /* the document has its own copy */
+        code_forget_body(self->call);
         code_read_version(self, self->settings);
         cJSON_DeleteItemFromObjectCaseSensitive(self->settings, "code");
 }
