@@ -29,6 +29,15 @@ static void inspect_limits(const cJSON *function)
                                               json_number(function, "max")));
 }
 
+static void inspect_network(const cJSON *function)
+{
+        const cJSON *reach = cJSON_GetObjectItemCaseSensitive(function, "reach");
+
+        inspect_line("network", text_copy(json_text(function, "network")));
+        for (const cJSON *name = json_first(reach); name; name = name->next)
+                inspect_line("reach", text_copy(cJSON_IsString(name) ? name->valuestring : ""));
+}
+
 /* The words as a shell would take them, more or less: a person reads them. */
 static char *inspect_command(const cJSON *words)
 {
@@ -140,6 +149,7 @@ static void inspect_print(const cJSON *function, const char *node_url)
         else
                 inspect_line("handler", text_copy(json_text(function, "handler")));
         inspect_limits(function);
+        inspect_network(function);
         inspect_line("now",
                      human_instances(json_number(instances, "busy"), json_number(instances, "idle"),
                                      json_number(instances, "frozen"),

@@ -84,7 +84,7 @@ def test_inspect_shows_where_the_time_of_cold_starts_went(node):
     node.deploy("timed", ECHO, "--keep-alive", "0s", "--zygote", "off")
     shown = node.good("inspect", "timed").stdout
     assert "cold starts  none of this version yet\n" in shown and "COLD START" not in shown
-    assert "zygote       off\n" in shown
+    assert "zygote       off\n" in shown and "network      none\n" in shown
     for _ in range(2):
         node.good("invoke", "timed", "-d", "1")
     shown = node.good("inspect", "timed").stdout
