@@ -12,7 +12,7 @@ VERSION = "def handler(event, context):\n    return {}\n"
 
 @pytest.fixture(scope="module", params=[2, 4])
 def server(request):
-    with Server("--threads", str(request.param)) as node:
+    with Server("--threads", str(request.param), "--stall-timeout", "5m") as node:
         yield node
 
 

@@ -30,7 +30,7 @@ def stopped(pid):
 
 @pytest.mark.parametrize("disturbed", [without_descriptors, stopped])
 def test_a_sandbox_that_cannot_be_made_is_the_platforms_failure(disturbed):
-    with Server("--boot-timeout", "1s") as node:
+    with Server("--boot-timeout", "3s") as node:
         person = Person(node)
         create(person, "old")
         agent = NodeHost(node).agent
