@@ -176,7 +176,9 @@ void invocation_runs(struct invocation *invocation)
                 instance_watch_head(invocation->instance);
 }
 
-static void invocation_send_parts(struct invocation *invocation, struct instance *instance,
+/* False where it was not sent: then it has failed, or waits again and may be another thread's to bind,
+ * so it must not be looked at. */
+static bool invocation_send_parts(struct invocation *invocation, struct instance *instance,
                                   char *head, size_t head_length, struct slice payload)
 {
         struct slice parts[2] = {slice_make(head, head_length), payload};
@@ -184,9 +186,9 @@ static void invocation_send_parts(struct invocation *invocation, struct instance
         if (invocation->call.start == START_THAWED)
                 instance_thaw(instance);
         if (invocation->instance != instance)
-                return; /* it could not be thawed and has ended */
+                return false; /* it could not be thawed and has ended */
         if (instance->lanes && !lane_prepare(invocation, parts, 2))
-                return;
+                return false;
         invocation_address(invocation, instance, head);
         invocation->streaming = invocation->collecting;
         invocation->body_sent = !invocation->collecting;
@@ -199,17 +201,21 @@ static void invocation_send_parts(struct invocation *invocation, struct instance
                 lane_send(invocation->lane, parts, payload.length > 0 ? 2 : 1);
         else
                 instance_send(instance, parts, payload.length > 0 ? 2 : 1);
+        return true;
 }
 
 void invocation_send(struct invocation *invocation, struct instance *instance)
 {
         struct block *frame = invocation->frame;
         struct connection *connection = invocation->exchange.connection;
+        struct gateway_thread *thread = invocation->thread;
+        bool sent;
 
         invocation->frame = NULL;
-        invocation_send_parts(invocation, instance, frame->data, frame->end, slice_make("", 0));
-        block_give(&invocation->thread->blocks, frame);
-        if (invocation->instance != instance || !invocation->streaming)
+        sent = invocation_send_parts(invocation, instance, frame->data, frame->end,
+                                     slice_make("", 0));
+        block_give(&thread->blocks, frame);
+        if (!sent || invocation->instance != instance || !invocation->streaming)
                 return;
         if (connection) /* more of the body may come now */
                 connection_resume(connection);
@@ -312,7 +318,8 @@ static void invocation_submit(struct invocation *invocation, char *head, size_t 
         }
         if (head && result != TAKE_WAITING && !invocation->instance->moving_to) {
                 block_give(&thread->blocks, kept);
-                invocation_send_parts(invocation, invocation->instance, head, head_length, payload);
+                (void)invocation_send_parts(invocation, invocation->instance, head, head_length,
+                                            payload);
                 return;
         }
         if (head) {
