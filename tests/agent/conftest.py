@@ -60,7 +60,8 @@ def gateway(agent):
 
 
 @pytest.fixture(scope="module")
-def watch(agent):
+def watch(agent, gateway):
+    """With a gateway, because the agent has its groups when it has greeted one."""
     return sandbox_host.Watch(agent)
 
 

@@ -42,7 +42,7 @@ EXPECTED_IN_IMAGE = {"write_init": {"ENOENT"}}
 
 
 @pytest.fixture(scope="module", params=[None, 0, 1000, 65535],
-                ids=["code", "image of root", "image", "image of another user"])
+                ids=["code", "image of root", "image", "image of somebody"])
 def hostile(request, agent, gateway, probe, probe_code):
     if request.param is None:
         made = gateway.spawn(probe_code, "probe", runtime=EXEC)

@@ -7,7 +7,8 @@ import os
 import pathlib
 
 import pytest
-from agent_client import BY_EXEC, EXEC, IMAGE, MIB, ON_REQUEST, STOCKED_SANDBOX, Refused
+from agent_client import (BY_EXEC, BY_HTTP, BY_LAMBDA, EXEC, IMAGE, MIB, ON_REQUEST, PROVIDED,
+                          STOCKED_SANDBOX, WORKER_REFUSED, Refused)
 from conftest import USERS, start_agent
 from sandbox_host import UID_FIRST, eventually, host_uid
 from stocked import from_stock
@@ -193,6 +194,51 @@ print(found, os.getuid())
 @pytest.mark.parametrize("folder", ["/", "/usr/bin", "/tmp", "/proc"])
 def test_it_starts_in_the_folder_that_it_names(ask, folder):
     assert ask("pwd", folder=folder) == f"{folder}\n"
+
+
+def test_a_program_without_a_slash_is_found_in_the_path(agent, gateway, image_base):
+    files = {"opt/tools/tool": (0o755, b"#!/bin/sh\necho found $PATH\n"),
+             "usr/local/bin/tool": (0o755, b"#!/bin/sh\necho elsewhere\n")}
+    image = agent.add_image(files, image_base)
+    for env, answer in ((["PATH=/nowhere:/opt/tools:/bin"], b"found /nowhere:/opt/tools:/bin\n"),
+                        ([], b"elsewhere\n")):
+        with gateway.spawn_image(image, "tool", env=env) as instance:
+            instance.wait_ready()
+            assert instance.invoke() == answer
+
+
+def test_the_words_of_the_command_line_come_before_the_payload(agent, gateway, image_base):
+    image = agent.add_image({"main": (0o755, b'#!/bin/sh\nfor a; do echo "[$a]"; done\n')}, image_base)
+    with gateway.spawn_image(image, "/main", "-x", "", "two words", *["w"] * 60) as instance:
+        instance.wait_ready()
+        assert instance.invoke(b"payload").decode().split("\n") == [
+            "[-x]", "[]", "[two words]", *["[w]"] * 60, "[payload]", ""]
+
+
+@pytest.mark.parametrize("word, folder", [("/absent", "/"), ("absent", "/"), ("/main", "/absent")])
+def test_what_cannot_be_run_is_refused_by_process_one(gateway, image, word, folder):
+    with gateway.spawn_image(image, word, folder=folder) as instance:
+        refused = instance.receive()
+        assert refused.type == WORKER_REFUSED and b"absent" in refused.payload, refused
+
+
+@pytest.mark.parametrize("contract, options", [(BY_HTTP, {"port": 8123}), (BY_LAMBDA, {})])
+def test_the_contract_is_the_one_that_was_asked_for(agent, gateway, image_base, contract, options):
+    """Neither program serves anything: what process 1 says of their end tells which it took them for."""
+    script = b'#!/bin/sh\necho "<$PORT> <$AWS_LAMBDA_RUNTIME_API>" >&2\nexit 3\n'
+    image = agent.add_image({"main": (0o755, script)}, image_base)
+    with gateway.spawn_image(image, "/main", contract=contract, **options) as instance:
+        instance.wait_exited()
+        said = instance.read_log().decode()
+    assert said == ("<8123> <>\n" if contract == BY_HTTP else "<> <127.0.0.1:9001>\n")
+
+
+def test_provided_code_is_its_bootstrap_by_the_runtime_api(agent, gateway):
+    script = b'#!/bin/sh\necho "$PWD $0 $_HANDLER $AWS_LAMBDA_RUNTIME_API" >&2\nexit 3\n'
+    code = agent.add_code({"bootstrap": (0o755, script)})
+    with gateway.spawn(code, "app.handle", runtime=PROVIDED) as instance:
+        instance.wait_exited()
+        assert instance.read_log() == b"/code /code/bootstrap app.handle 127.0.0.1:9001\n"
 
 
 PYTHON_ENVIRONMENT = b"""#!/usr/bin/python3 -ISB
