@@ -130,9 +130,9 @@ class World:
     def state(self):
         """Everything that a node could leave behind on the host."""
         inside = self.inside(self.host)
-        devices = run(*inside, "ls", "/proc/sys/net/ipv4/conf").split()
-        forwarding = {device: run(*inside, "cat", f"/proc/sys/net/ipv4/conf/{device}/forwarding")
-                      for device in devices}
+        # An interface may go while this looks at it.
+        forwarding = run(*inside, "sh", "-c",
+                         "grep -s '' /proc/sys/net/ipv4/conf/*/forwarding || true")
         return {"interfaces": run(*inside, "ip", "-o", "link"),
                 "addresses": run(*inside, "ip", "-o", "address"),
                 "routes": run(*inside, "ip", "route", "show", "table", "all"),
