@@ -168,29 +168,45 @@ int egress_rules_set_router(const struct named_range *ranges, size_t range_count
         return run(script, err);
 }
 
-/* The two rules for the loopback keep connection tracking, which the others bring, off it: it costs a
- * tenth and more of a local client's throughput. What is for the host itself is refused before
- * somebody else's rules could send it on to a container. */
-static void write_host_chains(FILE *script, const struct egress_host_rules *rules)
+/* Every packet of the host's comes by here, those of local clients too, so there are as few chains as
+ * can be, and the loopback is the first thing that they ask for. It is kept out of connection tracking,
+ * which the other rules bring and which would cost a local client's throughput a tenth and more.
+ *
+ * What is for the host itself is refused before somebody else's rules could send it on to a container,
+ * and again where they have sent it to the host. Of what the host itself sends to sandboxes, only
+ * refusals pass. */
+static void write_ends(FILE *script, const char *uplink)
 {
-        const char *uplink = rules->uplink;
+        (void)fprintf(script,
+                      CHAIN_REFUSE
+                      "  chain answers {\n"
+                      "    tcp flags & rst == rst accept\n"
+                      "    icmp type { destination-unreachable, time-exceeded } accept\n"
+                      "    drop\n"
+                      "  }\n"
+                      "  chain coming {\n"
+                      "    type filter hook prerouting priority raw\n"
+                      "    iif lo ip daddr 127.0.0.0/8 notrack accept\n"
+                      "    iif \"%s\" fib daddr type != unicast goto refuse\n"
+                      "  }\n"
+                      "  chain going {\n"
+                      "    type filter hook output priority raw\n"
+                      "    oif lo ip daddr 127.0.0.0/8 notrack accept\n"
+                      "    oif \"%s\" goto answers\n"
+                      "  }\n"
+                      "  chain input {\n"
+                      "    type filter hook input priority filter\n"
+                      "    iif \"%s\" goto refuse\n"
+                      "  }\n",
+                      uplink, uplink, uplink);
+}
 
+static void write_bounds(FILE *script)
+{
         (void)fprintf(script,
                       "  set rates { type ipv4_addr; flags dynamic,timeout; timeout 10s; "
                       "size 65536; }\n"
-                      "  set counts { type ipv4_addr; flags dynamic; size 65536; }\n" CHAIN_REFUSE
-                      "  chain untracked_in {\n"
-                      "    type filter hook prerouting priority raw\n"
-                      "    iif lo ip daddr 127.0.0.0/8 notrack\n"
-                      "  }\n"
-                      "  chain untracked_out {\n"
-                      "    type filter hook output priority raw\n"
-                      "    oif lo ip daddr 127.0.0.0/8 notrack\n"
-                      "  }\n"
-                      "  chain itself {\n"
-                      "    type filter hook prerouting priority raw\n"
-                      "    iifname \"%s\" fib daddr type != unicast goto refuse\n"
-                      "  }\n"
+                      "  set counts { type ipv4_addr; flags dynamic; size 65536; }\n"
                       "  chain leaving {\n"
                       "    ct state established,related accept\n"
                       "    ct state != new drop\n"
@@ -198,25 +214,9 @@ static void write_host_chains(FILE *script, const struct egress_host_rules *rule
                       "goto refuse\n"
                       "    add @counts { ip saddr ct count over %d } goto refuse\n"
                       "    accept\n"
-                      "  }\n"
-                      "  chain input {\n"
-                      "    type filter hook input priority filter\n"
-                      "    iifname \"%s\" goto refuse\n"
                       "  }\n",
-                      uplink, EGRESS_CONNECTIONS_PER_SECOND, EGRESS_CONNECTIONS_BURST,
-                      EGRESS_CONNECTIONS_MAX, uplink);
-        /* Only refusals come from the host itself. */
-        (void)fprintf(script,
-                      "  chain answers {\n"
-                      "    tcp flags & rst == rst accept\n"
-                      "    icmp type { destination-unreachable, time-exceeded } accept\n"
-                      "    drop\n"
-                      "  }\n"
-                      "  chain output {\n"
-                      "    type filter hook output priority filter\n"
-                      "    oifname \"%s\" goto answers\n"
-                      "  }\n",
-                      uplink);
+                      EGRESS_CONNECTIONS_PER_SECOND, EGRESS_CONNECTIONS_BURST,
+                      EGRESS_CONNECTIONS_MAX);
 }
 
 static void write_forwarding(FILE *script, const struct egress_host_rules *rules)
@@ -227,10 +227,10 @@ static void write_forwarding(FILE *script, const struct egress_host_rules *rules
         (void)fprintf(script,
                       "  chain forward {\n"
                       "    type filter hook forward priority filter\n"
-                      "    oifname \"%s\" ct state established,related accept\n"
-                      "    oifname \"%s\" drop\n"
-                      "    iifname \"%s\" ip saddr %s goto leaving\n"
-                      "    iifname \"%s\" drop\n",
+                      "    oif \"%s\" ct state established,related accept\n"
+                      "    oif \"%s\" drop\n"
+                      "    iif \"%s\" ip saddr %s goto leaving\n"
+                      "    iif \"%s\" drop\n",
                       rules->uplink, rules->uplink, rules->uplink, addresses, rules->uplink);
         for (size_t i = 0; i < rules->guarded_count; i++)
                 (void)fprintf(script,
@@ -240,7 +240,7 @@ static void write_forwarding(FILE *script, const struct egress_host_rules *rules
                       "  }\n"
                       "  chain behind_host {\n"
                       "    type nat hook postrouting priority srcnat\n"
-                      "    ip saddr %s oifname != \"%s\" masquerade\n"
+                      "    ip saddr %s oif != \"%s\" masquerade\n"
                       "  }\n"
                       "}\n",
                       addresses, rules->uplink);
@@ -255,7 +255,8 @@ int egress_rules_set_host(const struct egress_host_rules *rules, struct err *err
         /* Declared first, so that there is one to delete: all of it is one transaction. */
         (void)fprintf(script, "table ip %s\ndelete table ip %s\ntable ip %s {\n", rules->table,
                       rules->table, rules->table);
-        write_host_chains(script, rules);
+        write_ends(script, rules->uplink);
+        write_bounds(script);
         write_forwarding(script, rules);
         return run(script, err);
 }

@@ -40,6 +40,7 @@ const char *egress_rules_program(void);
 
 /* In the network namespace that the calling process is in. */
 int egress_rules_set_router(const struct named_range *ranges, size_t range_count, struct err *err);
+/* The uplink must be there: rules know it by its number. */
 int egress_rules_set_host(const struct egress_host_rules *rules, struct err *err);
 /* Fine where there are none. */
 int egress_rules_remove_host(const char *table, struct err *err);
