@@ -101,31 +101,41 @@ struct warnings warnings_find(const struct load *load, const struct run_result *
 
 /* --- points ---------------------------------------------------------------------------------- */
 
-struct stage_point *report_points(const struct run_result *result)
+/* Of all stages, or of those with one level alone: the figures of a ramp belong to no load. The caller
+ * frees; NULL without memory. */
+static struct stage_point *points_make(const struct run_result *result, bool with_ramps,
+                                       size_t *ret_count)
 {
         struct stage_point *points = calloc(result->stage_count + 1, sizeof(*points));
+        size_t count = 0;
 
         for (size_t i = 0; points && i < result->stage_count; i++) {
                 const struct run_stage *stage = &result->stages[i];
                 const struct tally *tally = &stage->tally;
                 bool has_good = tally->latency.count > 0;
-                points[i] = (struct stage_point){
+
+                if (!with_ramps && stage->plan.from != stage->plan.to)
+                        continue;
+                points[count++] = (struct stage_point){
                         .level = stage->plan.to,
                         .p99_ms = has_good ? ms(histogram_percentile(&tally->latency, 0.99)) : NAN,
                         .error_rate = tally_error_rate(tally),
                         .throughput = stage->seconds > 0
-                                              ? (double)tally_answers(tally) / stage->seconds
+                                              ? (double)(tally_answers(tally) - tally->after_end) /
+                                                        stage->seconds
                                               : 0,
                         .connections = (double)tally->connections_max,
                 };
         }
+        *ret_count = count;
         return points;
 }
 
 struct limits_found report_limits(const struct run_result *result)
 {
-        struct stage_point *points = report_points(result);
-        struct limits_found found = limits_find(points, points ? result->stage_count : 0);
+        size_t count = 0;
+        struct stage_point *points = points_make(result, true, &count);
+        struct limits_found found = limits_find(points, count);
 
         free(points);
         return found;
@@ -133,8 +143,9 @@ struct limits_found report_limits(const struct run_result *result)
 
 struct degradation report_degradation(const struct run_result *result)
 {
-        struct stage_point *points = report_points(result);
-        struct degradation found = degradation_find(points, points ? result->stage_count : 0);
+        size_t count = 0;
+        struct stage_point *points = points_make(result, false, &count);
+        struct degradation found = degradation_find(points, count);
 
         free(points);
         return found;
@@ -228,10 +239,11 @@ static void add_limits(cJSON *analysis, const struct run_result *result)
 
 static void add_steps(cJSON *object, const struct run_result *result)
 {
-        struct stage_point *points = report_points(result);
+        size_t count = 0;
+        struct stage_point *points = points_make(result, false, &count);
         cJSON *steps = cJSON_AddArrayToObject(object, "steps");
 
-        for (size_t i = 1; points && i < result->stage_count; i++) {
+        for (size_t i = 1; i < count; i++) {
                 cJSON *step = cJSON_CreateObject();
                 report_add_number(step, "from", points[i - 1].level, 3);
                 report_add_number(step, "to", points[i].level, 3);

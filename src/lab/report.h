@@ -33,8 +33,6 @@ struct report {
         const struct thresholds *thresholds;
 };
 
-/* Figures of stages as analysis.h wants them. The caller frees; NULL without memory. */
-struct stage_point *report_points(const struct run_result *result);
 struct limits_found report_limits(const struct run_result *result);
 struct degradation report_degradation(const struct run_result *result);
 /* Of the ramp where there is one, else of the main run. */

@@ -69,7 +69,7 @@ def with_h2load(url, clients, seconds):
     done = re.search(r"requests: .*? (\d+) done, (\d+) succeeded", output)
     mean = re.search(r"time for request:\s+\S+\s+\S+\s+(\S+)", output).group(1)
     return figures(int(done.group(1)), float(re.search(r"([\d.]+) req/s", output).group(1)),
-                   milliseconds(mean), float("nan"), float("nan"),
+                   milliseconds(mean), None, None,
                    int(done.group(1)) - int(done.group(2)), cpu_s)
 
 
@@ -112,13 +112,18 @@ def measure(url, clients, settings, tools):
                       for name in tools}, settings.rounds)
 
 
+def latency(results, key):
+    """h2load tells no percentiles."""
+    return "-" if results[0][key] is None else f"{median(results, key):.3f}"
+
+
 def show(title, measured):
     rows = []
     for name, results in measured.items():
         rows.append([name, f"{median(results, 'rps'):,.0f}",
                      f"{median(results, 'rps') / median(measured['wrk'], 'rps'):.2f}x",
-                     f"{median(results, 'mean_ms'):.3f}", f"{median(results, 'p50_ms'):.3f}",
-                     f"{median(results, 'p99_ms'):.3f}", f"{median(results, 'cpu_us'):.2f}",
+                     *(latency(results, key) for key in ("mean_ms", "p50_ms", "p99_ms")),
+                     f"{median(results, 'cpu_us'):.2f}",
                      sum(result["failed"] for result in results)])
     common.table(title, ["", "req/s", "of wrk's", "mean ms", "p50 ms", "p99 ms", "own CPU us/req",
                          "failed"], rows)

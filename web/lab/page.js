@@ -305,7 +305,8 @@ const resourceWords = { cpu: "CPU", cpuThread: "one thread", machineCpu: "machin
 const percentiles = [["p50", "p50", "--p1"], ["p95", "p95", "--p2"], ["p99", "p99", "--p3"], ["p99_9", "p99.9", "--p4"], ["max", "max", "--p5"]];
 const levelOf = (stage) => isOpen ? stage.rate : stage.clients;
 function againstLoad() {
-  const stages = run.stages, xs = stages.map(levelOf);
+  /* The figures of a ramp belong to no load. */
+  const stages = run.stages.filter((stage) => !known(stage.clientsFrom) && !known(stage.rateFrom)), xs = stages.map(levelOf);
   if (new Set(xs).size < 2) return;
   const xLog = Math.max(...xs) / Math.max(Math.min(...xs.filter((value) => value > 0)), 1) > 12;
   const common = { xs, xLog, xLow: xLog ? undefined : 0, xTicks: xs.length <= 14 ? xs : undefined, dots: true, xTip: (value) => `${group(value)} ${who}` };
