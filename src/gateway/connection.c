@@ -3,6 +3,7 @@
 
 #include "base/auto.h"
 #include "base/clock.h"
+#include "gateway/connection_parts.h"
 #include "gateway/gateway.h"
 #include "gateway/response.h"
 #include "gateway/router.h"
@@ -13,9 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 
-#define WRITE_PARTS_MAX 8
 #define LINGER_MS 2000
 #define LINGER_MAX_BYTES (1u << 20)
 
@@ -83,7 +82,7 @@ void connection_touch(struct connection *connection, uint32_t timeout_ms)
 }
 
 /* What the socket should wake us for. */
-static void connection_watch(struct connection *connection)
+void connection_watch(struct connection *connection)
 {
         uint32_t events = 0;
 
@@ -97,11 +96,6 @@ static void connection_watch(struct connection *connection)
              block_length(connection->input) < connection->needed))
                 events |= EPOLLIN | EPOLLRDHUP;
         (void)loop_modify(&connection->thread->loop, &connection->source, events);
-}
-
-size_t connection_backlog(const struct connection *connection)
-{
-        return connection->output_end - connection->output_start;
 }
 
 void connection_close(struct connection *connection)
@@ -123,14 +117,6 @@ void connection_close(struct connection *connection)
         loop_defer(&thread->loop, &connection->resume_task);
 }
 
-static void connection_drop_output(struct connection *connection)
-{
-        blocks_release(&connection->thread->blocks, connection->output_capacity);
-        free(connection->output);
-        connection->output = NULL;
-        connection->output_start = connection->output_end = connection->output_capacity = 0;
-}
-
 static void connection_free(struct connection *connection)
 {
         struct gateway_thread *thread = connection->thread;
@@ -141,109 +127,6 @@ static void connection_free(struct connection *connection)
         free(connection);
         atomic_fetch_sub_explicit(&thread->connection_count, 1, memory_order_relaxed);
         atomic_fetch_sub_explicit(&thread->gateway->connection_count, 1, memory_order_relaxed);
-}
-
-static int connection_grow_output(struct connection *connection, size_t capacity)
-{
-        struct blocks *blocks = &connection->thread->blocks;
-        size_t more = capacity - connection->output_capacity;
-        char *grown;
-
-        if (!blocks_charge(blocks, more))
-                return -ENOMEM;
-        grown = realloc(connection->output, capacity);
-        if (!grown) {
-                blocks_release(blocks, more);
-                return -ENOMEM;
-        }
-        connection->output = grown;
-        connection->output_capacity = capacity;
-        return 0;
-}
-
-/* Keeps what the socket did not take. */
-static int connection_keep_output(struct connection *connection, const struct slice *parts,
-                                  size_t count, size_t skip)
-{
-        size_t length = 0, waiting = connection_backlog(connection);
-
-        for (size_t i = 0; i < count; i++)
-                length += parts[i].length;
-        length -= skip;
-        if (connection->output_start > 0) {
-                memmove(connection->output, connection->output + connection->output_start, waiting);
-                connection->output_start = 0;
-                connection->output_end = waiting;
-        }
-        if (waiting + length > connection->output_capacity &&
-            connection_grow_output(connection, waiting + length) < 0)
-                return -ENOMEM;
-        for (size_t i = 0; i < count; i++) {
-                size_t from = skip < parts[i].length ? skip : parts[i].length;
-                skip -= from;
-                memcpy(connection->output + connection->output_end, parts[i].data + from,
-                       parts[i].length - from);
-                connection->output_end += parts[i].length - from;
-        }
-        return 0;
-}
-
-int connection_write(struct connection *connection, const struct slice *parts, size_t count)
-{
-        struct iovec vector[WRITE_PARTS_MAX];
-        struct msghdr message = {.msg_iov = vector, .msg_iovlen = count};
-        size_t total = 0;
-        ssize_t sent = 0;
-
-        assert(count <= WRITE_PARTS_MAX);
-        if (connection->fd < 0)
-                return -EPIPE;
-        for (size_t i = 0; i < count; i++) {
-                vector[i] = (struct iovec){.iov_base = (void *)(uintptr_t)parts[i].data,
-                                           .iov_len = parts[i].length};
-                total += parts[i].length;
-        }
-        if (connection_backlog(connection) == 0)
-                sent = sendmsg(connection->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (sent == (ssize_t)total)
-                return 0;
-        if (sent < 0 && errno != EAGAIN && errno != EINTR) {
-                connection_close(connection);
-                return -EPIPE;
-        }
-        if (connection_keep_output(connection, parts, count, sent > 0 ? (size_t)sent : 0) < 0) {
-                connection_close(connection);
-                return -EPIPE;
-        }
-        connection_touch(connection, connection->thread->gateway->config.stall_timeout_ms);
-        connection_watch(connection);
-        return 0;
-}
-
-static void connection_send_output(struct connection *connection)
-{
-        ssize_t sent = send(connection->fd, connection->output + connection->output_start,
-                            connection_backlog(connection), MSG_NOSIGNAL | MSG_DONTWAIT);
-
-        if (sent < 0) {
-                if (errno != EAGAIN && errno != EINTR)
-                        connection_close(connection);
-                return;
-        }
-        connection->output_start += (size_t)sent;
-        connection_touch(connection, connection->thread->gateway->config.stall_timeout_ms);
-        if (connection_backlog(connection) > 0)
-                return;
-
-        connection_drop_output(connection);
-        if (connection->state == CONNECTION_FLUSH) {
-                connection_finish(connection);
-                return;
-        }
-        if (connection->exchange && connection->exchange->ops->drained)
-                connection->exchange->ops->drained(connection->exchange);
-        if (connection->fd >= 0 && connection->state == CONNECTION_HEAD)
-                connection_resume(connection);
 }
 
 /* Keeps what was read and not processed. False when no memory may be had. */

@@ -1,0 +1,11 @@
+/* What the files that make up the connection share and nobody else needs. */
+#pragma once
+
+#include "gateway/connection.h"
+
+/* Asks the loop for what the connection can do something with now. */
+void connection_watch(struct connection *connection);
+
+/* connection_output.c: the socket takes more of what waits. */
+void connection_send_output(struct connection *connection);
+void connection_drop_output(struct connection *connection);
