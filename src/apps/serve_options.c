@@ -96,6 +96,8 @@ static const struct option_row rows[] = {
          "private addresses that functions may reach by that name; may be repeated"},
         {"no-stealing", OPTION_OFF, FIELD(gateway.stealing), NULL,
          "an experiment: every request waits for an instance of its own"},
+        {"no-fairness", OPTION_OFF, FIELD(gateway.fairness), NULL,
+         "an experiment: who asks most is served most"},
         {"no-stock", OPTION_OFF, FIELD(stock), NULL,
          "an experiment: no sandbox is made before it is needed"},
 };
@@ -399,6 +401,7 @@ static void options_defaults(struct serve_options *options)
                                 .boots_max = (unsigned)cores * 2,
                                 .drain_max_ms = 30000,
                                 .stealing = true,
+                                .fairness = true,
                         },
         };
 }

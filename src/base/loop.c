@@ -22,6 +22,7 @@ int loop_init(struct loop *loop)
         loop->now_ns = clock_now_ns();
         wheel_init(&loop->wheel, loop->now_ns / NS_PER_MS);
         list_init(&loop->tasks);
+        list_init(&loop->turn_tasks);
         return 0;
 }
 
@@ -95,6 +96,12 @@ void loop_defer(struct loop *loop, struct loop_task *task)
                 list_push_back(&loop->tasks, &task->link);
 }
 
+void loop_defer_turn(struct loop *loop, struct loop_task *task)
+{
+        if (list_is_empty(&task->link))
+                list_push_back(&loop->turn_tasks, &task->link);
+}
+
 static void loop_run_tasks(struct loop *loop)
 {
         while (!list_is_empty(&loop->tasks)) {
@@ -104,12 +111,33 @@ static void loop_run_tasks(struct loop *loop)
         }
 }
 
+/* Each once: what they ask for meanwhile is the next turn's. */
+static void loop_run_turn_tasks(struct loop *loop)
+{
+        struct list due;
+
+        if (list_is_empty(&loop->turn_tasks))
+                return;
+        list_insert_between(&due, loop->turn_tasks.previous, loop->turn_tasks.next);
+        list_init(&loop->turn_tasks);
+        while (!list_is_empty(&due)) {
+                struct loop_task *task =
+                        CONTAINER_OF(list_pop_front(&due), struct loop_task, link);
+                task->run(task);
+        }
+        loop_run_tasks(loop);
+}
+
 /* Until the wheel's next timer. The wheel counts from the time it was told last, the beginning of
  * the turn before this one; what that turn took is already spent. */
 static int loop_sleep_ms(const struct loop *loop, int most_ms)
 {
-        uint64_t spent_ms = clock_now_ns() / NS_PER_MS - loop->wheel.now_ms;
-        uint64_t sleep_ms = wheel_sleep_ms(&loop->wheel, spent_ms + (uint64_t)most_ms);
+        uint64_t spent_ms, sleep_ms;
+
+        if (!list_is_empty(&loop->turn_tasks))
+                return 0;
+        spent_ms = clock_now_ns() / NS_PER_MS - loop->wheel.now_ms;
+        sleep_ms = wheel_sleep_ms(&loop->wheel, spent_ms + (uint64_t)most_ms);
 
         return sleep_ms > spent_ms ? (int)(sleep_ms - spent_ms) : 0;
 }
@@ -148,6 +176,7 @@ int loop_turn(struct loop *loop, int most_ms)
         loop->batch_count = 0;
         wheel_advance(&loop->wheel, loop->now_ns / NS_PER_MS);
         loop_run_tasks(loop);
+        loop_run_turn_tasks(loop);
 
         lag_ns = clock_now_ns() - started_ns;
         if (lag_ns > loop->max_lag_ns)

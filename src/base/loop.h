@@ -34,6 +34,7 @@ struct loop {
         struct epoll_event batch[LOOP_BATCH];
         struct wheel wheel;
         struct list tasks;
+        struct list turn_tasks; /* for the end of this turn or of the next; see loop_defer_turn() */
         uint64_t now_ns;     /* CLOCK_MONOTONIC when this turn began */
         uint64_t max_lag_ns; /* the longest turn since somebody last set this to 0 */
 };
@@ -57,6 +58,9 @@ void loop_remove_timer(struct loop *loop, struct timer *timer);
 void loop_task_init(struct loop_task *task, void (*run)(struct loop_task *task));
 /* Harmless where it is queued already. */
 void loop_defer(struct loop *loop, struct loop_task *task);
+/* Once, after all else of a turn: of this one, or where that is at its end already (the task itself asks
+ * for more), of the next, which then does not sleep. Harmless where it is queued already. */
+void loop_defer_turn(struct loop *loop, struct loop_task *task);
 
 /* Runs until loop_stop(). 0, or a negative errno from epoll_wait. */
 int loop_run(struct loop *loop);

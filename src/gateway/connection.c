@@ -7,6 +7,7 @@
 #include "gateway/gateway.h"
 #include "gateway/response.h"
 #include "gateway/router.h"
+#include "gateway/tenants.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -31,6 +32,8 @@ static bool connection_waits_for_client(struct connection *connection)
 
         if (connection_backlog(connection) > 0)
                 return true;
+        if (turns_item_is_parked(&connection->turn))
+                return false;
         switch (connection->state) {
         case CONNECTION_SUSPENDED:
         case CONNECTION_ANSWER:
@@ -92,6 +95,7 @@ void connection_watch(struct connection *connection)
                 events |= EPOLLOUT;
         /* While there is unprocessed input the client has to wait: its window closes. */
         if (!connection->peer_closed && connection->state != CONNECTION_FLUSH &&
+            !turns_item_is_parked(&connection->turn) &&
             (block_length(connection->input) < BLOCK_LARGE / 2 ||
              block_length(connection->input) < connection->needed))
                 events |= EPOLLIN | EPOLLRDHUP;
@@ -105,9 +109,13 @@ void connection_close(struct connection *connection)
 
         if (connection->fd < 0)
                 return;
+        list_remove(&connection->link);
         loop_remove(&thread->loop, &connection->source);
         loop_remove_timer(&thread->loop, &connection->timer);
+        turns_forget(&thread->tenants.turns, &connection->turn);
         fd_close(&connection->fd);
+        atomic_fetch_sub_explicit(&thread->connection_count, 1, memory_order_relaxed);
+        atomic_fetch_sub_explicit(&thread->gateway->connection_count, 1, memory_order_relaxed);
         connection->exchange = NULL;
         if (exchange) {
                 exchange->connection = NULL;
@@ -121,12 +129,9 @@ static void connection_free(struct connection *connection)
 {
         struct gateway_thread *thread = connection->thread;
 
-        list_remove(&connection->link);
         block_give(&thread->blocks, connection->input);
         connection_drop_output(connection);
         free(connection);
-        atomic_fetch_sub_explicit(&thread->connection_count, 1, memory_order_relaxed);
-        atomic_fetch_sub_explicit(&thread->gateway->connection_count, 1, memory_order_relaxed);
 }
 
 /* Keeps what was read and not processed. False when no memory may be had. */
@@ -347,6 +352,8 @@ static void connection_read(struct connection *connection)
         }
         if (length == 0)
                 connection->peer_closed = true;
+        if (turns_are_taken(&thread->tenants.turns))
+                tenants_charge(connection, (size_t)length);
         connection_settle(
                 connection,
                 connection_process(connection, slice_make(thread->scratch, held + (size_t)length)),
@@ -363,24 +370,49 @@ static void connection_on_event(struct loop_source *source, uint32_t events)
                 connection_send_output(connection);
         if (connection->fd >= 0 && (events & (EPOLLHUP | EPOLLERR)))
                 connection_close(connection);
-        else if (connection->fd >= 0 && (events & (EPOLLIN | EPOLLRDHUP)))
+        else if (connection->fd >= 0 && (events & (EPOLLIN | EPOLLRDHUP)) &&
+                 (!turns_are_taken(&connection->thread->tenants.turns) || tenants_let(connection)))
                 connection_read(connection);
+}
+
+/* Goes on with what was read before. */
+static void connection_go_on(struct connection *connection)
+{
+        struct slice held = slice_make(connection->thread->scratch, block_length(connection->input));
+
+        if (held.length > 0)
+                memcpy(connection->thread->scratch,
+                       connection->input->data + connection->input->start, held.length);
+        connection_settle(connection, connection_process(connection, held), false);
+}
+
+void connection_unpark(struct connection *connection)
+{
+        bool goes_on = connection->resume_parked;
+
+        connection->resume_parked = false;
+        if (goes_on)
+                connection_go_on(connection);
+        else
+                connection_read(connection);
+        connection_watch(connection);
 }
 
 static void connection_run_task(struct loop_task *task)
 {
         struct connection *connection = CONTAINER_OF(task, struct connection, resume_task);
-        struct slice held;
 
         if (connection->fd < 0) {
                 connection_free(connection);
                 return;
         }
-        held = slice_make(connection->thread->scratch, block_length(connection->input));
-        if (held.length > 0)
-                memcpy(connection->thread->scratch,
-                       connection->input->data + connection->input->start, held.length);
-        connection_settle(connection, connection_process(connection, held), false);
+        /* One request behind the other counts like one beside the other. */
+        if (connection->state == CONNECTION_HEAD && block_length(connection->input) > 0 &&
+            turns_are_taken(&connection->thread->tenants.turns) && !tenants_let(connection)) {
+                connection->resume_parked = true;
+                return;
+        }
+        connection_go_on(connection);
 }
 
 void connection_resume(struct connection *connection)
@@ -429,15 +461,50 @@ void connection_answered(struct connection *connection)
         connection->state = CONNECTION_HEAD;
         connection->head_sent = false; /* what is wrong with the next head can be said */
         connection_touch(connection, gateway->config.idle_timeout_ms);
+        connection_rest(connection);
         if (block_length(connection->input) > 0)
                 connection_resume(connection);
+}
+
+void connection_rest(struct connection *connection)
+{
+        list_remove(&connection->link);
+        list_push_back(&connection->thread->idle, &connection->link);
+}
+
+static bool connection_is_idle(struct connection *connection)
+{
+        char next;
+
+        return connection->state == CONNECTION_HEAD && block_length(connection->input) == 0 &&
+               connection_backlog(connection) == 0 &&
+               recv(connection->fd, &next, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
+}
+
+/* Who has begun a request since it came to rest is still in line: a request costs no more than one move
+ * in a list. */
+bool connection_make_room(struct gateway_thread *thread)
+{
+        struct list *link;
+
+        while ((link = list_peek_front(&thread->idle))) {
+                struct connection *connection = CONTAINER_OF(link, struct connection, link);
+                if (connection_is_idle(connection)) {
+                        connection_close(connection);
+                        return true;
+                }
+                list_remove(link);
+                list_push_back(&thread->connections, link);
+        }
+        return false;
 }
 
 void connection_drain(struct connection *connection)
 {
         connection->keep_alive = false;
         connection->framing.keep_alive = false;
-        if (connection->state == CONNECTION_HEAD && block_length(connection->input) == 0)
+        if (connection->state == CONNECTION_HEAD && block_length(connection->input) == 0 &&
+            !turns_item_is_parked(&connection->turn))
                 connection_finish(connection);
 }
 
@@ -452,6 +519,7 @@ int connection_open(struct gateway_thread *thread, int fd, const char *peer)
                 connection->fd = fd;
                 (void)strncpy(connection->peer, peer, sizeof(connection->peer) - 1);
                 list_init(&connection->link);
+                turns_item_init(&connection->turn);
                 timer_init(&connection->timer, connection_on_timer);
                 loop_task_init(&connection->resume_task, connection_run_task);
                 loop_source_init(&connection->source, connection_on_event);
@@ -463,7 +531,7 @@ int connection_open(struct gateway_thread *thread, int fd, const char *peer)
                 fd_close(&fd);
                 return r;
         }
-        list_push_back(&thread->connections, &connection->link);
+        connection_rest(connection);
         atomic_fetch_add_explicit(&thread->connection_count, 1, memory_order_relaxed);
         atomic_fetch_add_explicit(&thread->gateway->connection_count, 1, memory_order_relaxed);
         connection_touch(connection, thread->gateway->config.idle_timeout_ms);

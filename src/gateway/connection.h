@@ -12,6 +12,7 @@
 #pragma once
 
 #include "base/loop.h"
+#include "core/fairness/turns.h"
 #include "gateway/blocks.h"
 #include "wire/http_chunked.h"
 #include "wire/http_request.h"
@@ -57,17 +58,19 @@ enum connection_state {
 };
 
 struct connection {
-        struct list link;
+        struct list link; /* thread->idle or thread->connections */
         struct gateway_thread *thread;
         struct loop_source source;
         struct loop_task resume_task;
         struct timer timer;
         uint64_t deadline_ms; /* loop time; 0: none */
+        struct turns_item turn; /* parked until its tenant's turn comes; see tenants.h */
         int fd;
         enum connection_state state;
         bool peer_closed;         /* it sends no more; what it sent is still answered */
         bool continued;           /* "100 Continue" was sent for the head under way */
         bool body_ended;          /* the request's body has been taken in full */
+        bool resume_parked;       /* and then goes on with `input` */
         bool refused_credentials; /* the suspended head's password was wrong */
         struct block *input;      /* bytes that are not processed yet */
         size_t scanned;           /* of an incomplete head */
@@ -91,6 +94,9 @@ struct connection {
 
 /* Takes the accepted descriptor over. 0 or a negative errno (the descriptor is closed). */
 int connection_open(struct gateway_thread *thread, int fd, const char *peer);
+/* Closes the one of the thread's connections that has been idle longest: between requests, with nothing
+ * of the next one here and nothing of the last answer left. False where none is. */
+bool connection_make_room(struct gateway_thread *thread);
 /* Ends it now; its exchange is told. */
 void connection_close(struct connection *connection);
 /* While draining: close it if it is idle. */

@@ -125,6 +125,8 @@ void connection_send_output(struct connection *connection)
         }
         if (connection->exchange && connection->exchange->ops->drained)
                 connection->exchange->ops->drained(connection->exchange);
-        if (connection->fd >= 0 && connection->state == CONNECTION_HEAD)
+        if (connection->fd >= 0 && connection->state == CONNECTION_HEAD) {
+                connection_rest(connection);
                 connection_resume(connection);
+        }
 }

@@ -6,6 +6,11 @@
 /* Asks the loop for what the connection can do something with now. */
 void connection_watch(struct connection *connection);
 
+/* It has nothing to do from now on: the last in line to make room for others. */
+void connection_rest(struct connection *connection);
+/* It was parked (tenants.h), and its turn has come. */
+void connection_unpark(struct connection *connection);
+
 /* connection_output.c: the socket takes more of what waits. */
 void connection_send_output(struct connection *connection);
 void connection_drop_output(struct connection *connection);

@@ -14,6 +14,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -153,6 +154,22 @@ static void thread_on_accept_timer(struct timer *timer)
                 (void)loop_modify(&thread->loop, &thread->listener, EPOLLIN);
 }
 
+/* An idle connection goes, so that those who only hold theirs lock nobody out. */
+static bool thread_make_room(struct gateway_thread *thread)
+{
+        if (!connection_make_room(thread))
+                return false;
+        atomic_fetch_add_explicit(&thread->made_room, 1, memory_order_relaxed);
+        return true;
+}
+
+static bool somebody_waits(int listen_fd)
+{
+        struct pollfd listener = {.fd = listen_fd, .events = POLLIN};
+
+        return poll(&listener, 1, 0) == 1;
+}
+
 static void thread_on_listener(struct loop_source *source, uint32_t events)
 {
         struct gateway_thread *thread = CONTAINER_OF(source, struct gateway_thread, listener);
@@ -167,12 +184,18 @@ static void thread_on_listener(struct loop_source *source, uint32_t events)
 
                 if (atomic_load_explicit(&gateway->connection_count, memory_order_relaxed) >=
                     gateway->config.connections_max) {
-                        thread_pause_accept(thread);
-                        return;
+                        if (!somebody_waits(thread->listen_fd))
+                                return;
+                        if (!thread_make_room(thread)) {
+                                thread_pause_accept(thread);
+                                return;
+                        }
                 }
                 fd = accept4(thread->listen_fd, (struct sockaddr *)&address, &length,
                              SOCK_NONBLOCK | SOCK_CLOEXEC);
                 if (fd < 0) {
+                        if ((errno == EMFILE || errno == ENFILE) && thread_make_room(thread))
+                                continue;
                         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
                             errno == ENOMEM)
                                 thread_pause_accept(thread);
@@ -220,6 +243,8 @@ static void thread_drain_by_letter(struct letter *letter)
         loop_remove_timer(&thread->loop, &thread->accept_timer);
         loop_remove(&thread->loop, &thread->listener);
         fd_close(&thread->listen_fd);
+        LIST_FOR_EACH_SAFE (connection, after, &thread->idle, link)
+                connection_drain(connection);
         LIST_FOR_EACH_SAFE (connection, after, &thread->connections, link)
                 connection_drain(connection);
 }
@@ -283,6 +308,7 @@ static void thread_on_lag_timer(struct timer *timer)
 
         atomic_store_explicit(&thread->lag_ns, thread->loop.max_lag_ns, memory_order_relaxed);
         thread->loop.max_lag_ns = 0;
+        tenants_expire(&thread->tenants, thread->loop.now_ns);
         loop_set_timer(&thread->loop, timer, 1000);
 }
 
@@ -295,8 +321,10 @@ static int thread_init(struct gateway *gateway, struct gateway_thread *thread, u
         thread->index = index;
         thread->listen_fd = listen_fd;
         thread->loop.epoll_fd = -1;
+        list_init(&thread->idle);
         list_init(&thread->connections);
         list_init(&thread->spare_invocations);
+        tenants_init(&thread->tenants, gateway->config.fairness);
         loop_source_init(&thread->listener, thread_on_listener);
         timer_init(&thread->accept_timer, thread_on_accept_timer);
         timer_init(&thread->lag_timer, thread_on_lag_timer);
@@ -354,6 +382,9 @@ int gateway_init(struct gateway *gateway, const struct gateway_config *config,
         gateway->threads = calloc(config->thread_count, sizeof(gateway->threads[0]));
         if (!gateway->threads)
                 return -ENOMEM;
+        if (getrandom(&gateway->tenant_seed, sizeof(gateway->tenant_seed), 0) !=
+            sizeof(gateway->tenant_seed))
+                return -EIO;
         for (unsigned i = 0; i < config->thread_count && r == 0; i++)
                 r = thread_init(gateway, &gateway->threads[i], i, listen_fds[i]);
         if (r == 0)

@@ -24,6 +24,7 @@
 #include "gateway/live.h"
 #include "gateway/metrics.h"
 #include "gateway/scheduler.h"
+#include "gateway/tenants.h"
 #include "ports/registry_store.h"
 #include "wire/http_request.h"
 #include "wire/http_response.h"
@@ -63,6 +64,7 @@ struct gateway_config {
         uint32_t drain_max_ms;        /* how long requests under way may take at shutdown */
         struct reach_names reach;     /* ranges that functions may be let reach */
         bool stealing;                /* off: an experiment (`--no-stealing`) */
+        bool fairness;                /* the same (`--no-fairness`) */
 };
 
 /* A frame that waits for the end of the turn; see instance_send(). */
@@ -87,7 +89,10 @@ struct gateway_thread {
         int listen_fd;
         struct timer accept_timer;
         struct blocks blocks;
-        struct list connections;
+        struct list idle;        /* connections: came to rest longest ago in front; some are not idle */
+        struct list connections; /* the others */
+        atomic_ullong made_room; /* idle connections that were closed for new ones */
+        struct tenants tenants;
         atomic_uint connection_count;
         atomic_ullong lag_ns; /* longest turn lately, for /metrics */
         struct token_cache *tokens;
@@ -129,6 +134,7 @@ struct gateway {
         atomic_bool draining;
         atomic_uint connection_count;
         uint64_t started_ns;
+        uint64_t tenant_seed; /* of the hash of tenants' names */
         struct gateway_thread *threads;
         struct timer drain_timer;
         uint64_t drain_deadline_ns;

@@ -375,6 +375,7 @@ void invocation_begin(struct connection *connection, const struct http_request *
                 response_problem(connection, &problem);
                 return;
         }
+        tenants_see(connection, live);
         length = invocation_write_head(invocation, request, wanted, connection->peer, complete,
                                        thread->head, HEAD_SIZE);
         if (length == 0) {

@@ -2,6 +2,7 @@
 #include "gateway/live.h"
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "gateway/function_log.h"
 #include "gateway/gateway.h"
 
@@ -24,6 +25,8 @@ struct live *live_new_for_trial(struct gateway *gateway, struct function *functi
         live->scheduler = &gateway->scheduler;
         live->function = function_ref(function);
         live->thread_count = threads;
+        live->tenant_place =
+                turns_place(hash_bytes(function->owner_id, ID_LENGTH, gateway->tenant_seed));
         pthread_mutex_init(&live->lock, NULL);
         pool_init(&live->pool, threads);
         /* What gateway threads need is not the functions'. */

@@ -133,6 +133,25 @@ static void write_stock(struct exposition *exposition, struct metrics *metrics)
         }
 }
 
+static unsigned long long turns_waited(const struct gateway *gateway)
+{
+        unsigned long long sum = 0;
+
+        for (unsigned i = 0; i < gateway->config.thread_count; i++)
+                sum += atomic_load_explicit(&gateway->threads[i].tenants.waited,
+                                            memory_order_relaxed);
+        return sum;
+}
+
+static unsigned long long made_room(const struct gateway *gateway)
+{
+        unsigned long long sum = 0;
+
+        for (unsigned i = 0; i < gateway->config.thread_count; i++)
+                sum += atomic_load_explicit(&gateway->threads[i].made_room, memory_order_relaxed);
+        return sum;
+}
+
 static void write_process(struct exposition *exposition, struct gateway *gateway, long open_fds)
 {
         const struct exposition_label build[] = {{"version", MAGPIE_VERSION}, {0}};
@@ -140,6 +159,16 @@ static void write_process(struct exposition *exposition, struct gateway *gateway
         exposition_family(exposition, "magpie_connections", "gauge", "Open client connections.");
         exposition_sample(exposition, "magpie_connections", NULL,
                           atomic_load_explicit(&gateway->connection_count, memory_order_relaxed));
+
+        exposition_family(exposition, "magpie_connections_closed_for_room_total", "counter",
+                          "Idle connections closed to let new ones in.");
+        exposition_sample(exposition, "magpie_connections_closed_for_room_total", NULL,
+                          (double)made_room(gateway));
+
+        exposition_family(exposition, "magpie_turns_waited_total", "counter",
+                          "Times that a connection waited until it was its tenant's turn.");
+        exposition_sample(exposition, "magpie_turns_waited_total", NULL,
+                          (double)turns_waited(gateway));
 
         exposition_family(exposition, "magpie_loop_lag_seconds", "gauge",
                           "The longest turn of each thread's event loop in the last second.");

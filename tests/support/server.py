@@ -189,11 +189,11 @@ class Server:
         finally:
             connection.close()
 
-    def deploy(self, name, runtime, files, **fields):
+    def deploy(self, name, runtime, files, token="admin", **fields):
         """files: {"path": content}, or the bytes of one file or zip. Returns the function's id."""
         code = pack(files) if isinstance(files, dict) else files
         answer = self.request("POST", "/api/v1/functions", {
-            "name": name, "runtime": runtime, "code": base64.b64encode(code).decode(), **fields})
+            "name": name, "runtime": runtime, "code": base64.b64encode(code).decode(), **fields}, token=token)
         assert answer.status == 201, answer
         return answer.json()["functionId"]
 

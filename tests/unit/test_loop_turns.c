@@ -91,6 +91,47 @@ TEST(an_event_that_is_no_longer_asked_for_is_not_delivered)
 }
 TEST_END
 
+struct turn_task {
+        struct loop_task task, other;
+        int runs, runs_of_other, wanted;
+};
+
+static void run_other(struct loop_task *task)
+{
+        CONTAINER_OF(task, struct turn_task, other)->runs_of_other++;
+}
+
+static void run_once_more(struct loop_task *task)
+{
+        struct turn_task *turn_task = CONTAINER_OF(task, struct turn_task, task);
+
+        ck_assert_int_eq(turn_task->runs_of_other, turn_task->runs);
+        loop_defer(&loop, &turn_task->other);
+        if (++turn_task->runs < turn_task->wanted)
+                loop_defer_turn(&loop, task);
+}
+
+TEST(a_task_for_the_end_of_turns_runs_once_in_each_and_lets_none_sleep)
+{
+        struct turn_task turn_task = {.wanted = 3};
+
+        ck_assert_int_eq(loop_init(&loop), 0);
+        loop_task_init(&turn_task.task, run_once_more);
+        loop_task_init(&turn_task.other, run_other);
+        loop_defer_turn(&loop, &turn_task.task);
+        loop_defer_turn(&loop, &turn_task.task);
+        for (int turn = 1; turn <= 3; turn++) {
+                /* It would sleep for the test's whole time. */
+                ck_assert_int_eq(loop_turn(&loop, 3600000), 0);
+                ck_assert_int_eq(turn_task.runs, turn);
+                ck_assert_int_eq(turn_task.runs_of_other, turn);
+        }
+        ck_assert_int_eq(loop_turn(&loop, 0), 0);
+        ck_assert_int_eq(turn_task.runs, 3);
+        loop_deinit(&loop);
+}
+TEST_END
+
 TEST(a_hang_up_is_delivered_even_to_who_asked_for_nothing)
 {
         struct pipe_reader reader;
@@ -344,6 +385,7 @@ TEST_END
 
 TEST_MAIN("loop_turns", what_is_not_read_is_told_again_in_the_next_turn,
           an_event_that_is_no_longer_asked_for_is_not_delivered,
+          a_task_for_the_end_of_turns_runs_once_in_each_and_lets_none_sleep,
           a_hang_up_is_delivered_even_to_who_asked_for_nothing,
           a_descriptor_that_cannot_be_polled_is_refused_and_the_source_stays_free,
           a_turn_that_took_long_does_not_make_timers_later_still,

@@ -1,0 +1,121 @@
+/* Tenants that take turns; see turns.h. */
+#include "core/fairness/turns.h"
+
+#include <assert.h>
+
+void turns_init(struct turns *turns, int quantum)
+{
+        turns->quantum = quantum;
+        turns->active_count = 0;
+        list_init(&turns->active);
+        list_init(&turns->waiting);
+        for (size_t i = 0; i < TURNS_PLACES; i++) {
+                struct turns_place *place = &turns->places[i];
+                *place = (struct turns_place){0};
+                list_init(&place->waiting_link);
+                list_init(&place->active_link);
+                list_init(&place->parked);
+        }
+}
+
+void turns_item_init(struct turns_item *item)
+{
+        list_init(&item->link);
+        item->place = TURNS_NOBODY;
+}
+
+void turns_see(struct turns *turns, uint16_t place_number, uint64_t now_ns)
+{
+        struct turns_place *place = &turns->places[place_number];
+
+        place->seen_ns = now_ns;
+        if (turns->quantum == 0 || !list_is_empty(&place->active_link))
+                return;
+        list_push_back(&turns->active, &place->active_link);
+        turns->active_count++;
+}
+
+/* A new turn brings a new quantum; what was not used is lost, what is owed is not. */
+static bool place_has_share(const struct turns *turns, struct turns_place *place, uint64_t turn)
+{
+        if (place->turn != turn) {
+                place->turn = turn;
+                place->left = turns->quantum + (place->left < 0 ? place->left : 0);
+        }
+        return place->left > 0;
+}
+
+bool turns_begin(struct turns *turns, const struct turns_item *item, uint64_t turn)
+{
+        struct turns_place *place;
+
+        if (item->place == TURNS_NOBODY)
+                return true;
+        place = &turns->places[item->place];
+        /* Nobody overtakes what he has parked himself. */
+        if (!list_is_empty(&place->parked) || !place_has_share(turns, place, turn))
+                return false;
+        place->left--;
+        return true;
+}
+
+void turns_charge(struct turns *turns, uint16_t place, int units)
+{
+        turns->places[place].left -= units;
+}
+
+void turns_park(struct turns *turns, struct turns_item *item)
+{
+        struct turns_place *place = &turns->places[item->place];
+
+        assert(!turns_item_is_parked(item) && item->place < TURNS_PLACES);
+        list_push_back(&place->parked, &item->link);
+        if (list_is_empty(&place->waiting_link))
+                list_push_back(&turns->waiting, &place->waiting_link);
+}
+
+void turns_forget(struct turns *turns, struct turns_item *item)
+{
+        struct turns_place *place;
+
+        if (!turns_item_is_parked(item))
+                return;
+        place = &turns->places[item->place];
+        list_remove(&item->link);
+        if (list_is_empty(&place->parked))
+                list_remove(&place->waiting_link);
+}
+
+struct turns_item *turns_next(struct turns *turns, uint64_t turn)
+{
+        struct turns_place *place;
+
+        LIST_FOR_EACH (place, &turns->waiting, waiting_link) {
+                struct turns_item *item;
+                if (!place_has_share(turns, place, turn))
+                        continue;
+                place->left--;
+                item = CONTAINER_OF(list_peek_front(&place->parked), struct turns_item, link);
+                turns_forget(turns, item);
+                /* The others come before its next one. */
+                if (!list_is_empty(&place->parked)) {
+                        list_remove(&place->waiting_link);
+                        list_push_back(&turns->waiting, &place->waiting_link);
+                }
+                return item;
+        }
+        return NULL;
+}
+
+void turns_expire(struct turns *turns, uint64_t now_ns)
+{
+        struct turns_place *place, *after;
+
+        LIST_FOR_EACH_SAFE (place, after, &turns->active, active_link) {
+                if (!list_is_empty(&place->parked) ||
+                    now_ns < place->seen_ns + TURNS_ACTIVE_FOR_NS)
+                        continue;
+                list_remove(&place->active_link);
+                turns->active_count--;
+        }
+}

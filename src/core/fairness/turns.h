@@ -1,0 +1,93 @@
+/* Taking turns: tenants that share a thread, so that one who asks a thousand times holds up nobody who
+ * asks once.
+ *
+ * While one tenant alone is active it has all there is. While several are, each may begin no more than
+ * a quantum of work in a turn of the loop; what it brings beyond that is parked behind it and begun in
+ * later turns, round robin, each tenant's own in the order in which it came. So a turn stays short, and
+ * who asks little finds his share unused. Nothing is held back while there is nothing else to do: who
+ * is parked is asked for in the very next turn.
+ *
+ * This is deficit round robin (Shreedhar and Varghese, SIGCOMM '95): work that turned out dearer than
+ * a unit is owed, and paid from the next turn's quantum. Tenants are told apart by the hash of their
+ * name, as in stochastic fairness queueing (McKenney, INFOCOM '90): a table of fixed size and no
+ * memory of its own, at the price that two of them may happen to share a place; the seed of the hash
+ * is another at each start.
+ *
+ * Pure: no clock and no lock. It belongs to a thread; a turn is named by a number that grows.
+ */
+#pragma once
+
+#include "base/list.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define TURNS_PLACES 1024
+#define TURNS_NOBODY UINT16_MAX             /* whose work it is, nobody knows yet */
+#define TURNS_ACTIVE_FOR_NS 1000000000ull   /* after its last work, with nothing parked */
+
+/* A tenant's place. */
+struct turns_place {
+        struct list waiting_link; /* turns->waiting while something is parked */
+        struct list active_link;  /* turns->active */
+        struct list parked;       /* struct turns_item, the one that came first in front */
+        uint64_t turn;            /* `left` is of this turn */
+        uint64_t seen_ns;
+        int left; /* units that it may begin; below 0: owed */
+};
+
+/* What is parked; embedded by whoever parks it. */
+struct turns_item {
+        struct list link;
+        uint16_t place; /* whose it is, or TURNS_NOBODY; the caller's to set while it is not parked */
+};
+
+struct turns {
+        int quantum; /* units that a tenant may begin in a turn; 0: nobody takes turns */
+        size_t active_count;
+        struct list active;  /* struct turns_place */
+        struct list waiting; /* those with something parked; whoever has just had its share behind */
+        struct turns_place places[TURNS_PLACES];
+};
+
+void turns_init(struct turns *turns, int quantum);
+void turns_item_init(struct turns_item *item);
+
+/* The place of the tenant whose name has this hash. */
+static inline uint16_t turns_place(uint64_t hash)
+{
+        return (uint16_t)(hash % TURNS_PLACES);
+}
+
+/* This tenant has work. Not TURNS_NOBODY. */
+void turns_see(struct turns *turns, uint16_t place, uint64_t now_ns);
+/* Do several want the thread? While they do not, nothing below need be asked. */
+static inline bool turns_are_taken(const struct turns *turns)
+{
+        return turns->active_count > 1;
+}
+
+/* May one more unit of the item's tenant begin in this turn? Then it counts as begun; else park it.
+ * What is nobody's, or is parked already, is not asked for. */
+bool turns_begin(struct turns *turns, const struct turns_item *item, uint64_t turn);
+/* What was begun last took so many units more. */
+void turns_charge(struct turns *turns, uint16_t place, int units);
+
+void turns_park(struct turns *turns, struct turns_item *item);
+static inline bool turns_item_is_parked(const struct turns_item *item)
+{
+        return !list_is_empty(&item->link);
+}
+/* It is gone, or wants nothing any more. Harmless on one that is not parked. */
+void turns_forget(struct turns *turns, struct turns_item *item);
+/* What may begin in this turn, parked no more; NULL where everybody with something parked has had his
+ * share of the turn. */
+struct turns_item *turns_next(struct turns *turns, uint64_t turn);
+static inline bool turns_are_due(const struct turns *turns)
+{
+        return !list_is_empty(&turns->waiting);
+}
+
+/* Tenants that have had no work lately are not active any more. Ask now and then. */
+void turns_expire(struct turns *turns, uint64_t now_ns);

@@ -1,0 +1,64 @@
+/* Fairness between tenants; see tenants.h. */
+#include "gateway/tenants.h"
+
+#include "gateway/connection_parts.h"
+#include "gateway/gateway.h"
+
+/* At the end of a turn, when what others asked for is on its way: each tenant's next. */
+static void tenants_serve(struct loop_task *task)
+{
+        struct tenants *tenants = CONTAINER_OF(task, struct tenants, serve);
+        struct gateway_thread *thread = CONTAINER_OF(tenants, struct gateway_thread, tenants);
+        struct turns_item *item;
+
+        while ((item = turns_next(&tenants->turns, thread->loop.now_ns)))
+                connection_unpark(CONTAINER_OF(item, struct connection, turn));
+        if (turns_are_due(&tenants->turns))
+                loop_defer_turn(&thread->loop, task);
+}
+
+void tenants_init(struct tenants *tenants, bool fair)
+{
+        turns_init(&tenants->turns, fair ? TENANTS_QUANTUM : 0);
+        loop_task_init(&tenants->serve, tenants_serve);
+        atomic_init(&tenants->waited, 0);
+}
+
+void tenants_see(struct connection *connection, const struct live *live)
+{
+        struct gateway_thread *thread = connection->thread;
+
+        connection->turn.place = live->tenant_place;
+        turns_see(&thread->tenants.turns, live->tenant_place, thread->loop.now_ns);
+}
+
+bool tenants_let(struct connection *connection)
+{
+        struct gateway_thread *thread = connection->thread;
+        struct tenants *tenants = &thread->tenants;
+
+        if (turns_item_is_parked(&connection->turn))
+                return false;
+        if (turns_begin(&tenants->turns, &connection->turn, thread->loop.now_ns))
+                return true;
+        turns_park(&tenants->turns, &connection->turn);
+        atomic_store_explicit(
+                &tenants->waited,
+                atomic_load_explicit(&tenants->waited, memory_order_relaxed) + 1,
+                memory_order_relaxed);
+        connection_watch(connection);
+        loop_defer_turn(&thread->loop, &tenants->serve);
+        return false;
+}
+
+void tenants_charge(struct connection *connection, size_t bytes)
+{
+        if (connection->turn.place != TURNS_NOBODY)
+                turns_charge(&connection->thread->tenants.turns, connection->turn.place,
+                             (int)(bytes / TENANTS_UNIT_BYTES));
+}
+
+void tenants_expire(struct tenants *tenants, uint64_t now_ns)
+{
+        turns_expire(&tenants->turns, now_ns);
+}

@@ -1,0 +1,43 @@
+/* Fairness between those whose functions are called: a thread's tenants, and whose connections are read
+ * in a turn of its loop (core/fairness/turns.h has the rules).
+ *
+ * A tenant is the owner of the function that is called. A connection's is that of its last call; new
+ * connections, and those that ask for health, figures or the API alone, have none and are read at once.
+ * While one tenant is active nothing is done here. While several are, a connection that has something
+ * to be read, and whose tenant has used up its share of the turn, is parked: the loop is not asked
+ * about it any more, and what the client sent stays in its socket until its turn comes.
+ */
+#pragma once
+
+#include "base/loop.h"
+#include "core/fairness/turns.h"
+
+#include <stdatomic.h>
+
+struct connection;
+struct gateway_thread;
+struct live;
+
+/* Requests that one tenant may begin in a turn while others are active. A turn is then some 0.2 ms long;
+ * docs/adr/0022-taking-turns.md has what was measured. */
+#define TENANTS_QUANTUM 8
+/* So many bytes read cost as much as a small request. */
+#define TENANTS_UNIT_BYTES 16384
+
+struct tenants {
+        struct turns turns;
+        struct loop_task serve;
+        atomic_ullong waited; /* connections parked so far; written by its thread alone */
+};
+
+void tenants_init(struct tenants *tenants, bool fair);
+
+/* The connection calls a function. */
+void tenants_see(struct connection *connection, const struct live *live);
+/* While several tenants are active: may this connection be read, or go on with what was read, in this
+ * turn? False: it is parked, and goes on by connection_unpark(). */
+bool tenants_let(struct connection *connection);
+/* So many bytes were read. */
+void tenants_charge(struct connection *connection, size_t bytes);
+/* Once a second. */
+void tenants_expire(struct tenants *tenants, uint64_t now_ns);

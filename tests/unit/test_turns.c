@@ -1,0 +1,280 @@
+/* Who may begin in a turn, told as what is begun: letters are tenants' items, a bar ends a turn. */
+#include "core/fairness/turns.h"
+
+#include "testing.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define ITEMS_MAX 4096
+#define ANN 7
+#define BEN 8
+#define CYD 9
+
+static struct turns turns;
+static struct turns_item items[ITEMS_MAX];
+static size_t item_count;
+static uint64_t turn;
+static char story[ITEMS_MAX];
+
+static void tell(char letter)
+{
+        size_t length = strlen(story);
+
+        ck_assert_uint_lt(length + 1, sizeof(story));
+        story[length] = letter;
+        story[length + 1] = '\0';
+}
+
+static char letter_of(uint16_t place)
+{
+        return place == TURNS_NOBODY ? '-' : (char)('a' + place - ANN);
+}
+
+static void start(int quantum)
+{
+        turns_init(&turns, quantum);
+        item_count = 0;
+        turn = 1;
+        story[0] = '\0';
+}
+
+/* Somebody asks: it is begun, or parked. */
+static struct turns_item *ask(uint16_t place)
+{
+        struct turns_item *item = &items[item_count++];
+
+        ck_assert_uint_le(item_count, ITEMS_MAX);
+        turns_item_init(item);
+        item->place = place;
+        if (turns_begin(&turns, item, turn))
+                tell(letter_of(place));
+        else
+                turns_park(&turns, item);
+        return item;
+}
+
+static void ask_often(uint16_t place, int count)
+{
+        while (count-- > 0)
+                (void)ask(place);
+}
+
+/* What may go on at the end of the turn does, and the next turn begins. */
+static void end_turn(void)
+{
+        struct turns_item *item;
+
+        while ((item = turns_next(&turns, turn))) {
+                ck_assert(!turns_item_is_parked(item));
+                tell(letter_of(item->place));
+        }
+        tell('|');
+        turn++;
+}
+
+TEST(who_asks_once_does_not_wait_for_who_asks_a_thousand_times)
+{
+        start(4);
+        ask_often(ANN, 1000);
+        end_turn();
+        (void)ask(BEN);
+        end_turn();
+        ck_assert_str_eq(story, "aaaa|baaaa|");
+}
+TEST_END
+
+TEST(a_turn_begins_no_more_of_anybodys_than_the_quantum)
+{
+        start(2);
+        ask_often(ANN, 5);
+        ask_often(BEN, 3);
+        end_turn();
+        end_turn();
+        end_turn();
+        end_turn();
+        ck_assert_str_eq(story, "aabb|aba|a||");
+}
+TEST_END
+
+TEST(those_who_wait_are_served_in_rotation)
+{
+        start(3);
+        ask_often(ANN, 6);
+        ask_often(BEN, 6);
+        ask_often(CYD, 6);
+        end_turn();
+        end_turn();
+        ck_assert_str_eq(story, "aaabbbccc|abcabcabc|");
+        ck_assert(!turns_are_due(&turns));
+}
+TEST_END
+
+TEST(nobody_overtakes_what_he_has_parked_himself)
+{
+        struct turns_item *first, *second;
+
+        start(1);
+        (void)ask(ANN);
+        first = ask(ANN);
+        turn++;
+        second = ask(ANN);
+        ck_assert(turns_item_is_parked(second));
+        ck_assert_ptr_eq(turns_next(&turns, turn), first);
+        ck_assert_ptr_eq(turns_next(&turns, turn), NULL);
+        ck_assert_ptr_eq(turns_next(&turns, turn + 1), second);
+}
+TEST_END
+
+TEST(nothing_waits_while_there_is_a_share_that_nobody_else_wants)
+{
+        start(5);
+        ask_often(ANN, 23);
+        for (int i = 0; i < 5; i++)
+                end_turn();
+        ck_assert_str_eq(story, "aaaaa|aaaaa|aaaaa|aaaaa|aaa|");
+}
+TEST_END
+
+TEST(what_was_not_used_of_a_turn_is_not_kept_for_the_next)
+{
+        start(3);
+        (void)ask(ANN);
+        end_turn();
+        end_turn();
+        ask_often(ANN, 7);
+        end_turn();
+        ck_assert_str_eq(story, "a||aaa|");
+}
+TEST_END
+
+TEST(work_that_turns_out_dearer_is_paid_from_the_turns_to_come)
+{
+        start(2);
+        ask_often(ANN, 6);
+        turns_charge(&turns, ANN, 3);
+        end_turn();
+        ask_often(BEN, 3);
+        end_turn();
+        end_turn();
+        end_turn();
+        ck_assert_str_eq(story, "aa|bb|ab|aa|");
+}
+TEST_END
+
+TEST(what_is_nobodys_is_begun_at_once_and_counts_for_nobody)
+{
+        start(1);
+        ask_often(TURNS_NOBODY, 3);
+        (void)ask(ANN);
+        (void)ask(TURNS_NOBODY);
+        ck_assert_str_eq(story, "---a-");
+}
+TEST_END
+
+TEST(who_goes_away_while_parked_is_not_served_and_holds_up_nobody)
+{
+        struct turns_item *gone, *gone_too;
+
+        start(1);
+        (void)ask(ANN);
+        gone = ask(ANN);
+        (void)ask(ANN);
+        (void)ask(BEN);
+        gone_too = ask(BEN);
+        turns_forget(&turns, gone);
+        turns_forget(&turns, gone_too);
+        turns_forget(&turns, gone_too);
+        turn++;
+        end_turn();
+        end_turn();
+        ck_assert_str_eq(story, "aba||");
+        ck_assert(!turns_are_due(&turns));
+}
+TEST_END
+
+TEST(turns_are_taken_while_several_are_active_and_not_by_one_alone)
+{
+        start(1);
+        turns_see(&turns, ANN, 0);
+        turns_see(&turns, ANN, 5);
+        ck_assert(!turns_are_taken(&turns));
+        turns_see(&turns, BEN, 5);
+        ck_assert(turns_are_taken(&turns));
+        turns_see(&turns, ANN, TURNS_ACTIVE_FOR_NS);
+        turns_expire(&turns, TURNS_ACTIVE_FOR_NS + 4);
+        ck_assert(turns_are_taken(&turns));
+        turns_expire(&turns, TURNS_ACTIVE_FOR_NS + 5);
+        ck_assert(!turns_are_taken(&turns));
+        turns_expire(&turns, 2 * TURNS_ACTIVE_FOR_NS);
+        ck_assert_uint_eq(turns.active_count, 0);
+}
+TEST_END
+
+TEST(a_tenant_with_something_parked_is_active_however_long_it_waits)
+{
+        start(1);
+        turns_see(&turns, ANN, 0);
+        turns_see(&turns, BEN, 0);
+        ask_often(ANN, 2);
+        turns_expire(&turns, 100 * TURNS_ACTIVE_FOR_NS);
+        ck_assert_uint_eq(turns.active_count, 1);
+        end_turn();
+        end_turn();
+        turns_expire(&turns, 100 * TURNS_ACTIVE_FOR_NS);
+        ck_assert_uint_eq(turns.active_count, 0);
+        turns_see(&turns, ANN, 100 * TURNS_ACTIVE_FOR_NS);
+        ck_assert_uint_eq(turns.active_count, 1);
+}
+TEST_END
+
+TEST(without_a_quantum_nobody_takes_turns)
+{
+        start(0);
+        turns_see(&turns, ANN, 0);
+        turns_see(&turns, BEN, 0);
+        ck_assert(!turns_are_taken(&turns));
+}
+TEST_END
+
+TEST(whatever_is_asked_is_begun_once_within_as_many_turns_as_it_is_worth)
+{
+        static const uint16_t places[] = {ANN, BEN, CYD};
+        unsigned chance = 1;
+
+        for (int round = 0; round < 200; round++) {
+                int quantum = 1 + round % 9, asked[3] = {0}, most = 0;
+                size_t begun[3] = {0};
+
+                start(quantum);
+                for (int i = 0; i < 300; i++) {
+                        chance = chance * 1103515245u + 12345u;
+                        asked[(chance >> 16) % 5 % 3]++;
+                        (void)ask(places[(chance >> 16) % 5 % 3]);
+                }
+                for (int i = 0; i < 3; i++)
+                        most = asked[i] > most ? asked[i] : most;
+                for (int i = 0; i < (most + quantum - 1) / quantum; i++)
+                        end_turn();
+                for (const char *at = story; *at; at++)
+                        if (*at != '|')
+                                begun[*at - 'a']++;
+                for (int i = 0; i < 3; i++)
+                        ck_assert_uint_eq(begun[i], (size_t)asked[i]);
+                ck_assert(!turns_are_due(&turns));
+        }
+}
+TEST_END
+
+TEST_MAIN("turns", who_asks_once_does_not_wait_for_who_asks_a_thousand_times,
+          a_turn_begins_no_more_of_anybodys_than_the_quantum, those_who_wait_are_served_in_rotation,
+          nobody_overtakes_what_he_has_parked_himself,
+          nothing_waits_while_there_is_a_share_that_nobody_else_wants,
+          what_was_not_used_of_a_turn_is_not_kept_for_the_next,
+          work_that_turns_out_dearer_is_paid_from_the_turns_to_come,
+          what_is_nobodys_is_begun_at_once_and_counts_for_nobody,
+          who_goes_away_while_parked_is_not_served_and_holds_up_nobody,
+          turns_are_taken_while_several_are_active_and_not_by_one_alone,
+          a_tenant_with_something_parked_is_active_however_long_it_waits,
+          without_a_quantum_nobody_takes_turns,
+          whatever_is_asked_is_begun_once_within_as_many_turns_as_it_is_worth)
