@@ -1,0 +1,250 @@
+"""Several tenants on one gateway thread: nobody waits behind all that another has asked for.
+
+What was begun when is read from the invocations' ids, which begin with the millisecond in which a
+request was taken. The gateway is stopped while the requests come, so that it finds all at once.
+"""
+import contextlib
+import os
+import signal
+import socket
+import threading
+import time
+
+import pytest
+from node_host import NodeHost
+from people import Person
+from raw_http import RawConnection, eventually, request
+from server import Server
+
+MANY = 900
+ACTIVE_SECONDS = 0.9  # less than what a tenant counts as active for after his last call
+WAITED = "magpie_turns_waited_total"
+
+
+class Tenant:
+    def __init__(self, node, program):
+        self.node = node
+        self.person = Person(node)
+        self.path = "/f/" + node.deploy("echo", "native", {"main": program}, token=self.person.token,
+                                        public=True)
+
+    def request(self, payload=b"x"):
+        return request("POST", self.path, payload)
+
+    def call(self, payload=b"x"):
+        with RawConnection(self.node.port) as connection:
+            answer = connection.send(self.request(payload)).read_answer()
+        assert (answer.status, answer.body) == (200, payload), answer
+
+
+class Node:
+    """A node with one gateway thread and two tenants."""
+
+    def __init__(self, program, *options):
+        self.server = Server("--threads", "1", *options)
+        self.program = program
+
+    def __enter__(self):
+        self.server.__enter__()
+        self.host = NodeHost(self.server)
+        self.loud, self.quiet = (Tenant(self.server, self.program) for _ in range(2))
+        return self
+
+    def __exit__(self, *failure):
+        self.server.__exit__(*failure)
+
+    @contextlib.contextmanager
+    def stopped(self):
+        gateway = self.host.gateway
+        os.kill(gateway, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(gateway, signal.SIGCONT)
+
+    def waited(self):
+        return self.server.metrics()[WAITED]
+
+
+@pytest.fixture(scope="module")
+def node(compile_native):
+    with Node(compile_native("worker")) as node:
+        yield node
+
+
+@pytest.fixture(scope="module")
+def unfair(compile_native):
+    with Node(compile_native("worker"), "--no-fairness") as node:
+        yield node
+
+
+@contextlib.contextmanager
+def connections(node, count):
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(RawConnection(node.server.port, timeout=60)) for _ in range(count)]
+
+
+def taken_ms(answer):
+    assert answer.status == 200, answer
+    number = 0
+    for character in answer.headers["magpie-invocation-id"][:10]:
+        number = number * 32 + "0123456789ABCDEFGHJKMNPQRSTVWXYZ".index(character)
+    return number
+
+
+def taken_before_the_last(node):
+    """Of MANY requests of one tenant, how many were taken in a millisecond before that of the other's
+    single request, which came behind all of them."""
+    with connections(node, MANY) as loud, connections(node, 1) as quiet:
+        for connection in loud:  # each has its tenant from then on
+            connection.send(node.loud.request()).read_answer()
+        for _ in range(20):
+            node.loud.call()
+            quiet[0].send(node.quiet.request()).read_answer()
+            with node.stopped():
+                began = time.monotonic()
+                for connection in loud:
+                    connection.send(node.loud.request())
+                quiet[0].send(node.quiet.request())
+            in_time = time.monotonic() - began < ACTIVE_SECONDS
+            last_ms = taken_ms(quiet[0].read_answer())
+            all_ms = [taken_ms(connection.read_answer()) for connection in loud]
+            if in_time:
+                return sum(ms < last_ms for ms in all_ms)
+    raise AssertionError("the requests were never sent quickly enough")
+
+
+def test_who_asks_once_does_not_wait_behind_a_flood(node):
+    before = node.waited()
+    assert taken_before_the_last(node) < MANY // 3
+    assert node.waited() - before >= MANY // 2
+
+
+def test_without_fairness_the_flood_comes_first(unfair):
+    assert taken_before_the_last(unfair) > MANY // 2
+    assert unfair.waited() == 0
+
+
+def flood(tenant, port, rounds, count=50):
+    """`count` connections of one tenant, each with `rounds` requests; what failed."""
+    failures = []
+    with contextlib.ExitStack() as stack:
+        held = [stack.enter_context(RawConnection(port, timeout=60)) for _ in range(count)]
+        for number in range(rounds):
+            for connection in held:
+                connection.send(tenant.request(b"%d" % number))
+            failures += [answer for answer in (connection.read_answer() for connection in held)
+                         if (answer.status, answer.body) != (200, b"%d" % number)]
+    return failures
+
+
+def test_one_tenant_alone_never_waits(compile_native):
+    with Node(compile_native("worker")) as node:
+        node.loud.call()
+        assert flood(node.loud, node.server.port, 40) == []
+        assert node.waited() == 0
+
+
+@contextlib.contextmanager
+def somebody_else(node):
+    """The quiet tenant calls on and on, so that turns are taken."""
+    ended = threading.Event()
+    failures = []
+
+    def go_on():
+        with RawConnection(node.server.port) as connection:
+            while not ended.is_set():
+                answer = connection.send(node.quiet.request(b"still there")).read_answer()
+                if (answer.status, answer.body) != (200, b"still there"):
+                    failures.append(answer)
+    node.quiet.call()
+    thread = threading.Thread(target=go_on)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+    assert failures == []
+
+
+def test_a_flood_is_answered_in_full_beside_others(node):
+    before = node.waited()
+    with somebody_else(node):
+        assert flood(node.loud, node.server.port, 40) == []
+    assert node.waited() > before
+
+
+def test_requests_behind_each_other_take_turns_and_keep_their_order(node):
+    with somebody_else(node), connections(node, 20) as piped:
+        before = node.waited()
+        for connection in piped:
+            connection.send(b"".join(node.loud.request(b"%d" % number) for number in range(100)))
+        for connection in piped:
+            assert [connection.read_answer().body for _ in range(100)] == [
+                b"%d" % number for number in range(100)]
+        assert node.waited() > before
+
+
+def test_bodies_that_take_many_turns_come_back_whole(node):
+    body = bytes(range(256)) * 4096
+    with somebody_else(node), connections(node, 20) as uploads:
+        threads = [threading.Thread(target=connection.send, args=[node.loud.request(body)])
+                   for connection in uploads]
+        for thread in threads:
+            thread.start()
+        assert all(connection.read_answer().body == body for connection in uploads)
+        for thread in threads:
+            thread.join()
+
+
+def test_clients_that_leave_while_they_wait_leave_nothing(node):
+    with somebody_else(node):
+        before = node.server.metrics()["magpie_connections"]
+        for _ in range(5):
+            with connections(node, 200) as left:
+                for connection in left:
+                    connection.send(node.loud.request()).read_answer()
+                node.quiet.call()
+                with node.stopped():
+                    for connection in left:
+                        connection.send(node.loud.request())
+                        connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                                                     b"\1\0\0\0\0\0\0\0")
+                    for connection in left[::2]:
+                        connection.socket.close()  # with a reset, and unread
+                for connection in left[1::2]:
+                    assert connection.read_answer().status == 200
+        eventually(lambda: node.server.metrics()["magpie_connections"] <= before, "all have gone")
+
+
+def test_health_is_told_beside_a_flood(node):
+    """A connection that has called nothing yet is nobody's and never waits."""
+    with connections(node, 300) as loud, somebody_else(node):
+        for connection in loud:
+            connection.send(node.loud.request()).read_answer()
+        for _ in range(20):
+            for connection in loud:
+                connection.send(node.loud.request())
+            with RawConnection(node.server.port) as probe:
+                answer = probe.send("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n").read_answer()
+            assert answer.status == 200
+            for connection in loud:
+                assert connection.read_answer().status == 200
+
+
+def test_who_waits_is_answered_when_the_node_goes_down(compile_native):
+    with Node(compile_native("worker")) as node, connections(node, 300) as loud:
+        for connection in loud:
+            connection.send(node.loud.request()).read_answer()
+        node.quiet.call()
+        process = node.server.process
+        with node.stopped():
+            for connection in loud:
+                connection.send(node.loud.request())
+        node.server.process.send_signal(signal.SIGTERM)
+        for connection in loud:
+            with contextlib.suppress(EOFError, ConnectionResetError):  # idle when the end came
+                assert connection.read_answer().status in (200, 503)
+        assert process.wait(30) == 0
+        node.server.process = None
