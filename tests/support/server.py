@@ -85,11 +85,13 @@ class Answer:
 class Server:
     """`wrapper`: the front part of the command line, for a program that executes the rest."""
 
-    def __init__(self, *arguments, build=None, data_dir=None, environment=None, wrapper=()):
+    def __init__(self, *arguments, build=None, data_dir=None, environment=None, wrapper=(),
+                 host="127.0.0.1"):
         self.build = pathlib.Path(build) if build else build_dir()
         self.arguments = list(arguments)
         self.wrapper = list(wrapper)
         self.environment = environment or {}
+        self.host = host
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.process = None
@@ -117,7 +119,7 @@ class Server:
             self.remove()
 
     def start(self):
-        command = [*self.wrapper, self.build / "magpie", "serve", "--listen", f"127.0.0.1:{self.port}",
+        command = [*self.wrapper, self.build / "magpie", "serve", "--listen", f"{self.host}:{self.port}",
                    "--data-dir", self.data_dir, *self.arguments]
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(

@@ -1,5 +1,6 @@
 """Many clients, slow clients, and the end of the node while they are there."""
 import asyncio
+import os
 import signal
 import threading
 import time
@@ -82,19 +83,81 @@ def test_slow_clients_do_not_hold_up_others(server, call):
 
 
 def test_connections_beyond_the_limit_wait_their_turn(compile_native):
-    with Server("--connections-max", "10") as node:
-        held = [RawConnection(node.port) for _ in range(9)]
+    with Server("--connections-max", "10", "--threads", "1") as node:
+        held = [RawConnection(node.port) for _ in range(10)]
         for connection in held:
-            connection.send("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
-            assert connection.read_answer().status == 200
+            connection.send("GET /healthz HTTP/1.1\r\nHost: a\r\n")
         late = [RawConnection(node.port) for _ in range(10)]
         for connection in late:
             connection.send("GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        assert late[0].is_silent(0.3), "whoever is in the middle of a request is not sent away"
         for connection in held:
-            connection.socket.close()
+            assert connection.send("\r\n").read_answer().status == 200
         for connection in late:
-            assert connection.read_answer().status in (200, 503)
+            assert connection.read_answer().status == 200
         node.wait_ready()
+
+
+HEALTH = "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+def full_node():
+    return Server("--connections-max", "10", "--threads", "1")
+
+
+def newcomer(node):
+    connection = RawConnection(node.port)
+    assert connection.send(HEALTH).read_answer().status == 200
+    return connection
+
+
+def test_beyond_the_limit_the_connection_that_was_idle_longest_makes_room():
+    with full_node() as node:
+        old = [newcomer(node) for _ in range(10)]
+        for number in (0, 2):  # these two are young again
+            assert old[number].send(HEALTH).read_answer().status == 200
+        young = []
+        for number in (1, 3, 4, 5, 6, 7, 8, 9, 0, 2):
+            young.append(newcomer(node))
+            assert old[number].is_closed()
+        for connection in young:
+            assert connection.send(HEALTH).read_answer().status == 200
+        assert node.metrics()["magpie_connections_closed_for_room_total"] >= 10
+
+
+def test_a_connection_that_never_asked_makes_room_too():
+    with full_node() as node:
+        silent = [RawConnection(node.port) for _ in range(10)]
+        newcomer(node)
+        assert silent[0].is_closed()
+        assert silent[1].send(HEALTH).read_answer().status == 200
+
+
+def test_whose_request_is_not_read_yet_is_not_sent_away():
+    with full_node() as node:
+        old = [newcomer(node) for _ in range(10)]
+        gateway = NodeHost(node).gateway
+        os.kill(gateway, signal.SIGSTOP)
+        try:
+            late = RawConnection(node.port).send(HEALTH)
+            for connection in old[:9]:
+                connection.send(HEALTH)
+        finally:
+            os.kill(gateway, signal.SIGCONT)
+        assert late.read_answer().status == 200
+        for connection in old[:9]:
+            assert connection.read_answer().status == 200
+
+
+def test_a_call_that_runs_is_not_idle(compile_native):
+    with full_node() as node:
+        function = node.deploy("echo", "native", {"main": compile_native("worker")}, public=True)
+        busy = [RawConnection(node.port).send(request("POST", f"/f/{function}", b"sleep 700"))
+                for _ in range(10)]
+        late = RawConnection(node.port).send(HEALTH)
+        for connection in busy:
+            assert connection.read_answer().body == b"slept"
+        assert late.read_answer().status == 200
 
 
 def draining_node(compile_native, *options):
