@@ -59,6 +59,8 @@ static void scheduler_remove(struct scheduler *scheduler, struct instance *insta
         scheduler->table[place] = NULL;
         scheduler->free_places[scheduler->next_free++] = place;
         provisioner_gone(&scheduler->provisioner, instance->live->function->memory_bytes);
+        accounts_give(&scheduler->accounts, instance->live->function->owner_id,
+                      instance->live->function->memory_bytes);
         loop_defer(&scheduler->thread->loop, &scheduler->plan);
 }
 
@@ -138,6 +140,7 @@ bool scheduler_boot(struct scheduler *scheduler, struct live *live, bool ahead, 
         instance->ordered_ns = now_ns;
         order.instance_id = instance->id;
         provisioner_boot_began(&scheduler->provisioner, function->memory_bytes);
+        accounts_take(&scheduler->accounts, function->owner_id, function->memory_bytes);
         pthread_mutex_lock(&live->lock);
         pool_add_booting(&live->pool, &instance->pool, now_ns);
         pthread_mutex_unlock(&live->lock);
@@ -152,33 +155,6 @@ bool scheduler_boot(struct scheduler *scheduler, struct live *live, bool ahead, 
         if (r < 0)
                 scheduler_end_instance(scheduler, instance, SANDBOX_LOST, 0, 0);
         return true;
-}
-
-/* Somebody's stock that was idle longest makes room. True when one was ended. */
-bool scheduler_evict(struct scheduler *scheduler)
-{
-        struct gateway *gateway = scheduler->gateway;
-        struct pool_instance *victim = NULL;
-        struct live *live;
-
-        pthread_mutex_lock(&gateway->lives_lock);
-        LIST_FOR_EACH (live, &gateway->lives, link) {
-                pthread_mutex_lock(&live->lock);
-                if (pool_live_count(&live->pool) > live->function->min_instances)
-                        victim = pool_expire_one(&live->pool, UINT64_MAX);
-                pthread_mutex_unlock(&live->lock);
-                if (victim)
-                        break;
-        }
-        /* Whoever gave goes to the end, so that it is not always the same. */
-        if (victim) {
-                list_remove(&live->link);
-                list_push_back(&gateway->lives, &live->link);
-        }
-        pthread_mutex_unlock(&gateway->lives_lock);
-        if (victim)
-                scheduler_kill(scheduler, CONTAINER_OF(victim, struct instance, pool));
-        return victim != NULL;
 }
 
 /* Those who wait for a function that cannot be had are told. */
@@ -206,6 +182,8 @@ static void scheduler_plan_ahead(struct scheduler *scheduler, struct live *live)
         struct pool_bounds bounds = live_bounds(live);
         size_t wanted;
 
+        if (scheduler->accounts.waiting_users > 0)
+                return;
         pthread_mutex_lock(&live->lock);
         wanted = pool_wanted_ahead(&live->pool, &bounds, now_ns);
         pthread_mutex_unlock(&live->lock);
@@ -232,9 +210,16 @@ static enum planned scheduler_plan_one(struct scheduler *scheduler, struct live 
         deserted = pool_live_count(&live->pool) == 0 && live->pool.booting_count == 0;
         pthread_mutex_unlock(&live->lock);
 
-        if (wanted == 0)
+        if (wanted == 0) {
+                scheduler_want_memory(scheduler, live, false);
                 scheduler_plan_ahead(scheduler, live);
+        }
         for (; wanted > 0; wanted--) {
+                if (!accounts_may_take(&scheduler->accounts, function->owner_id,
+                                       function->memory_bytes)) {
+                        scheduler_want_memory(scheduler, live, true);
+                        return PLANNED_FULL;
+                }
                 switch (provisioner_ask(&scheduler->provisioner, &live->boots,
                                         function->memory_bytes, now_ns)) {
                 case BOOT_NOW:
@@ -244,20 +229,25 @@ static enum planned scheduler_plan_one(struct scheduler *scheduler, struct live 
                 case BOOT_LATER:
                         return PLANNED_FULL;
                 case BOOT_NO_MEMORY:
-                        (void)scheduler_evict(scheduler); /* its end makes us plan again */
+                        scheduler_want_memory(scheduler, live, true);
+                        if (!scheduler_evict(scheduler, function)) /* else its end plans again */
+                                scheduler_ask_to_yield(scheduler, function);
                         return PLANNED_FULL;
                 case BOOT_TOO_LARGE:
+                        scheduler_want_memory(scheduler, live, false);
                         scheduler_refuse_waiters(live, OUTCOME_OVERLOADED,
                                                  "The function needs more memory than this server "
                                                  "has for functions.");
                         return PLANNED_ENOUGH;
                 case BOOT_BACKING_OFF:
+                        scheduler_want_memory(scheduler, live, false);
                         if (deserted)
                                 scheduler_refuse_waiters(live, OUTCOME_FUNCTION_BACKING_OFF,
                                                          live->last_failure);
                         return PLANNED_ENOUGH;
                 }
         }
+        scheduler_want_memory(scheduler, live, false);
         return PLANNED_ENOUGH;
 }
 
@@ -546,6 +536,7 @@ int scheduler_init(struct scheduler *scheduler, struct gateway *gateway)
         }
         provisioner_init(&scheduler->provisioner, gateway->config.memory_budget_bytes,
                          gateway->config.boots_max);
+        accounts_init(&scheduler->accounts, gateway->config.memory_budget_bytes);
         list_init(&scheduler->demand);
         list_init(&scheduler->trials);
         timer_init(&scheduler->tick, scheduler_on_tick);
@@ -558,4 +549,5 @@ void scheduler_deinit(struct scheduler *scheduler)
 {
         free(scheduler->table);
         free(scheduler->free_places);
+        accounts_deinit(&scheduler->accounts);
 }

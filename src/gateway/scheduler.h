@@ -9,6 +9,7 @@
 #include "base/loop.h"
 #include "base/mailbox.h"
 #include "core/invoker/outcome.h"
+#include "core/provisioner/accounts.h"
 #include "core/provisioner/provisioner.h"
 #include "core/registry/function.h"
 #include "ports/sandbox_host.h"
@@ -29,6 +30,7 @@ struct scheduler {
         bool host_ready;
         struct sandbox_listener listener;
         struct provisioner provisioner;
+        struct accounts accounts;
         struct timer tick;
         atomic_bool is_ready;  /* host_ready, for other threads */
         struct list demand;    /* struct live: those who want boots */

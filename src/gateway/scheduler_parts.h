@@ -7,8 +7,12 @@
  * `trial` it only shows whether the function loads. */
 bool scheduler_boot(struct scheduler *scheduler, struct live *live, bool ahead,
                     struct trial *trial);
-/* Somebody's stock that was idle longest makes room. True when one was ended. */
-bool scheduler_evict(struct scheduler *scheduler);
+/* scheduler_memory.c: somebody's stock makes room for an instance of `taker`. True when one was ended. */
+bool scheduler_evict(struct scheduler *scheduler, const struct function *taker);
+/* There is no stock: who holds more than his share is to end what he uses, if `taker`'s owner has less. */
+void scheduler_ask_to_yield(struct scheduler *scheduler, const struct function *taker);
+/* Does this function want memory that is not there, or that others come first for? */
+void scheduler_want_memory(struct scheduler *scheduler, struct live *live, bool wants);
 /* This function may want boots: look at it at the end of the turn. */
 void scheduler_demand(struct scheduler *scheduler, struct live *live);
 

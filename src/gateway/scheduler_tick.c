@@ -51,6 +51,7 @@ static void live_bury(struct gateway_round *round)
         if (!live_is_empty(live))
                 return; /* the tick will look again */
         list_remove(&live->demand_link);
+        scheduler_want_memory(live->scheduler, live, false);
         pthread_mutex_lock(&gateway->lives_lock);
         list_remove(&live->link);
         metrics_keep(&gateway->metrics, live);

@@ -210,7 +210,8 @@ static struct pool_instance *pool_pick_busy(struct pool *pool, const struct pool
 {
         struct list *busy = &pool->busy[call->home];
 
-        if (call->alone || pool->single_use || !pool->stealing || list_is_empty(busy))
+        if (call->alone || pool->single_use || !pool->stealing || pool->yielding ||
+            list_is_empty(busy))
                 return NULL;
         for (int tries = 0; tries < AHEAD_TRIES; tries++) {
                 struct pool_instance *instance =
@@ -283,6 +284,11 @@ static enum release_result pool_place(struct pool *pool, struct pool_instance *i
         bool fresh = instance->is_fresh;
         struct pool_call *waiter = NULL;
 
+        if (pool->yielding && !fresh) {
+                pool->yielding = false;
+                pool_move(pool, instance, INSTANCE_ENDING);
+                return RELEASE_END;
+        }
         /* Without stealing a line waits for boots. Where none is under way (the maximum, memory), it
          * would wait for ever. */
         if (fresh || (!pool->single_use && (pool->stealing || pool->booting_count == 0)))
@@ -352,7 +358,8 @@ struct pool_call *pool_put_ahead(struct pool *pool, struct pool_instance *instan
         struct list *front = list_peek_front(&pool->waiters);
 
         if (!front || instance->state != INSTANCE_BUSY || pool->single_use || !pool->stealing ||
-            pool->capacity > 1 || !pool_may_put_ahead(pool, instance, POOL_AHEAD_BUDGET_NS))
+            pool->capacity > 1 || pool->yielding ||
+            !pool_may_put_ahead(pool, instance, POOL_AHEAD_BUDGET_NS))
                 return NULL;
         waiter = CONTAINER_OF(front, struct pool_call, link);
         if (waiter->alone || waiter->home != instance->home)

@@ -83,6 +83,8 @@ struct pool {
         bool single_use;   /* keep-alive 0: an instance serves one call */
         bool never_ahead;  /* its output must be told apart call by call */
         bool draining;     /* retired version or shutdown: no stock is kept */
+        bool yielding; /* the next instance that comes free ends, though calls wait: somebody else
+                              has a better claim to its memory. Where capacity is 1 */
 
         struct keep_alive *learned; /* keep-alive is learned here; NULL: it is fixed */
 };

@@ -1,0 +1,160 @@
+/* Whose memory it is; see accounts.h. */
+#include "core/provisioner/accounts.h"
+
+#include "base/hash.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void accounts_init(struct accounts *accounts, uint64_t budget_bytes)
+{
+        accounts->budget_bytes = budget_bytes;
+        accounts->waiting_users = 0;
+        for (size_t i = 0; i < ACCOUNTS_BUCKETS; i++)
+                list_init(&accounts->buckets[i]);
+}
+
+void accounts_deinit(struct accounts *accounts)
+{
+        for (size_t i = 0; i < ACCOUNTS_BUCKETS; i++) {
+                struct list *link;
+                while (accounts->buckets[i].next && (link = list_pop_front(&accounts->buckets[i])))
+                        free(CONTAINER_OF(link, struct account, link));
+        }
+}
+
+/* Ids are the server's own, so their hash needs no seed. */
+static size_t bucket_of(const char *owner)
+{
+        return hash_bytes(owner, strlen(owner), 0) % ACCOUNTS_BUCKETS;
+}
+
+static struct account *accounts_find(const struct accounts *accounts, const char *owner)
+{
+        const struct list *bucket = &accounts->buckets[bucket_of(owner)];
+        struct account *account;
+
+        LIST_FOR_EACH (account, bucket, link)
+                if (strcmp(account->owner, owner) == 0)
+                        return account;
+        return NULL;
+}
+
+static struct account *accounts_open(struct accounts *accounts, const char *owner)
+{
+        struct account *account = accounts_find(accounts, owner);
+
+        if (account)
+                return account;
+        account = calloc(1, sizeof(*account));
+        if (!account)
+                return NULL;
+        (void)strncpy(account->owner, owner, ID_LENGTH);
+        list_push_back(&accounts->buckets[bucket_of(owner)], &account->link);
+        return account;
+}
+
+static void account_close_empty(struct account *account)
+{
+        if (account->used_bytes > 0 || account->waiting > 0)
+                return;
+        list_remove(&account->link);
+        free(account);
+}
+
+void accounts_take(struct accounts *accounts, const char *owner, uint64_t bytes)
+{
+        struct account *account = accounts_open(accounts, owner);
+
+        if (account)
+                account->used_bytes += bytes;
+}
+
+void accounts_give(struct accounts *accounts, const char *owner, uint64_t bytes)
+{
+        struct account *account = accounts_find(accounts, owner);
+
+        if (!account)
+                return;
+        account->used_bytes -= bytes < account->used_bytes ? bytes : account->used_bytes;
+        account_close_empty(account);
+}
+
+void accounts_wait(struct accounts *accounts, const char *owner)
+{
+        struct account *account = accounts_open(accounts, owner);
+
+        if (account && account->waiting++ == 0)
+                accounts->waiting_users++;
+}
+
+void accounts_wait_no_more(struct accounts *accounts, const char *owner)
+{
+        struct account *account = accounts_find(accounts, owner);
+
+        if (!account || account->waiting == 0)
+                return;
+        if (--account->waiting == 0)
+                accounts->waiting_users--;
+        account_close_empty(account);
+}
+
+uint64_t accounts_used(const struct accounts *accounts, const char *owner)
+{
+        const struct account *account = accounts_find(accounts, owner);
+
+        return account ? account->used_bytes : 0;
+}
+
+static bool accounts_waits(const struct accounts *accounts, const char *owner)
+{
+        const struct account *account = accounts_find(accounts, owner);
+
+        return account && account->waiting > 0;
+}
+
+/* Of these two (`other` may be NULL), who count whether they wait or not, and of all who wait. */
+static uint64_t accounts_share(const struct accounts *accounts, const char *owner,
+                               const char *other)
+{
+        size_t users = accounts->waiting_users + !accounts_waits(accounts, owner);
+
+        if (other && strcmp(owner, other) != 0)
+                users += !accounts_waits(accounts, other);
+        return accounts->budget_bytes / users;
+}
+
+static bool accounts_somebody_with_less_waits(const struct accounts *accounts, const char *owner,
+                                              uint64_t used_bytes)
+{
+        const struct account *account;
+
+        for (size_t i = 0; i < ACCOUNTS_BUCKETS; i++)
+                LIST_FOR_EACH (account, &accounts->buckets[i], link)
+                        if (account->waiting > 0 && account->used_bytes < used_bytes &&
+                            strcmp(account->owner, owner) != 0)
+                                return true;
+        return false;
+}
+
+bool accounts_is_beyond(const struct accounts *accounts, const char *owner, uint64_t bytes)
+{
+        return accounts_used(accounts, owner) + bytes > accounts_share(accounts, owner, NULL);
+}
+
+bool accounts_may_take(const struct accounts *accounts, const char *owner, uint64_t bytes)
+{
+        if (accounts->waiting_users == accounts_waits(accounts, owner))
+                return true; /* nobody else waits */
+        return !accounts_is_beyond(accounts, owner, bytes) ||
+               !accounts_somebody_with_less_waits(accounts, owner, accounts_used(accounts, owner));
+}
+
+bool accounts_must_yield(const struct accounts *accounts, const char *owner, const char *other,
+                         uint64_t bytes)
+{
+        uint64_t share = accounts_share(accounts, owner, other);
+
+        return strcmp(owner, other) != 0 && accounts_used(accounts, owner) > share &&
+               accounts_used(accounts, other) + bytes <= share;
+}

@@ -1,0 +1,49 @@
+/* Whose is the memory that instances are promised? When all of it is given away, who holds more than an
+ * even share of it gets no more while somebody with less waits, and is the first to give some back.
+ *
+ * An even share is the budget divided by the users who want memory now: nobody is held to it while there
+ * is enough, or while nobody else waits.
+ *
+ * Pure, and not locked: it belongs to the scheduler, as the provisioner does.
+ */
+#pragma once
+
+#include "base/list.h"
+#include "core/registry/function.h"
+
+#define ACCOUNTS_BUCKETS 256
+/* Stock of somebody within his share that was used so lately is not taken for somebody beyond his. */
+#define ACCOUNTS_GRACE_NS 10000000000ull
+
+struct account {
+        struct list link;
+        char owner[ID_LENGTH + 1];
+        uint64_t used_bytes;
+        size_t waiting; /* functions that want an instance and found no memory for it */
+};
+
+struct accounts {
+        uint64_t budget_bytes;
+        size_t waiting_users;
+        struct list buckets[ACCOUNTS_BUCKETS];
+};
+
+void accounts_init(struct accounts *accounts, uint64_t budget_bytes);
+void accounts_deinit(struct accounts *accounts);
+
+/* An instance of this user's is made, and later gone. Without memory for the account he is simply not
+ * seen to use any. */
+void accounts_take(struct accounts *accounts, const char *owner, uint64_t bytes);
+void accounts_give(struct accounts *accounts, const char *owner, uint64_t bytes);
+/* One of his functions waits for memory from now on, or waits no more. */
+void accounts_wait(struct accounts *accounts, const char *owner);
+void accounts_wait_no_more(struct accounts *accounts, const char *owner);
+
+uint64_t accounts_used(const struct accounts *accounts, const char *owner);
+/* May this user have so many bytes, if they are there? */
+bool accounts_may_take(const struct accounts *accounts, const char *owner, uint64_t bytes);
+/* Would he hold more than his share with them? */
+bool accounts_is_beyond(const struct accounts *accounts, const char *owner, uint64_t bytes);
+/* Must `owner` end an instance that is in use, so that `other` can have so many bytes? */
+bool accounts_must_yield(const struct accounts *accounts, const char *owner, const char *other,
+                         uint64_t bytes);

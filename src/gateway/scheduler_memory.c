@@ -1,0 +1,129 @@
+/* Who gets memory when all of it is given away: whose stock ends, and who has to wait for whom. The rules
+ * are core/provisioner/accounts.h's. */
+#include "gateway/gateway.h"
+#include "gateway/instance.h"
+#include "gateway/scheduler_parts.h"
+
+void scheduler_want_memory(struct scheduler *scheduler, struct live *live, bool wants)
+{
+        if (live->wants_memory == wants)
+                return;
+        live->wants_memory = wants;
+        if (wants)
+                accounts_wait(&scheduler->accounts, live->function->owner_id);
+        else
+                accounts_wait_no_more(&scheduler->accounts, live->function->owner_id);
+}
+
+static bool live_has_stock(struct live *live)
+{
+        bool has_stock;
+
+        pthread_mutex_lock(&live->lock);
+        has_stock = live->pool.idle_count + live->pool.frozen_count > 0 &&
+                    pool_live_count(&live->pool) > live->function->min_instances;
+        pthread_mutex_unlock(&live->lock);
+        return has_stock;
+}
+
+/* One that has been idle since `before_ns`, now ENDING. */
+static struct pool_instance *live_give_stock(struct live *live, uint64_t before_ns)
+{
+        struct pool_instance *victim = NULL;
+
+        pthread_mutex_lock(&live->lock);
+        if (pool_live_count(&live->pool) > live->function->min_instances)
+                victim = pool_expire_one(&live->pool, before_ns);
+        pthread_mutex_unlock(&live->lock);
+        return victim;
+}
+
+/* Since when must stock have been idle to be taken for this taker? */
+static uint64_t scheduler_oldest_use(const struct scheduler *scheduler, const struct live *live,
+                                     const struct function *taker)
+{
+        const struct accounts *accounts = &scheduler->accounts;
+        const char *owner = live->function->owner_id;
+        uint64_t now_ns = scheduler->thread->loop.now_ns;
+
+        if (strcmp(owner, taker->owner_id) == 0 || accounts_is_beyond(accounts, owner, 0) ||
+            !accounts_is_beyond(accounts, taker->owner_id, taker->memory_bytes))
+                return UINT64_MAX;
+        return now_ns > ACCOUNTS_GRACE_NS ? now_ns - ACCOUNTS_GRACE_NS : 0;
+}
+
+/* Of those who need not be spared for this taker, the one whose owner holds most. */
+static struct live *scheduler_pick_giver(struct scheduler *scheduler, const struct function *taker)
+{
+        struct live *live, *giver = NULL;
+        uint64_t most_bytes = 0;
+
+        LIST_FOR_EACH (live, &scheduler->gateway->lives, link) {
+                uint64_t used_bytes = accounts_used(&scheduler->accounts, live->function->owner_id);
+                if ((giver && used_bytes <= most_bytes) || !live_has_stock(live) ||
+                    scheduler_oldest_use(scheduler, live, taker) != UINT64_MAX)
+                        continue;
+                giver = live;
+                most_bytes = used_bytes;
+        }
+        return giver;
+}
+
+bool scheduler_evict(struct scheduler *scheduler, const struct function *taker)
+{
+        struct gateway *gateway = scheduler->gateway;
+        struct pool_instance *victim = NULL;
+        struct live *live;
+
+        pthread_mutex_lock(&gateway->lives_lock);
+        live = scheduler_pick_giver(scheduler, taker);
+        if (live)
+                victim = live_give_stock(live, UINT64_MAX);
+        if (!victim)
+                LIST_FOR_EACH (live, &gateway->lives, link) {
+                        victim =
+                                live_give_stock(live, scheduler_oldest_use(scheduler, live, taker));
+                        if (victim)
+                                break;
+                }
+        /* Whoever gave goes to the end, so that it is not always the same. */
+        if (victim) {
+                list_remove(&live->link);
+                list_push_back(&gateway->lives, &live->link);
+        }
+        pthread_mutex_unlock(&gateway->lives_lock);
+        if (victim)
+                scheduler_kill(scheduler, CONTAINER_OF(victim, struct instance, pool));
+        return victim != NULL;
+}
+
+/* What is in use goes when its call is over. One at a time: the next plan asks again. */
+void scheduler_ask_to_yield(struct scheduler *scheduler, const struct function *taker)
+{
+        struct gateway *gateway = scheduler->gateway;
+        struct live *live, *giver = NULL;
+        size_t most = 0;
+        bool asked = false;
+
+        pthread_mutex_lock(&gateway->lives_lock);
+        LIST_FOR_EACH (live, &gateway->lives, link) {
+                size_t count;
+                if (!accounts_must_yield(&scheduler->accounts, live->function->owner_id,
+                                         taker->owner_id, taker->memory_bytes))
+                        continue;
+                pthread_mutex_lock(&live->lock);
+                asked = asked || live->pool.yielding || live->pool.ending_count > 0;
+                count = pool_live_count(&live->pool);
+                pthread_mutex_unlock(&live->lock);
+                if (count <= most || count <= live->function->min_instances)
+                        continue;
+                giver = live;
+                most = count;
+        }
+        if (giver && !asked) {
+                pthread_mutex_lock(&giver->lock);
+                giver->pool.yielding = true;
+                pthread_mutex_unlock(&giver->lock);
+        }
+        pthread_mutex_unlock(&gateway->lives_lock);
+}
