@@ -248,3 +248,81 @@ def test_who_waits_is_answered_when_the_node_goes_down(compile_native):
                 assert connection.read_answer().status in (200, 503)
         assert process.wait(30) == 0
         node.server.process = None
+
+
+SLEEPS_MS = 50
+
+
+class Memory:
+    """A node with room for four instances, and two tenants whose calls last a while."""
+
+    def __init__(self, program):
+        self.server = Server("--threads", "1", "--memory", "256MiB", "--wait-max", "20s")
+        self.program = program
+
+    def __enter__(self):
+        self.server.__enter__()
+        self.paths, self.names = {}, {}
+        for number in range(2):
+            person = Person(self.server)
+            self.paths[number] = "/f/" + self.server.deploy(
+                f"sleeper{number}", "native", {"main": self.program}, token=person.token, public=True,
+                memory="64MiB")
+        return self
+
+    def __exit__(self, *failure):
+        self.server.__exit__(*failure)
+
+    def instances(self, number):
+        """Those that are not on their way out."""
+        return sum(value for name, value in self.server.metrics().items()
+                   if name.startswith("magpie_instances{") and f"/sleeper{number}\"" in name
+                   and "ending" not in name)
+
+    @contextlib.contextmanager
+    def flood(self, number):
+        """Twelve clients that ask again and again; all of their calls must succeed."""
+        ended = threading.Event()
+        failures = []
+
+        def go_on():
+            with RawConnection(self.server.port, timeout=60) as connection:
+                while not ended.is_set():
+                    answer = connection.send(request("POST", self.paths[number],
+                                                     b"sleep %d" % SLEEPS_MS)).read_answer()
+                    if answer.status != 200:
+                        failures.append(answer)
+        threads = [threading.Thread(target=go_on) for _ in range(12)]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            for thread in threads:
+                thread.join()
+        assert failures == []
+
+
+@pytest.fixture
+def memory(compile_native):
+    with Memory(compile_native("worker")) as memory:
+        yield memory
+
+
+def test_who_uses_all_of_the_memory_gives_some_back_to_who_has_none(memory):
+    with memory.flood(0):
+        eventually(lambda: memory.instances(0) == 4, "one has everything")
+        with RawConnection(memory.server.port, timeout=60) as other:
+            answer = other.send(request("POST", memory.paths[1], b"x")).read_answer()
+        assert answer.status == 200, answer
+
+
+def test_two_who_want_all_of_the_memory_have_half_of_it_each(memory):
+    with memory.flood(0):
+        eventually(lambda: memory.instances(0) == 4, "one has everything")
+        with memory.flood(1):
+            eventually(lambda: memory.instances(0) == memory.instances(1) == 2, "both have half")
+            for _ in range(20):  # and so it stays
+                assert memory.instances(0) <= 2 and memory.instances(1) <= 2
+        eventually(lambda: memory.instances(0) == 4, "one has everything again")

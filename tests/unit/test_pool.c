@@ -456,6 +456,27 @@ TEST(where_output_must_be_told_apart_call_by_call_nothing_is_put_ahead)
 }
 TEST_END
 
+TEST(a_pool_that_yields_ends_the_next_instance_that_comes_free_though_calls_wait)
+{
+        start(1);
+        stock(0, 0);
+        stock(0, 0);
+        struct pool_call *running = take(0, 0, TAKE_RUNNING), *other = take(0, 0, TAKE_RUNNING);
+        struct pool_call *first = take(0, 0, TAKE_WAITING), *next = NULL;
+        struct pool_instance *booting = boot();
+
+        pool.yielding = true;
+        ck_assert_ptr_null(pool_put_ahead(&pool, running->instance));
+        ck_assert_int_eq(pool_ready(&pool, booting, 1, &next),
+                         RELEASE_HANDED); /* not what is new */
+        ck_assert_ptr_eq(next, first);
+        struct pool_call *second = take(0, 1, TAKE_WAITING);
+        release(running, 2, RELEASE_END);
+        ck_assert_uint_eq(pool.ending_count, 1);
+        ck_assert_ptr_eq(release(other, 3, RELEASE_HANDED), second); /* one, and no more */
+}
+TEST_END
+
 TEST(without_stealing_a_line_waits_for_its_boots_and_takes_what_returns_when_there_are_none)
 {
         start(1);
@@ -523,4 +544,5 @@ TEST_MAIN("pool", every_state_and_every_start_has_its_own_name,
           nothing_more_is_put_ahead_while_a_response_streams,
           what_the_instance_measured_counts_more_than_what_the_pool_saw,
           where_output_must_be_told_apart_call_by_call_nothing_is_put_ahead,
+          a_pool_that_yields_ends_the_next_instance_that_comes_free_though_calls_wait,
           without_stealing_a_line_waits_for_its_boots_and_takes_what_returns_when_there_are_none)

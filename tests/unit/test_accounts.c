@@ -1,0 +1,165 @@
+/* Who may have memory, and who must give some back, told with three users on a machine of twelve GiB. */
+#include "core/provisioner/accounts.h"
+
+#include "testing.h"
+
+#include <stdio.h>
+
+#define GIB (1ull << 30)
+#define ANN "01ANN"
+#define BEN "01BEN"
+#define CYD "01CYD"
+
+static struct accounts accounts;
+
+static void start(void)
+{
+        accounts_init(&accounts, 12 * GIB);
+}
+
+TEST(while_nobody_waits_everybody_may_have_what_is_there)
+{
+        start();
+        accounts_take(&accounts, ANN, 11 * GIB);
+        ck_assert(accounts_may_take(&accounts, ANN, GIB));
+        ck_assert(accounts_may_take(&accounts, BEN, GIB));
+        accounts_deinit(&accounts);
+}
+TEST_END
+
+TEST(who_alone_waits_may_have_what_is_there)
+{
+        start();
+        accounts_take(&accounts, ANN, 11 * GIB);
+        accounts_take(&accounts, BEN, GIB);
+        accounts_wait(&accounts, ANN);
+        ck_assert(accounts_may_take(&accounts, ANN, GIB));
+        accounts_deinit(&accounts);
+}
+TEST_END
+
+TEST(who_holds_more_than_an_even_share_gets_no_more_while_somebody_with_less_waits)
+{
+        start();
+        accounts_take(&accounts, ANN, 8 * GIB);
+        accounts_take(&accounts, BEN, 2 * GIB);
+        accounts_wait(&accounts, ANN);
+        accounts_wait(&accounts, BEN);
+        ck_assert(!accounts_may_take(&accounts, ANN, 1));
+        ck_assert(accounts_may_take(&accounts, BEN, 2 * GIB));
+        accounts_wait_no_more(&accounts, BEN);
+        ck_assert(accounts_may_take(&accounts, ANN, 2 * GIB));
+        accounts_deinit(&accounts);
+}
+TEST_END
+
+TEST(who_does_not_wait_yet_is_counted_when_he_asks)
+{
+        start();
+        accounts_take(&accounts, ANN, 6 * GIB);
+        accounts_wait(&accounts, BEN);
+        ck_assert(!accounts_may_take(&accounts, ANN, 1));
+        accounts_give(&accounts, ANN, GIB);
+        ck_assert(accounts_may_take(&accounts, ANN, GIB));
+        accounts_deinit(&accounts);
+}
+TEST_END
+
+TEST(several_functions_of_one_user_have_one_share)
+{
+        start();
+        accounts_take(&accounts, ANN, 7 * GIB);
+        accounts_wait(&accounts, ANN);
+        accounts_wait(&accounts, ANN);
+        accounts_wait(&accounts, ANN);
+        accounts_wait(&accounts, BEN);
+        ck_assert_uint_eq(accounts.waiting_users, 2);
+        ck_assert(accounts_may_take(&accounts, BEN, 6 * GIB));
+        ck_assert(!accounts_may_take(&accounts, ANN, GIB));
+        accounts_wait_no_more(&accounts, ANN);
+        ck_assert_uint_eq(accounts.waiting_users, 2);
+        accounts_deinit(&accounts);
+}
+TEST_END
+
+TEST(who_is_beyond_his_share_ends_what_he_uses_for_who_stays_within_it)
+{
+        start();
+        accounts_take(&accounts, ANN, 12 * GIB);
+        accounts_wait(&accounts, BEN);
+        ck_assert(accounts_must_yield(&accounts, ANN, BEN, GIB));
+        ck_assert(!accounts_must_yield(&accounts, BEN, ANN, GIB));
+        ck_assert(!accounts_must_yield(&accounts, ANN, ANN, GIB));
+        ck_assert(!accounts_must_yield(&accounts, ANN, BEN, 7 * GIB));
+        accounts_deinit(&accounts);
+}
+TEST_END
+
+TEST(it_ends_where_all_have_the_same)
+{
+        uint64_t ann = 12, ben = 0;
+
+        start();
+        accounts_take(&accounts, ANN, ann * GIB);
+        accounts_wait(&accounts, ANN);
+        accounts_wait(&accounts, BEN);
+        while (accounts_must_yield(&accounts, ANN, BEN, GIB)) {
+                accounts_give(&accounts, ANN, GIB);
+                ck_assert(!accounts_may_take(&accounts, ANN, GIB) || ann <= 6);
+                ck_assert(accounts_may_take(&accounts, BEN, GIB));
+                accounts_take(&accounts, BEN, GIB);
+                ann--;
+                ben++;
+        }
+        ck_assert_uint_eq(ann, 6);
+        ck_assert_uint_eq(ben, 6);
+        ck_assert(!accounts_must_yield(&accounts, BEN, ANN, GIB));
+        accounts_deinit(&accounts);
+}
+TEST_END
+
+TEST(a_third_who_comes_takes_from_both)
+{
+        start();
+        accounts_take(&accounts, ANN, 6 * GIB);
+        accounts_take(&accounts, BEN, 6 * GIB);
+        accounts_wait(&accounts, ANN);
+        accounts_wait(&accounts, BEN);
+        ck_assert(!accounts_must_yield(&accounts, ANN, CYD, 5 * GIB));
+        ck_assert(accounts_must_yield(&accounts, ANN, CYD, GIB));
+        ck_assert(accounts_must_yield(&accounts, BEN, CYD, 4 * GIB));
+        accounts_deinit(&accounts);
+}
+TEST_END
+
+TEST(an_account_is_forgotten_when_nothing_is_in_it)
+{
+        char owner[ID_LENGTH + 1];
+
+        start();
+        for (int i = 0; i < 5000; i++) {
+                (void)snprintf(owner, sizeof(owner), "01USER%d", i);
+                accounts_take(&accounts, owner, GIB);
+                accounts_wait(&accounts, owner);
+                ck_assert_uint_eq(accounts_used(&accounts, owner), GIB);
+                accounts_wait_no_more(&accounts, owner);
+                accounts_give(&accounts, owner, GIB);
+                ck_assert_uint_eq(accounts_used(&accounts, owner), 0);
+        }
+        ck_assert_uint_eq(accounts.waiting_users, 0);
+        for (size_t i = 0; i < ACCOUNTS_BUCKETS; i++)
+                ck_assert(list_is_empty(&accounts.buckets[i]));
+        accounts_wait_no_more(&accounts, ANN);
+        accounts_give(&accounts, ANN, GIB);
+        ck_assert_uint_eq(accounts_used(&accounts, ANN), 0);
+}
+TEST_END
+
+TEST_MAIN("accounts", while_nobody_waits_everybody_may_have_what_is_there,
+          who_alone_waits_may_have_what_is_there,
+          who_holds_more_than_an_even_share_gets_no_more_while_somebody_with_less_waits,
+          who_does_not_wait_yet_is_counted_when_he_asks,
+          several_functions_of_one_user_have_one_share,
+          who_is_beyond_his_share_ends_what_he_uses_for_who_stays_within_it,
+          it_ends_where_all_have_the_same, a_third_who_comes_takes_from_both,
+          an_account_is_forgotten_when_nothing_is_in_it)
