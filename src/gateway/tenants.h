@@ -18,9 +18,9 @@ struct connection;
 struct gateway_thread;
 struct live;
 
-/* Requests that one tenant may begin in a turn while others are active. A turn is then some 0.2 ms long;
+/* Requests that one tenant may begin in a turn while others are active. A turn is then some 0.1 ms long;
  * docs/adr/0022-taking-turns.md has what was measured. */
-#define TENANTS_QUANTUM 8
+#define TENANTS_QUANTUM 4
 /* So many bytes read cost as much as a small request. */
 #define TENANTS_UNIT_BYTES 16384
 

@@ -1,6 +1,6 @@
 """hostile: slow, silent and restless clients in thousands, while a normal one's calls go on.
 
-For each kind of them: the p99 of a client that calls 200 times a second (open loop) beside its quiet
+They and the normal one call functions of two users. For each kind of them: the p99 of a client that calls 200 times a second (open loop) beside its quiet
 value, what a hostile connection costs in the gateway's memory, and what is left when they have gone.
 """
 import argparse
@@ -13,6 +13,7 @@ import common
 from attacks import Attack, HalfOpen, half_open_count
 from common import BODY, ROOT, Goals, Server, build_dir, scratch
 from node_host import NodeHost, resident_bytes
+from people import Person
 
 CONNECTION_GOAL = 4096
 MIB = 1 << 20
@@ -22,8 +23,9 @@ SETTLE_SECONDS = 60
 class Node:
     def __init__(self, server, program):
         self.server = server
-        self.function = server.deploy("worker", "native", {"main": program}, public=True, memory="16MiB")
-        self.path = f"/f/{self.function}"
+        self.path, self.normal_path = (
+            "/f/" + server.deploy("worker", "native", {"main": program}, token=Person(server).token,
+                                  public=True, memory="16MiB") for _ in range(2))
         self.gateway = NodeHost(server).gateway
 
     def state(self):
@@ -36,7 +38,7 @@ class Node:
 
     def call(self, settings):
         output = subprocess.run(
-            [build_dir() / "magpie", "bench", self.server.url + self.path, "--rate", str(settings.rate),
+            [build_dir() / "magpie", "bench", self.server.url + self.normal_path, "--rate", str(settings.rate),
              "-t", "1", "-c", "200", "-d", f"{settings.seconds}s", "--data", BODY, "-o", "json"],
             check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
         stage = json.loads(output)["stages"][0]
