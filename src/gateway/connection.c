@@ -378,7 +378,8 @@ static void connection_on_event(struct loop_source *source, uint32_t events)
 /* Goes on with what was read before. */
 static void connection_go_on(struct connection *connection)
 {
-        struct slice held = slice_make(connection->thread->scratch, block_length(connection->input));
+        struct slice held =
+                slice_make(connection->thread->scratch, block_length(connection->input));
 
         if (held.length > 0)
                 memcpy(connection->thread->scratch,

@@ -63,7 +63,7 @@ struct connection {
         struct loop_source source;
         struct loop_task resume_task;
         struct timer timer;
-        uint64_t deadline_ms; /* loop time; 0: none */
+        uint64_t deadline_ms;   /* loop time; 0: none */
         struct turns_item turn; /* parked until its tenant's turn comes; see tenants.h */
         int fd;
         enum connection_state state;

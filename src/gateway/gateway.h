@@ -89,7 +89,7 @@ struct gateway_thread {
         int listen_fd;
         struct timer accept_timer;
         struct blocks blocks;
-        struct list idle;        /* connections: came to rest longest ago in front; some are not idle */
+        struct list idle; /* connections: came to rest longest ago in front; some are not idle */
         struct list connections; /* the others */
         atomic_ullong made_room; /* idle connections that were closed for new ones */
         struct tenants tenants;

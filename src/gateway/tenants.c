@@ -42,10 +42,9 @@ bool tenants_let(struct connection *connection)
         if (turns_begin(&tenants->turns, &connection->turn, thread->loop.now_ns))
                 return true;
         turns_park(&tenants->turns, &connection->turn);
-        atomic_store_explicit(
-                &tenants->waited,
-                atomic_load_explicit(&tenants->waited, memory_order_relaxed) + 1,
-                memory_order_relaxed);
+        atomic_store_explicit(&tenants->waited,
+                              atomic_load_explicit(&tenants->waited, memory_order_relaxed) + 1,
+                              memory_order_relaxed);
         connection_watch(connection);
         loop_defer_turn(&thread->loop, &tenants->serve);
         return false;

@@ -112,8 +112,7 @@ void turns_expire(struct turns *turns, uint64_t now_ns)
         struct turns_place *place, *after;
 
         LIST_FOR_EACH_SAFE (place, after, &turns->active, active_link) {
-                if (!list_is_empty(&place->parked) ||
-                    now_ns < place->seen_ns + TURNS_ACTIVE_FOR_NS)
+                if (!list_is_empty(&place->parked) || now_ns < place->seen_ns + TURNS_ACTIVE_FOR_NS)
                         continue;
                 list_remove(&place->active_link);
                 turns->active_count--;

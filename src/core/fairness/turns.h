@@ -24,8 +24,8 @@
 #include <stdint.h>
 
 #define TURNS_PLACES 1024
-#define TURNS_NOBODY UINT16_MAX             /* whose work it is, nobody knows yet */
-#define TURNS_ACTIVE_FOR_NS 1000000000ull   /* after its last work, with nothing parked */
+#define TURNS_NOBODY UINT16_MAX           /* whose work it is, nobody knows yet */
+#define TURNS_ACTIVE_FOR_NS 1000000000ull /* after its last work, with nothing parked */
 
 /* A tenant's place. */
 struct turns_place {
@@ -40,14 +40,16 @@ struct turns_place {
 /* What is parked; embedded by whoever parks it. */
 struct turns_item {
         struct list link;
-        uint16_t place; /* whose it is, or TURNS_NOBODY; the caller's to set while it is not parked */
+        uint16_t
+                place; /* whose it is, or TURNS_NOBODY; the caller's to set while it is not parked */
 };
 
 struct turns {
         int quantum; /* units that a tenant may begin in a turn; 0: nobody takes turns */
         size_t active_count;
-        struct list active;  /* struct turns_place */
-        struct list waiting; /* those with something parked; whoever has just had its share behind */
+        struct list active; /* struct turns_place */
+        struct list
+                waiting; /* those with something parked; whoever has just had its share behind */
         struct turns_place places[TURNS_PLACES];
 };
 
