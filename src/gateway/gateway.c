@@ -194,8 +194,6 @@ static void thread_on_listener(struct loop_source *source, uint32_t events)
                 fd = accept4(thread->listen_fd, (struct sockaddr *)&address, &length,
                              SOCK_NONBLOCK | SOCK_CLOEXEC);
                 if (fd < 0) {
-                        if ((errno == EMFILE || errno == ENFILE) && thread_make_room(thread))
-                                continue;
                         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
                             errno == ENOMEM)
                                 thread_pause_accept(thread);

@@ -37,7 +37,8 @@ def test_the_text_is_what_prometheus_reads(server):
         "magpie_instances": "gauge", "magpie_waiters": "gauge",
         "magpie_prewarmed_instances_total": "counter", "magpie_stock_sandboxes": "gauge",
         "magpie_cold_starts_total": "counter", "magpie_cold_start_seconds": "histogram",
-        "magpie_connections": "gauge",
+        "magpie_connections": "gauge", "magpie_connections_closed_for_room_total": "counter",
+        "magpie_turns_waited_total": "counter",
         "magpie_loop_lag_seconds": "gauge", "magpie_build_info": "gauge",
         "magpie_uptime_seconds": "gauge", "process_open_fds": "gauge"}
     assert function
