@@ -1,6 +1,7 @@
 """hostile: slow, silent and restless clients in thousands, while a normal one's calls go on.
 
-They and the normal one call functions of two users. For each kind of them: the p99 of a client that calls 200 times a second (open loop) beside its quiet
+They and the normal one call functions of two users. For each kind of them: the p99 of a client that
+calls 200 times a second (open loop) beside its quiet
 value, what a hostile connection costs in the gateway's memory, and what is left when they have gone.
 """
 import argparse
