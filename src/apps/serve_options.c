@@ -22,6 +22,7 @@ enum option_kind {
         OPTION_COUNT,
         OPTION_SIZE,
         OPTION_DURATION,
+        OPTION_DURATION_OR_NONE,
         OPTION_OFF,
         OPTION_ADDRESSES,
         OPTION_RANGES
@@ -74,6 +75,8 @@ static const struct option_row rows[] = {
          "requests that may wait for one function [10000]"},
         {"wait-max", OPTION_DURATION, FIELD(gateway.wait_max_ms), "TIME",
          "how long a request waits for an instance [30s]"},
+        {"queue-delay", OPTION_DURATION_OR_NONE, FIELD(gateway.queue_delay_ms), "TIME",
+         "how long requests wait where too many come for good; 0 refuses none early [250ms]"},
         {"head-timeout", OPTION_DURATION, FIELD(gateway.head_timeout_ms), "TIME",
          "a request's head must be complete within [10s]"},
         {"idle-timeout", OPTION_DURATION, FIELD(gateway.idle_timeout_ms), "TIME",
@@ -209,9 +212,10 @@ static int option_set(struct serve_options *options, const struct option_row *ro
                 *(uint64_t *)field = number;
                 return 0;
         case OPTION_DURATION:
+        case OPTION_DURATION_OR_NONE:
                 if (duration_parse(slice_of(value), &number, err) < 0)
                         return -EINVAL;
-                if (number == 0 || number > INT_MAX)
+                if ((number == 0 && row->kind == OPTION_DURATION) || number > INT_MAX)
                         return err_set(err, -EINVAL, "'%s' is out of range", value);
                 *(uint32_t *)field = (uint32_t)number;
                 return 0;
@@ -391,6 +395,7 @@ static void options_defaults(struct serve_options *options)
                                 .connections_max = (unsigned)(files.rlim_max - files.rlim_max / 14),
                                 .waiters_max = 10000,
                                 .wait_max_ms = 30000,
+                                .queue_delay_ms = 250,
                                 .head_timeout_ms = 10000,
                                 .idle_timeout_ms = 75000,
                                 .stall_timeout_ms = 30000,

@@ -53,6 +53,7 @@ struct gateway_config {
         unsigned connections_max;     /* all threads together */
         unsigned waiters_max;         /* calls in line, one function */
         uint32_t wait_max_ms;         /* how long a call waits for an instance */
+        uint32_t queue_delay_ms;      /* how long calls wait in a line that stands; 0: no matter */
         uint32_t head_timeout_ms;     /* a request's head, from its first byte */
         uint32_t idle_timeout_ms;     /* between requests */
         uint32_t stall_timeout_ms;    /* a body or a response that makes no progress */

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #define ALONE_FRAME 2048 /* frames above this are never ahead: they fill socket buffers */
+#define RETRY_AFTER_MAX_S 60
 
 static void invocation_on_timer(struct timer *timer);
 static const struct exchange_ops invocation_exchange_ops;
@@ -279,6 +280,59 @@ static void invocation_turn_away(struct invocation *invocation, enum outcome lim
         invocation_fail(invocation, limit, detail);
 }
 
+/* Why a call is not let wait. */
+struct refusal {
+        enum wait_verdict verdict; /* ALLOWED: there are waiters_max already */
+        enum outcome limit;
+        size_t in_line;
+        uint64_t drain_ns; /* how long their line lasts; 0: unknown */
+};
+
+/* It has been put in line. False where it may not stay: then it is out again, and `refusal` says
+ * why. With the pool's lock held. */
+static bool invocation_may_wait(struct invocation *invocation, struct refusal *refusal)
+{
+        struct gateway_thread *thread = invocation->thread;
+        const struct gateway_config *config = &thread->gateway->config;
+        struct live *live = invocation->live;
+        uint64_t now_ns = thread->loop.now_ns;
+
+        refusal->in_line = live->pool.waiting_count - 1;
+        refusal->verdict = pool_judge_wait(&live->pool, live->function->max_instances,
+                                           config->wait_max_ms * NS_PER_MS, now_ns);
+        if (refusal->verdict == WAIT_ALLOWED && refusal->in_line < config->waiters_max)
+                return true;
+        refusal->limit = invocation_whose_limit(live);
+        refusal->drain_ns = pool_drain_ns(&live->pool, now_ns);
+        (void)pool_cancel(&live->pool, &invocation->call);
+        return false;
+}
+
+static void invocation_refuse(struct invocation *invocation, const struct refusal *refusal)
+{
+        uint64_t retry_after_s = (refusal->drain_ns + NS_PER_S - 1) / NS_PER_S;
+        const char *why = NULL;
+        char what[96];
+
+        switch (refusal->verdict) {
+        case WAIT_ALLOWED:
+                why = "Too many requests wait for this function";
+                break;
+        case WAIT_SHED:
+                why = "Shed: more requests come than can be answered";
+                break;
+        case WAIT_HOPELESS:
+                why = "Shed: no instance would become free in time";
+                break;
+        }
+        if (refusal->verdict != WAIT_ALLOWED)
+                live_count_shed(invocation->live, invocation->thread->index);
+        (void)snprintf(what, sizeof(what), "%s (%zu wait)", why, refusal->in_line);
+        invocation->retry_after_s =
+                retry_after_s < RETRY_AFTER_MAX_S ? (unsigned)retry_after_s : RETRY_AFTER_MAX_S;
+        invocation_turn_away(invocation, refusal->limit, what);
+}
+
 /* Takes a place in the pool. The frame lies at `head` and `payload`, or in invocation->frame where
  * `head` is NULL. */
 static void invocation_submit(struct invocation *invocation, char *head, size_t head_length,
@@ -289,9 +343,9 @@ static void invocation_submit(struct invocation *invocation, char *head, size_t 
         struct live *live = invocation->live;
         struct block *kept = head ? block_take(&thread->blocks, head_length + payload.length)
                                   : invocation->frame;
-        enum outcome limit = OUTCOME_OVERLOADED;
         enum take_result result;
-        bool full;
+        struct refusal refusal;
+        bool refused = false;
 
         if (!kept) {
                 invocation_fail(invocation, OUTCOME_OVERLOADED, "No memory for more requests.");
@@ -300,20 +354,17 @@ static void invocation_submit(struct invocation *invocation, char *head, size_t 
         invocation->submitted = true;
         invocation->call.alone = !head || head_length + payload.length > ALONE_FRAME;
         pthread_mutex_lock(&live->lock);
-        full = live->pool.waiting_count >= config->waiters_max;
         result = pool_take(&live->pool, &invocation->call, thread->loop.now_ns);
-        if (result == TAKE_WAITING && full) {
-                limit = invocation_whose_limit(live);
-                (void)pool_cancel(&live->pool, &invocation->call);
-        } else if (result != TAKE_WAITING) {
+        if (result == TAKE_WAITING)
+                refused = !invocation_may_wait(invocation, &refusal);
+        else
                 instance_bind(&invocation->call, thread);
-        }
         pthread_mutex_unlock(&live->lock);
 
-        if (result == TAKE_WAITING && full) {
+        if (refused) {
                 if (head)
                         block_give(&thread->blocks, kept);
-                invocation_turn_away(invocation, limit, "Too many requests wait for this function");
+                invocation_refuse(invocation, &refusal);
                 return;
         }
         if (head && result != TAKE_WAITING && !invocation->instance->moving_to) {

@@ -36,9 +36,10 @@ struct invocation {
         uint64_t arrived_ns, running_ns; /* when; running_ns is 0 until it runs */
         uint64_t init_ns;                /* how long the instance took that was made for it */
         uint64_t answer_bytes, log_bytes;
-        uint32_t wire_id;     /* its number on that instance */
-        int default_status;   /* where the function names none */
-        enum outcome failure; /* with `failure_detail`, while a letter carries it home */
+        uint32_t wire_id;       /* its number on that instance */
+        unsigned retry_after_s; /* where it is refused; 0: as its outcome says */
+        int default_status;     /* where the function names none */
+        enum outcome failure;   /* with `failure_detail`, while a letter carries it home */
         char *failure_detail;
         bool held;        /* counted in live->holds */
         bool url;         /* by function URL: the head goes along */

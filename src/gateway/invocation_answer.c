@@ -95,7 +95,7 @@ void turnover_fill(struct turnover *turnover, struct instance *instance,
                 return;
         /* The line moves up behind the call that runs now. */
         while (!instance->moving_to && turnover->ahead_count < POOL_AHEAD_MAX) {
-                struct pool_call *call = pool_put_ahead(pool, &instance->pool);
+                struct pool_call *call = pool_put_ahead(pool, &instance->pool, here->loop.now_ns);
                 if (!call)
                         return;
                 instance_bind(call, here);
@@ -318,7 +318,9 @@ static void invocation_tell(struct invocation *invocation, enum outcome outcome,
                                   .title = answer->title,
                                   .detail = detail,
                                   .invocation_id = invocation->id,
-                                  .retry_after_s = answer->retry_after_s,
+                                  .retry_after_s = invocation->retry_after_s > 0
+                                                           ? invocation->retry_after_s
+                                                           : answer->retry_after_s,
                                   .extra = extra};
 
         if (!connection)

@@ -34,6 +34,7 @@ struct live *live_new_for_trial(struct gateway *gateway, struct function *functi
                 gateway->config.core_count > threads ? gateway->config.core_count - threads : 1;
         live->pool.stealing = gateway->config.stealing;
         live->pool.single_use = function->keep_alive_ms == 0;
+        live->pool.patience.target_ns = gateway->config.queue_delay_ms * NS_PER_MS;
         return live;
 }
 
@@ -147,6 +148,11 @@ static void figure_add(atomic_ullong *figure, unsigned long long value)
 {
         atomic_store_explicit(figure, atomic_load_explicit(figure, memory_order_relaxed) + value,
                               memory_order_relaxed);
+}
+
+void live_count_shed(struct live *live, unsigned thread)
+{
+        figure_add(&live->figures[thread].shed, 1);
 }
 
 void live_count(struct live *live, unsigned thread, enum start_kind start, enum outcome outcome,

@@ -29,6 +29,7 @@ struct live_figures {
         atomic_ullong count[START_KIND_COUNT][OUTCOME_COUNT];
         atomic_ullong bucket[DURATION_BUCKETS];
         atomic_ullong duration_sum_us;
+        atomic_ullong shed; /* of the refused: those who were not let wait */
 };
 
 struct live {
@@ -72,5 +73,6 @@ void live_bequeath(struct gateway *gateway, struct live *live, struct function *
 /* Its output must be told apart call by call: nothing is put ahead from now on. */
 void live_tell_apart(struct live *live);
 
+void live_count_shed(struct live *live, unsigned thread);
 void live_count(struct live *live, unsigned thread, enum start_kind start, enum outcome outcome,
                 uint64_t duration_ns);

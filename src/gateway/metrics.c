@@ -69,6 +69,7 @@ static void figures_add(struct figures *sum, const struct figures *more)
         for (int i = 0; i < DURATION_BUCKETS; i++)
                 sum->bucket[i] += more->bucket[i];
         sum->duration_sum_us += more->duration_sum_us;
+        sum->shed += more->shed;
         sum->ahead += more->ahead;
 }
 
@@ -88,6 +89,7 @@ static void figures_add_live(struct figures *sum, const struct live *live)
                 for (int i = 0; i < DURATION_BUCKETS; i++)
                         sum->bucket[i] += peek(&one->bucket[i]);
                 sum->duration_sum_us += peek(&one->duration_sum_us);
+                sum->shed += peek(&one->shed);
         }
 }
 

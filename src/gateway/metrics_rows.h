@@ -10,6 +10,7 @@ struct figures {
         uint64_t count[START_KIND_COUNT][OUTCOME_COUNT];
         uint64_t bucket[DURATION_BUCKETS];
         uint64_t duration_sum_us;
+        uint64_t shed;
         uint64_t ahead; /* boots ahead of calls */
 };
 

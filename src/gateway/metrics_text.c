@@ -66,6 +66,14 @@ static void write_instances(struct exposition *exposition, const struct function
                                   (double)rows[i].figures.ahead);
         }
 
+        exposition_family(exposition, "magpie_shed_total", "counter",
+                          "Requests refused at once, for the line was too long.");
+        for (size_t i = 0; i < count; i++) {
+                const struct exposition_label labels[] = {{"function", rows[i].label}, {0}};
+                exposition_sample(exposition, "magpie_shed_total", labels,
+                                  (double)rows[i].figures.shed);
+        }
+
         exposition_family(exposition, "magpie_waiters", "gauge",
                           "Requests that wait for an instance.");
         for (size_t i = 0; i < count; i++) {

@@ -83,6 +83,7 @@ struct story_function *story_add_function(struct story *s)
         function->body_ns = STORY_BY_HAND;
         function->grace_ns = 100 * MS;
         function->keep_alive_ns = 600 * S;
+        function->wait_max_ns = 30 * S;
         return function;
 }
 
@@ -184,7 +185,8 @@ static void story_fill_ahead(struct story *s, struct story_instance *instance)
 {
         struct pool_call *next;
 
-        while ((next = pool_put_ahead(&instance->function->pool, &instance->pool_instance))) {
+        while ((next = pool_put_ahead(&instance->function->pool, &instance->pool_instance,
+                                      s->now_ns))) {
                 story_check_turn(s, CALL_OF(next));
                 story_say(s, "%s > put ahead into #%u", CALL_OF(next)->name, instance->number);
         }
@@ -440,6 +442,23 @@ bool story_settle(struct story *s, uint64_t most_ns)
         return s->open_calls == 0;
 }
 
+/* In line, or refused. */
+static void story_wait(struct story *s, struct story_call *call)
+{
+        struct story_function *function = call->function;
+        enum wait_verdict verdict =
+                pool_judge_wait(&function->pool, function->max_instances, function->wait_max_ns,
+                                call->pool_call.since_ns);
+
+        if (verdict == WAIT_ALLOWED) {
+                story_say(s, "%s > waits", call->name);
+                return;
+        }
+        story_check_refusal(s, call, verdict);
+        ck_assert(pool_cancel(&function->pool, &call->pool_call));
+        story_end_call(s, call, OUTCOME_THROTTLED);
+}
+
 struct story_call *story_call_with(struct story *s, struct story_function *function, unsigned home,
                                    const char *name, uint64_t body_ns, bool alone)
 {
@@ -462,7 +481,7 @@ struct story_call *story_call_with(struct story *s, struct story_function *funct
                           INSTANCE_OF(call->pool_call.instance)->number);
                 break;
         case TAKE_WAITING:
-                story_say(s, "%s > waits", name);
+                story_wait(s, call);
                 break;
         }
         story_step_over(s);

@@ -39,6 +39,7 @@ struct story_function {
         size_t min_instances, max_instances;
         uint64_t boot_ns, body_ns;        /* what its boots and its calls take */
         uint64_t grace_ns, keep_alive_ns; /* in stock: until it is frozen, until it ends */
+        uint64_t wait_max_ns;             /* who would wait longer is refused at once */
         struct keep_alive keep_alive;     /* where it is learned; see story_learn() */
         unsigned failing_boots;           /* that many of the next boots fail */
         size_t boots;                     /* begun so far */
@@ -96,7 +97,7 @@ struct story_function *story_add_function(struct story *s);
 void story_learn(struct story_function *function, uint64_t bin_ns);
 void story_free(struct story **s);
 
-/* A call of the first function, on home 0. */
+/* A call of the first function, on home 0. What is returned is gone where it was refused. */
 struct story_call *story_call(struct story *s, const char *name);
 /* `alone`: it streams. */
 struct story_call *story_call_with(struct story *s, struct story_function *function, unsigned home,
@@ -130,6 +131,9 @@ uint64_t story_chance(struct story *s, uint64_t below);
 
 /* Called after every step: remembers the first broken rule in s->fault. */
 void story_check(struct story *s);
+/* A call is refused a place in line: was that necessary? */
+void story_check_refusal(struct story *s, const struct story_call *refused,
+                         enum wait_verdict verdict);
 /* A waiter was served: was it the longest? */
 void story_check_turn(struct story *s, const struct story_call *served);
 

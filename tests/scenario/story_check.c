@@ -191,6 +191,19 @@ void story_check(struct story *s)
              "%zu boots are under way, %zu are counted", booting, s->provisioner.boots);
 }
 
+void story_check_refusal(struct story *s, const struct story_call *refused,
+                         enum wait_verdict verdict)
+{
+        const struct pool *pool = &refused->function->pool;
+        size_t in_line = pool->waiting_count - 1;
+
+        RULE(s, pool->patience.target_ns > 0, "%s was refused though all may wait", refused->name);
+        RULE(s, in_line >= PATIENCE_SHORT || verdict == WAIT_HOPELESS,
+             "%s was refused with %zu in line", refused->name, in_line);
+        RULE(s, pool->booting_count == 0 || pool->boot_failed || pool->single_use,
+             "%s was refused while boots are under way", refused->name);
+}
+
 void story_check_turn(struct story *s, const struct story_call *served)
 {
         const struct pool_call *call;

@@ -59,6 +59,10 @@ static void set_function(struct plot *plot)
         } else if (happens(plot, 30)) {
                 story_learn(function, (1 + chance(plot, 40)) * MS);
         }
+        if (happens(plot, 30)) {
+                pool->patience.target_ns = (1 + chance(plot, 20)) * MS;
+                function->wait_max_ns = (1 + chance(plot, 500)) * MS;
+        }
         if (!pool->single_use)
                 pool->capacity = 1 + (unsigned)chance(plot, 4);
 }

@@ -35,7 +35,8 @@ def test_the_text_is_what_prometheus_reads(server):
     assert types == {
         "magpie_invocations_total": "counter", "magpie_invocation_duration_seconds": "histogram",
         "magpie_instances": "gauge", "magpie_waiters": "gauge",
-        "magpie_prewarmed_instances_total": "counter", "magpie_stock_sandboxes": "gauge",
+        "magpie_shed_total": "counter", "magpie_prewarmed_instances_total": "counter",
+        "magpie_stock_sandboxes": "gauge",
         "magpie_cold_starts_total": "counter", "magpie_cold_start_seconds": "histogram",
         "magpie_connections": "gauge", "magpie_connections_closed_for_room_total": "counter",
         "magpie_turns_waited_total": "counter",

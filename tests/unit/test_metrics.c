@@ -142,6 +142,8 @@ TEST(threads_and_versions_of_one_function_add_up_to_one_sample)
         live_count(old, 1, START_WARM, OUTCOME_SUCCEEDED, 1000000);
         live_count(new, 1, START_WARM, OUTCOME_SUCCEEDED, 3000000000);
         live_count(new, 1, START_COLD, OUTCOME_FUNCTION_TIMEOUT, 1000000);
+        live_count_shed(old, 0);
+        live_count_shed(new, 1);
         atomic_store(&old->ahead_count, 2);
         atomic_store(&new->ahead_count, 3);
         expect_counted("warm", "succeeded", 3);
@@ -152,6 +154,7 @@ TEST(threads_and_versions_of_one_function_add_up_to_one_sample)
                 "magpie_invocation_duration_seconds_sum{function=\"jo/echo\"} 3.003\n"));
         ck_assert(metrics_have("magpie_instances{function=\"jo/echo\",state=\"idle\"} 0\n"));
         ck_assert(metrics_have("magpie_prewarmed_instances_total{function=\"jo/echo\"} 5\n"));
+        ck_assert(metrics_have("magpie_shed_total{function=\"jo/echo\"} 2\n"));
         ck_assert(metrics_have("magpie_waiters{function=\"jo/echo\"} 0\n"));
         ck_assert(metrics_have("process_open_fds 7\n"));
         live_free(old);

@@ -166,7 +166,7 @@ TEST(a_call_that_streams_shares_its_instance_with_nobody)
         struct pool_call *behind = take(0, 20 * US, TAKE_WAITING);
         ck_assert_ptr_eq(release(streaming, 30 * US, RELEASE_HANDED), behind);
         ck_assert_int_eq(pool_take(&pool, second, 30 * US), TAKE_WAITING);
-        ck_assert_ptr_null(pool_put_ahead(&pool, behind->instance));
+        ck_assert_ptr_null(pool_put_ahead(&pool, behind->instance, 0));
 }
 TEST_END
 
@@ -183,13 +183,13 @@ TEST(a_release_starts_the_call_ahead_and_waiters_fill_up_behind_it)
         struct pool_instance *instance = running->instance;
         ck_assert_ptr_eq(release(running, MS + 200 * US, RELEASE_NEXT), ahead[0]);
         ck_assert_int_eq(ahead[0]->state, CALL_RUNNING);
-        ck_assert_ptr_eq(pool_put_ahead(&pool, instance), waiters[0]);
+        ck_assert_ptr_eq(pool_put_ahead(&pool, instance, 0), waiters[0]);
         ck_assert_int_eq(waiters[0]->start, START_STOLEN);
-        ck_assert_ptr_null(pool_put_ahead(&pool, instance)); /* the budget is used up */
+        ck_assert_ptr_null(pool_put_ahead(&pool, instance, 0)); /* the budget is used up */
         release(ahead[0], MS + 400 * US, RELEASE_NEXT);
-        ck_assert_ptr_eq(pool_put_ahead(&pool, instance), waiters[1]);
+        ck_assert_ptr_eq(pool_put_ahead(&pool, instance, 0), waiters[1]);
         release(ahead[1], MS + 600 * US, RELEASE_NEXT);
-        ck_assert_ptr_null(pool_put_ahead(&pool, instance)); /* the third is of another home */
+        ck_assert_ptr_null(pool_put_ahead(&pool, instance, 0)); /* the third is of another home */
         ck_assert_uint_eq(pool.waiting_count, 1);
 }
 TEST_END
@@ -301,7 +301,7 @@ TEST(a_single_use_instance_serves_one_call_and_ends_though_others_wait)
         ck_assert_uint_eq(pool_wanted_boots(&pool, 1, 0, 10), 1);
         ck_assert_int_eq(pool_ready(&pool, boot(), 2, &next), RELEASE_HANDED);
         ck_assert_ptr_eq(next, waiter);
-        ck_assert_ptr_null(pool_put_ahead(&pool, next->instance));
+        ck_assert_ptr_null(pool_put_ahead(&pool, next->instance, 0));
 }
 TEST_END
 
@@ -426,9 +426,9 @@ TEST(nothing_more_is_put_ahead_while_a_response_streams)
 
         streaming->instance->exclusive = true; /* its response turned out to have no end yet */
         struct pool_call *waiter = take(0, MS, TAKE_WAITING);
-        ck_assert_ptr_null(pool_put_ahead(&pool, streaming->instance));
+        ck_assert_ptr_null(pool_put_ahead(&pool, streaming->instance, 0));
         ck_assert_ptr_eq(release(streaming, 2 * MS, RELEASE_NEXT), ahead);
-        ck_assert_ptr_eq(pool_put_ahead(&pool, ahead->instance), waiter);
+        ck_assert_ptr_eq(pool_put_ahead(&pool, ahead->instance, 0), waiter);
 }
 TEST_END
 
@@ -452,7 +452,7 @@ TEST(where_output_must_be_told_apart_call_by_call_nothing_is_put_ahead)
         struct pool_call *running = take(0, MS, TAKE_RUNNING);
 
         take(0, MS, TAKE_WAITING);
-        ck_assert_ptr_null(pool_put_ahead(&pool, running->instance));
+        ck_assert_ptr_null(pool_put_ahead(&pool, running->instance, 0));
 }
 TEST_END
 
@@ -466,7 +466,7 @@ TEST(a_pool_that_yields_ends_the_next_instance_that_comes_free_though_calls_wait
         struct pool_instance *booting = boot();
 
         pool.yielding = true;
-        ck_assert_ptr_null(pool_put_ahead(&pool, running->instance));
+        ck_assert_ptr_null(pool_put_ahead(&pool, running->instance, 0));
         ck_assert_int_eq(pool_ready(&pool, booting, 1, &next),
                          RELEASE_HANDED); /* not what is new */
         ck_assert_ptr_eq(next, first);

@@ -219,7 +219,7 @@ TEST(nothing_is_put_ahead_however_quick_the_function_is)
 
         take(0, MS, TAKE_RUNNING);
         take(0, MS, TAKE_WAITING);
-        ck_assert_ptr_null(pool_put_ahead(&pool, running->instance));
+        ck_assert_ptr_null(pool_put_ahead(&pool, running->instance, 0));
 }
 TEST_END
 

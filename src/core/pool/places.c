@@ -75,7 +75,7 @@ bool places_take(struct pool *pool, struct pool_call *call, uint64_t now_ns)
 enum release_result places_ready(struct pool *pool, struct pool_instance *instance, uint64_t now_ns,
                                  struct pool_call **ret_next)
 {
-        struct pool_call *waiter = pool_pop_waiter(pool);
+        struct pool_call *waiter = pool_serve_waiter(pool, now_ns);
 
         if (!waiter)
                 return pool_shelve(pool, instance, now_ns);
@@ -91,7 +91,8 @@ static enum release_result places_pass_on(struct pool *pool, struct pool_instanc
 {
         /* Without stealing a line waits for boots, unless none is under way. */
         bool may_steal = pool->stealing || pool->booting_count == 0;
-        struct pool_call *waiter = may_steal && !instance->in_doubt ? pool_pop_waiter(pool) : NULL;
+        struct pool_call *waiter =
+                may_steal && !instance->in_doubt ? pool_serve_waiter(pool, now_ns) : NULL;
 
         if (waiter) {
                 places_run(pool, instance, waiter, START_STOLEN, now_ns);
@@ -148,7 +149,7 @@ struct pool_call *places_match(struct pool *pool, uint64_t now_ns)
                 start = START_THAWED;
         else if (instance->is_fresh)
                 start = START_COLD; /* it came while this one waited */
-        waiter = pool_pop_waiter(pool);
+        waiter = pool_serve_waiter(pool, now_ns);
         pool->spare_ns = now_ns;
         places_run(pool, instance, waiter, start, now_ns);
         return waiter;

@@ -112,6 +112,7 @@ void pool_learn_run(struct pool *pool, uint64_t run_ns)
         if (most_ns < POOL_QUICK_RUN_NS)
                 most_ns = POOL_QUICK_RUN_NS;
         pool_average(&pool->run_ns, pool->run_ns > 0 && run_ns > most_ns ? most_ns : run_ns);
+        pool->run_count += pool->run_count < POOL_RUNS_KNOWN;
 }
 
 void pool_assign(struct pool *pool, struct pool_instance *instance, struct pool_call *call,
@@ -267,14 +268,26 @@ void pool_add_booting(struct pool *pool, struct pool_instance *instance, uint64_
         pool->booting_count++;
 }
 
-struct pool_call *pool_pop_waiter(struct pool *pool)
+/* Out of the line, for whatever reason. */
+static void pool_leave_line(struct pool *pool, struct pool_call *call)
 {
-        struct list *link = list_pop_front(&pool->waiters);
+        list_remove(&call->link);
+        if (--pool->waiting_count == 0)
+                patience_rest(&pool->patience);
+}
+
+struct pool_call *pool_serve_waiter(struct pool *pool, uint64_t now_ns)
+{
+        struct list *link = list_peek_front(&pool->waiters);
+        struct pool_call *call;
 
         if (!link)
                 return NULL;
-        pool->waiting_count--;
-        return CONTAINER_OF(link, struct pool_call, link);
+        call = CONTAINER_OF(link, struct pool_call, link);
+        pool_leave_line(pool, call);
+        if (pool->waiting_count > 0)
+                patience_served(&pool->patience, pool_elapsed(call->since_ns, now_ns), now_ns);
+        return call;
 }
 
 /* An instance without calls: to the longest waiter, to the stock, or to its end. */
@@ -292,7 +305,7 @@ static enum release_result pool_place(struct pool *pool, struct pool_instance *i
         /* Without stealing a line waits for boots. Where none is under way (the maximum, memory), it
          * would wait for ever. */
         if (fresh || (!pool->single_use && (pool->stealing || pool->booting_count == 0)))
-                waiter = pool_pop_waiter(pool);
+                waiter = pool_serve_waiter(pool, now_ns);
         if (waiter) {
                 pool_run(pool, instance, waiter, fresh ? START_COLD : START_STOLEN, now_ns);
                 *ret_next = waiter;
@@ -321,6 +334,8 @@ enum release_result pool_ready(struct pool *pool, struct pool_instance *instance
                                struct pool_call **ret_next)
 {
         assert(instance->state == INSTANCE_BOOTING);
+        pool->boot_failed = false;
+        patience_grew(&pool->patience, pool_live_count(pool) + 1);
         pool_average(&pool->boot_ns, pool_elapsed(instance->boot_since_ns, now_ns));
         if (pool->capacity > 1)
                 return places_ready(pool, instance, now_ns, ret_next);
@@ -352,7 +367,7 @@ enum release_result pool_release(struct pool *pool, struct pool_call *call, uint
         return pool_place(pool, instance, now_ns, ret_next);
 }
 
-struct pool_call *pool_put_ahead(struct pool *pool, struct pool_instance *instance)
+struct pool_call *pool_put_ahead(struct pool *pool, struct pool_instance *instance, uint64_t now_ns)
 {
         struct pool_call *waiter;
         struct list *front = list_peek_front(&pool->waiters);
@@ -364,7 +379,7 @@ struct pool_call *pool_put_ahead(struct pool *pool, struct pool_instance *instan
         waiter = CONTAINER_OF(front, struct pool_call, link);
         if (waiter->alone || waiter->home != instance->home)
                 return NULL;
-        (void)pool_pop_waiter(pool);
+        (void)pool_serve_waiter(pool, now_ns);
         waiter->start = START_STOLEN;
         pool_assign(pool, instance, waiter, CALL_AHEAD);
         return waiter;
@@ -413,7 +428,7 @@ struct pool_call *pool_match(struct pool *pool, uint64_t now_ns)
         instance = pool_pick_idle(pool, waiter->home);
         if (!instance)
                 return NULL;
-        (void)pool_pop_waiter(pool);
+        (void)pool_serve_waiter(pool, now_ns);
         pool_run(pool, instance, waiter,
                  instance->state == INSTANCE_FROZEN ? START_THAWED : START_STOLEN, now_ns);
         return waiter;
@@ -421,10 +436,11 @@ struct pool_call *pool_match(struct pool *pool, uint64_t now_ns)
 
 struct pool_call *pool_pop(struct pool *pool)
 {
-        struct pool_call *call = pool_pop_waiter(pool);
+        struct list *link = list_peek_front(&pool->waiters);
+        struct pool_call *call = link ? CONTAINER_OF(link, struct pool_call, link) : NULL;
 
         if (call)
-                call->state = CALL_OUT;
+                (void)pool_cancel(pool, call);
         return call;
 }
 
@@ -432,14 +448,15 @@ bool pool_cancel(struct pool *pool, struct pool_call *call)
 {
         if (call->state != CALL_WAITING)
                 return false;
-        list_remove(&call->link);
+        pool_leave_line(pool, call);
         call->state = CALL_OUT;
-        pool->waiting_count--;
         return true;
 }
 
 void pool_end(struct pool *pool, struct pool_instance *instance)
 {
+        if (instance->state == INSTANCE_BOOTING)
+                pool->boot_failed = true;
         if (instance->state != INSTANCE_ENDING)
                 pool_move(pool, instance, INSTANCE_ENDING);
 }

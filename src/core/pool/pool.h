@@ -23,6 +23,7 @@
 #pragma once
 
 #include "core/pool/instance.h"
+#include "core/pool/patience.h"
 
 struct keep_alive;
 
@@ -35,6 +36,9 @@ struct keep_alive;
 /* A call that runs longer is slow. Longer than a turn of a busy loop, which is all that a thread
  * knows of time. */
 #define POOL_HEAD_PATIENCE_NS 5000000ull
+/* From so many calls on run_ns is good enough to refuse by. The first one may have been out of the
+ * ordinary, and counts for an eighth of it by then. */
+#define POOL_RUNS_KNOWN 16
 
 enum start_kind { START_WARM, START_THAWED, START_STOLEN, START_COLD };
 #define START_KIND_COUNT 4
@@ -76,16 +80,20 @@ struct pool {
         unsigned processors; /* for instances; home_count until somebody knows better */
         uint64_t next_ticket;
 
-        uint64_t run_ns;   /* moving average of a call's run time; 0: unknown */
-        uint64_t boot_ns;  /* moving average of a boot; 0: none was seen yet */
-        uint64_t spare_ns; /* when stock was last taken, or an instance new */
-        bool stealing;     /* off only to measure what it is worth */
-        bool single_use;   /* keep-alive 0: an instance serves one call */
-        bool never_ahead;  /* its output must be told apart call by call */
-        bool draining;     /* retired version or shutdown: no stock is kept */
+        uint64_t run_ns;    /* moving average of a call's run time; 0: unknown */
+        unsigned run_count; /* how many it is of, up to POOL_RUNS_KNOWN */
+        uint64_t boot_ns;   /* moving average of a boot; 0: none was seen yet */
+        uint64_t spare_ns;  /* when stock was last taken, or an instance new */
+        bool stealing;      /* off only to measure what it is worth */
+        bool single_use;    /* keep-alive 0: an instance serves one call */
+        bool never_ahead;   /* its output must be told apart call by call */
+        bool draining;      /* retired version or shutdown: no stock is kept */
         bool yielding; /* the next instance that comes free ends, though calls wait: somebody else
                               has a better claim to its memory. Where capacity is 1 */
 
+        bool boot_failed; /* the last one did */
+
+        struct patience patience;   /* when who comes is refused */
         struct keep_alive *learned; /* keep-alive is learned here; NULL: it is fixed */
 };
 
@@ -110,6 +118,20 @@ void pool_call_init(struct pool_call *call, unsigned home);
 /* A call arrives. */
 enum take_result pool_take(struct pool *pool, struct pool_call *call, uint64_t now_ns);
 
+/* May the call that pool_take() has just put in line wait there? */
+enum wait_verdict {
+        WAIT_ALLOWED,
+        WAIT_SHED,     /* the line stands and is long enough: see patience.h */
+        WAIT_HOPELESS, /* its turn would not come within `wait_max_ns` */
+};
+
+/* What is not WAIT_ALLOWED is to be taken out again by pool_cancel() and refused. Nobody is refused
+ * while a boot that is under way may help, however long it takes. */
+enum wait_verdict pool_judge_wait(struct pool *pool, size_t max_instances, uint64_t wait_max_ns,
+                                  uint64_t now_ns);
+/* How long the line lasts that there is now; 0: unknown. */
+uint64_t pool_drain_ns(const struct pool *pool, uint64_t now_ns);
+
 /* An instance will be made. */
 void pool_add_booting(struct pool *pool, struct pool_instance *instance, uint64_t now_ns);
 /* It is ready. HANDED (the call's start is cold), IDLE or END. */
@@ -127,7 +149,8 @@ enum release_result pool_release(struct pool *pool, struct pool_call *call, uint
 enum release_result pool_drop(struct pool *pool, struct pool_call *call, bool overdue,
                               uint64_t now_ns, struct pool_call **ret_next);
 /* After a release: one more waiter that may be put ahead into this instance, or NULL. */
-struct pool_call *pool_put_ahead(struct pool *pool, struct pool_instance *instance);
+struct pool_call *pool_put_ahead(struct pool *pool, struct pool_instance *instance,
+                                 uint64_t now_ns);
 
 /* The running call has used up what all calls ahead may need together: those behind it had better
  * be taken back. Nothing more is put ahead here. */

@@ -11,8 +11,8 @@ void pool_unassign(struct pool *pool, struct pool_call *call);
 void pool_learn_run(struct pool *pool, uint64_t run_ns);
 /* One instance more, or less, runs calls. */
 void pool_tell_demand(struct pool *pool, uint64_t now_ns);
-/* The longest; NULL where nobody waits. */
-struct pool_call *pool_pop_waiter(struct pool *pool);
+/* Takes the longest out of the line, which is to be served now; NULL where nobody waits. */
+struct pool_call *pool_serve_waiter(struct pool *pool, uint64_t now_ns);
 /* Nobody wants it: to the stock (IDLE), or to its end (END). */
 enum release_result pool_shelve(struct pool *pool, struct pool_instance *instance, uint64_t now_ns);
 
