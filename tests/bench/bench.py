@@ -4,7 +4,7 @@ import pathlib
 import sys
 
 NAMES = ("warm", "cold", "density", "burst", "soak", "leaks", "images", "trace", "shim_rate", "lab",
-         "extreme", "ramp", "fair", "hostile")
+         "extreme", "overload", "ramp", "fair", "hostile")
 
 
 def main():
