@@ -21,7 +21,8 @@ void response_begin(struct connection *connection, struct http_response *respons
                                    http_date_at(&thread->date, clock_unix_ms() / 1000));
 }
 
-static void response_choose_framing(struct connection *connection, int status, bool complete,
+static void response_choose_framing(struct connection *connection,
+                                    const struct http_response *response, bool complete,
                                     size_t length)
 {
         const struct gateway *gateway = connection->thread->gateway;
@@ -29,7 +30,9 @@ static void response_choose_framing(struct connection *connection, int status, b
                                          .minor_version = connection->minor_version,
                                          .keep_alive = connection->keep_alive};
 
-        connection->framing = http_framing_choose(&terms, status, complete, length);
+        connection->framing = http_framing_choose(&terms, connection->status, complete, length);
+        if (terms.method == HTTP_METHOD_HEAD)
+                http_framing_for_head(&connection->framing, response);
         if (!connection->body_ended ||
             atomic_load_explicit(&gateway->draining, memory_order_relaxed))
                 connection->framing.keep_alive = false;
@@ -48,7 +51,7 @@ int response_send(struct connection *connection, struct http_response *response,
 
         if (connection->fd < 0)
                 return -EPIPE;
-        response_choose_framing(connection, connection->status, complete, body.length);
+        response_choose_framing(connection, response, complete, body.length);
         length = http_response_end(response, &connection->framing);
         if (length < 0) {
                 connection_close(connection);

@@ -99,10 +99,13 @@ static void absorb(struct http_lane *self, const char *raw, size_t length)
 
 /* --- the head -------------------------------------------------------------------------------- */
 
-/* Headers that are about this connection, or that the platform writes itself. */
-static bool is_dropped(struct slice name)
+/* Headers that are about this connection, or that the platform writes itself: of an answer without a
+ * body it cannot know the length. */
+static bool is_dropped(const struct http_lane *self, struct slice name)
 {
-        return http_header_is_hop_by_hop(name) || slice_equal_fold(name, SLICE("content-length"));
+        if (slice_equal_fold(name, SLICE("content-length")))
+                return !self->request.is_head;
+        return http_header_is_hop_by_hop(name);
 }
 
 /* Writes the meta over the head: each line is shorter than what it comes from. */
@@ -112,7 +115,7 @@ static void write_meta(struct http_lane *self, const struct http_answer *parsed)
 
         for (size_t i = 0; i < parsed->header_count; i++) {
                 const struct http_header *header = &parsed->headers[i];
-                if (is_dropped(header->name))
+                if (is_dropped(self, header->name))
                         continue;
                 memmove(at, header->name.data, header->name.length);
                 at += header->name.length;

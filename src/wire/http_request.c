@@ -165,7 +165,7 @@ static bool parse_request_line(const char *at, const char *end, const struct htt
 /* What the header lines say about the message itself, gathered before it is judged as a whole. */
 struct notes {
         struct slice host, content_length, transfer_encoding, expect;
-        bool close, keep_alive;
+        bool close, keep_alive, names_headers;
 };
 
 /* Where a header that may stand only once is kept; NULL for any other. */
@@ -203,6 +203,8 @@ static void note_connection(struct notes *notes, struct slice list)
                         notes->close = true;
                 else if (slice_equal_fold(member, SLICE("keep-alive")))
                         notes->keep_alive = true;
+                else
+                        notes->names_headers = true;
         }
 }
 
@@ -322,6 +324,7 @@ static bool parse_complete_head(const char *at, const char *end, const struct ht
             !judge_host(request, &notes, refusal) || !judge_body(request, &notes, refusal) ||
             !judge_expect(request, &notes, refusal))
                 return false;
+        request->names_headers = notes.names_headers;
         request->keep_alive = !notes.close && (request->minor_version == 1 || notes.keep_alive);
         return true;
 }

@@ -57,6 +57,7 @@ struct http_request {
         struct slice query;  /* raw, without the '?' */
         bool has_query;
         bool keep_alive;      /* by version and Connection */
+        bool names_headers;   /* Connection names others: http_request_lists() tells which */
         bool expect_continue; /* a body follows as soon as "100 Continue" was sent */
         enum http_body body;
         uint64_t content_length; /* HTTP_BODY_LENGTH: its bytes; else 0 */

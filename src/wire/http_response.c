@@ -2,6 +2,7 @@
 #include "wire/http_response.h"
 
 #include "wire/http_bytes.h"
+#include "wire/http_head.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -195,10 +196,26 @@ int http_response_header_number(struct http_response *response, struct slice nam
 
 int http_response_forward(struct http_response *response, struct slice name, struct slice value)
 {
-        if (http_header_is_hop_by_hop(name) || slice_equal_fold(name, SLICE("content-length")) ||
-            slice_equal_fold(name, SLICE("date")))
+        if (slice_equal_fold(name, SLICE("content-length"))) {
+                response->tells_length = http_head_parse_length(value, &response->told_length);
+                return 0;
+        }
+        if (http_header_is_hop_by_hop(name) || slice_equal_fold(name, SLICE("date")))
                 return 0;
         return http_response_header(response, name, value);
+}
+
+void http_framing_for_head(struct http_framing *framing, const struct http_response *response)
+{
+        if (framing->kind == HTTP_FRAMING_NONE)
+                return;
+        if (response->tells_length)
+                *framing = (struct http_framing){.kind = HTTP_FRAMING_LENGTH,
+                                                 .length = response->told_length,
+                                                 .keep_alive = framing->keep_alive,
+                                                 .say_keep_alive = framing->say_keep_alive};
+        else if (framing->kind == HTTP_FRAMING_LENGTH && framing->length == 0)
+                framing->kind = HTTP_FRAMING_NONE;
 }
 
 int http_response_end(struct http_response *response, const struct http_framing *framing)

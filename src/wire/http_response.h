@@ -50,6 +50,8 @@ struct http_response {
         char *data; /* the caller's */
         size_t capacity, length;
         bool overflow;
+        bool tells_length; /* the function's Content-Length is this, which counts for HEAD alone: */
+        uint64_t told_length;
 };
 
 /* `status`: 200 to 599 (an assertion: check a function's own with http_status_is_final()). */
@@ -63,6 +65,10 @@ int http_response_header_number(struct http_response *response, struct slice nam
 /* A header that a function gave: as above, but what is the platform's own is dropped in silence
  * (returns 0): hop-by-hop headers, Content-Length, Date. */
 int http_response_forward(struct http_response *response, struct slice name, struct slice value);
+
+/* For HEAD (RFC 9110, sections 8.6 and 9.3.2): the length is what a GET would have brought, as far as
+ * anybody knows. An empty body says nothing about that. */
+void http_framing_for_head(struct http_framing *framing, const struct http_response *response);
 
 /* Framing headers and the empty line. The length of the head, or -ENOBUFS. */
 int http_response_end(struct http_response *response, const struct http_framing *framing);
