@@ -123,8 +123,10 @@ static int set_up_network(int proc_fd)
 
         if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &request) < 0)
                 return -errno;
-        /* Where /proc/sys cannot be written, a port may be taken a while longer than its owner. */
+        /* Where /proc/sys cannot be written, a port may be taken a while longer than its owner, and a
+         * server in an image cannot listen below 1024, as many do: nobody in here is privileged. */
         (void)file_write_at(proc_fd, "sys/net/ipv4/tcp_max_tw_buckets", "0");
+        (void)file_write_at(proc_fd, "sys/net/ipv4/ip_unprivileged_port_start", "0");
         return 0;
 }
 

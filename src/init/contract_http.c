@@ -27,6 +27,7 @@ static int await_server(struct http_server *server)
                 if (worker_socket_is_closed())
                         return -EPIPE;
         }
+        server->first_is_spare = true;
         http_lane_connected(CONTAINER_OF(server->lanes.main, struct http_lane, lane), fd);
         return 0;
 }
@@ -89,5 +90,7 @@ struct outcome contract_http(const char *port, char *const *command)
                         take_last_words(server);
                 return outcome_of_status(server->service.status);
         }
+        if (r == 0 && !server->lanes.broken)
+                service_end(&server->service);
         return (r < 0 && r != -EPIPE) || server->lanes.broken ? failed : ended;
 }

@@ -109,6 +109,21 @@ static bool connect_anew(struct http_lane *self)
         return true;
 }
 
+/* The connection that the server was found with is lane 0's, which carries no call where there are others.
+ * Left open there it would keep a server that serves one connection after the other from all of them. */
+static bool take_over_first(struct http_lane *self)
+{
+        struct http_lane *first = self_of(self->server->lanes.main);
+        int fd = first->source.fd;
+
+        if (!self->server->first_is_spare || first == self || fd < 0)
+                return false;
+        self->server->first_is_spare = false;
+        loop_remove(&self->server->service.loop, &first->source);
+        http_lane_connected(self, fd);
+        return self->source.fd >= 0;
+}
+
 /* --- the request ----------------------------------------------------------------------------- */
 
 /* The payload of the frame at hand goes out next, behind `first` if that is a head. */
@@ -178,6 +193,8 @@ static void begin(struct http_lane *self, const struct worker_frame *invoke)
                 return;
         }
         self->body_left = self->request.length;
+        if (lane == lane->lanes->main)
+                self->server->first_is_spare = false;
         if (r < 0)
                 http_lane_fail(self, "The request's head is too long to be handed on.");
         else if (self->request.is_websocket)
@@ -255,7 +272,7 @@ static bool send_request(struct http_lane *self)
                                                .iov_len = self->unsent[i].length};
         if (message.msg_iovlen == 0)
                 return false;
-        if (self->source.fd < 0 && !connect_anew(self)) {
+        if (self->source.fd < 0 && !take_over_first(self) && !connect_anew(self)) {
                 http_lane_break_off(self);
                 return true;
         }

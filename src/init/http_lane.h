@@ -23,6 +23,7 @@ struct http_server {
         struct lanes lanes;
         uint16_t port;
         bool ipv6;                 /* it listens on ::1 alone */
+        bool first_is_spare;       /* lane 0's connection has served no call */
         struct http_answer parsed; /* while a head is looked at */
 };
 

@@ -133,6 +133,23 @@ static void put_forwarded(struct writer *writer, const struct head *head, const 
                    notes->forwarded_proto.length > 0 ? notes->forwarded_proto : SLICE("http"));
 }
 
+/* RFC 7239. What came with the request stays, in lines before this one: lines of one name are one list. */
+static void put_forwarded_element(struct writer *writer, const struct head *head,
+                                  const struct notes *notes)
+{
+        bool is_ipv6 = head->client.length > 0 &&
+                       memchr(head->client.data, ':', head->client.length) != NULL;
+
+        put(writer, is_ipv6 ? SLICE("Forwarded: for=\"[") : SLICE("Forwarded: for=\""));
+        put(writer, head->client);
+        put(writer, is_ipv6 ? SLICE("]\";host=\"") : SLICE("\";host=\""));
+        put(writer, head->domain);
+        put(writer, SLICE("\";proto="));
+        put(writer, slice_equal_fold(notes->forwarded_proto, SLICE("https")) ? SLICE("https")
+                                                                             : SLICE("http"));
+        put(writer, SLICE("\r\n"));
+}
+
 /* RFC 9110, section 8.6: a request whose method has a meaning for a body says that it has none. */
 static bool expects_body(struct slice method)
 {
@@ -173,8 +190,10 @@ int upstream_request_write(const struct worker_frame *invoke, char *ret_head, si
         r = put_request(&writer, invoke->meta, is_http, &head, &notes);
         if (r < 0)
                 return r;
-        if (is_http)
+        if (is_http) {
                 put_forwarded(&writer, &head, &notes);
+                put_forwarded_element(&writer, &head, &notes);
+        }
         if (head.user.length > 0)
                 put_header(&writer, SLICE("Magpie-User"), head.user);
         put_header(&writer, SLICE("Magpie-Invocation-Id"), head.invocation);

@@ -115,7 +115,8 @@ def test_a_function_url_request_passes_as_it_was_sent(echo):
     assert seen["headers"] == [
         ["host", "fn.example.org"], ["accept", "a"], ["accept", "b"], ["x-empty", ""],
         ["content-type", "text/plain"], ["x-forwarded-for", "198.51.100.1, 192.0.2.7"],
-        ["x-forwarded-proto", "http"], ["magpie-user", "me"],
+        ["x-forwarded-proto", "http"],
+        ["forwarded", 'for="192.0.2.7";host="fn.example.org";proto=http'], ["magpie-user", "me"],
         ["magpie-invocation-id", "01HTESTINVOCATION000000000"],
         ["magpie-deadline-ms", dict(seen["headers"])["magpie-deadline-ms"]],
         ["content-length", "3"]]

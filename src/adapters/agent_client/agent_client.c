@@ -210,7 +210,24 @@ static void add_env(struct agent_spawn *spawn, size_t count, char *const *env)
 struct facts {
         char name[sizeof("MAGPIE_FUNCTION_NAME=") + NAME_MAX_LENGTH];
         char version[48], memory[48], timeout[48], heap[64];
+        char service[sizeof("K_SERVICE=") + NAME_MAX_LENGTH];
+        char configuration[sizeof("K_CONFIGURATION=") + NAME_MAX_LENGTH];
+        char revision[sizeof("K_REVISION=") + NAME_MAX_LENGTH + 24];
 };
+
+/* What Knative's runtime contract calls function and version, for servers in images that look for it. */
+static void add_knative(struct agent_spawn *spawn, struct facts *facts,
+                        const struct function *function)
+{
+        char *const all[] = {facts->service, facts->configuration, facts->revision};
+
+        (void)snprintf(facts->service, sizeof(facts->service), "K_SERVICE=%s", function->name);
+        (void)snprintf(facts->configuration, sizeof(facts->configuration), "K_CONFIGURATION=%s",
+                       function->name);
+        (void)snprintf(facts->revision, sizeof(facts->revision), "K_REVISION=%s-%05llu",
+                       function->name, (unsigned long long)function->version);
+        add_env(spawn, sizeof(all) / sizeof(all[0]), all);
+}
 
 static void add_facts(struct agent_spawn *spawn, struct facts *facts,
                       const struct function *function)
@@ -297,6 +314,8 @@ static int agent_client_make(struct sandbox_host *host, const struct sandbox_ord
                 r = add_image(&spawn, function);
         if (r < 0)
                 return r;
+        if (spawn.contract == AGENT_CONTRACT_HTTP)
+                add_knative(&spawn, &facts, function);
         if (reach_resolve(slice_of(function->reach), client->reach, &spawn.reach, NULL) < 0)
                 spawn.reach |= AGENT_REACH_UNKNOWN;
         add_env(&spawn, function->env_count, function->env);
