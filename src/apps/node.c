@@ -24,7 +24,7 @@
 
 #define CREW_THREADS 2
 #define CREW_WAITING_MAX 1024
-#define IMAGE_CREW_THREADS 4 /* pulls at once */
+#define IMAGE_CREW_THREADS 8 /* pulls at once; --pulls-max of them one user's */
 #define IMAGE_CREW_WAITING_MAX 64
 #define SECRET_BYTES 32
 

@@ -66,7 +66,10 @@ static const struct option_row rows[] = {
         {"pull-timeout", OPTION_DURATION, FIELD(images.pull_timeout_ms), "TIME",
          "how long pulling an image may take [10m]"},
         {"insecure-registries", OPTION_TEXT, FIELD(insecure_registries), "HOST,...",
-         "registries that are talked to without TLS [those on this machine]"},
+         "registries that are talked to without TLS, private ones among them"},
+        {"registries", OPTION_TEXT, FIELD(registries), "HOST,...",
+         "the only registries to pull from [all but those in private networks]"},
+        {"pulls-max", OPTION_COUNT, FIELD(gateway.pulls_max), "N", "pulls of one user at once [4]"},
         {"buffers-max", OPTION_SIZE, FIELD(gateway.buffers_max_bytes), "SIZE",
          "memory for requests and answers in flight [256MiB]"},
         {"connections-max", OPTION_COUNT, FIELD(gateway.connections_max), "N",
@@ -83,6 +86,8 @@ static const struct option_row rows[] = {
          "an idle connection is closed after [75s]"},
         {"stall-timeout", OPTION_DURATION, FIELD(gateway.stall_timeout_ms), "TIME",
          "a body or response must move within [30s]"},
+        {"stop-grace", OPTION_DURATION, FIELD(gateway.stop_grace_ms), "TIME",
+         "how long an image's program has to end when it is asked to [1s]"},
         {"freeze-after", OPTION_DURATION, FIELD(gateway.freeze_after_ms), "TIME",
          "an idle instance is frozen after [50ms]"},
         {"keep-alive-step", OPTION_DURATION, FIELD(gateway.keep_alive_step_ms), "TIME",
@@ -400,6 +405,8 @@ static void options_defaults(struct serve_options *options)
                                 .idle_timeout_ms = 75000,
                                 .stall_timeout_ms = 30000,
                                 .freeze_after_ms = 50,
+                                .stop_grace_ms = 1000,
+                                .pulls_max = 4,
                                 .keep_alive_step_ms = KEEP_ALIVE_BIN_NS / NS_PER_MS,
                                 .boot_timeout_ms = 20000,
                                 .memory_budget_bytes = memory / 5 * 4,
@@ -449,6 +456,7 @@ static int options_complete(struct serve_options *options, struct err *err)
                 return err_set(err, -EINVAL, "threads: at most %d", ROUND_THREADS_MAX);
         options->gateway.data_dir = options->data_dir;
         options->images.insecure_registries = options->insecure_registries;
+        options->images.registries = options->registries;
         return options_split_listen(options, err);
 }
 

@@ -17,8 +17,8 @@ struct serve_options {
         /* What functions may reach by name, as it was said: the agent parses it again. */
         size_t range_count;
         char *ranges[NAMED_RANGES_MAX];
-        struct images_options images; /* insecure_registries points into this struct */
-        char insecure_registries[1024];
+        struct images_options images; /* its texts are these: */
+        char insecure_registries[1024], registries[1024];
         struct gateway_config gateway; /* data_dir points into this struct */
 };
 

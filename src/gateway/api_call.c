@@ -139,11 +139,12 @@ void api_answer_problem(struct api_call *call, int status, const char *reason, c
         (void)vsnprintf(detail, sizeof(detail), format, args);
         va_end(args);
         if (call->exchange.connection)
-                response_problem(call->exchange.connection,
-                                 &(struct problem){.status = status,
-                                                   .reason = reason,
-                                                   .detail = detail,
-                                                   .retry_after_s = status == 503});
+                response_problem(
+                        call->exchange.connection,
+                        &(struct problem){.status = status,
+                                          .reason = reason,
+                                          .detail = detail,
+                                          .retry_after_s = status == 503 || status == 429});
         api_call_end(call);
 }
 

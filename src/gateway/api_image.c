@@ -28,6 +28,7 @@ static const struct {
 } problems[] = {
         [IMAGE_READY] = {200, ""},
         [IMAGE_NOT_A_REFERENCE] = {400, "image.reference"},
+        [IMAGE_REGISTRY_REFUSED] = {403, "image.registry"},
         [IMAGE_UNREACHABLE] = {502, "image.unreachable"},
         [IMAGE_NOT_ALLOWED] = {400, "image.credentials"},
         [IMAGE_UNKNOWN] = {400, "image.unknown"},
@@ -186,6 +187,35 @@ static int apply_image(struct code_call *self)
 
 /* Pulling ------------------------------------------------------------------------------------------ */
 
+/* What waits for the crew counts as well: nobody is to fill its line alone. */
+static bool pull_begin(struct code_call *self)
+{
+        struct gateway *gateway = self->gateway;
+        const struct image_call *image;
+        unsigned count = 0;
+
+        pthread_mutex_lock(&gateway->pulls_lock);
+        LIST_FOR_EACH (image, &gateway->pulls, link) {
+                const struct code_call *other = CONTAINER_OF(image, struct code_call, image);
+                count += strcmp(other->function->owner_id, self->function->owner_id) == 0;
+        }
+        self->image.is_pulling = count < gateway->config.pulls_max;
+        if (self->image.is_pulling)
+                list_push_back(&gateway->pulls, &self->image.link);
+        pthread_mutex_unlock(&gateway->pulls_lock);
+        return self->image.is_pulling;
+}
+
+static void pull_end(struct code_call *self)
+{
+        if (!self->image.is_pulling)
+                return;
+        self->image.is_pulling = false;
+        pthread_mutex_lock(&self->gateway->pulls_lock);
+        list_remove(&self->image.link);
+        pthread_mutex_unlock(&self->gateway->pulls_lock);
+}
+
 static void fetch_work(struct job *job)
 {
         struct code_call *self = CONTAINER_OF(job, struct code_call, job);
@@ -212,6 +242,7 @@ static void fetch_done(struct job *job)
         struct code_call *self = CONTAINER_OF(job, struct code_call, job);
         enum image_result result = self->image.result;
 
+        pull_end(self);
         collector_wake(self->gateway); /* there is more on the disk than before, perhaps in vain */
         if (result != IMAGE_READY) {
                 api_answer_problem(self->call, problems[result].status, problems[result].reason,
@@ -237,12 +268,18 @@ static void fetch_done(struct job *job)
 
 void image_call_fetch(struct code_call *self)
 {
-        if (self->gateway->images) {
+        if (!self->gateway->images) {
+                api_answer_problem(self->call, 501, "not_supported", "This server has no images.");
+                code_end(self);
+        } else if (!pull_begin(self)) {
+                api_answer_problem(self->call, 429, "image.pulls",
+                                   "You have %u pulls under way, which is as many as one user may "
+                                   "have here at once.",
+                                   self->gateway->config.pulls_max);
+                code_end(self);
+        } else {
                 code_to_crew(self, self->gateway->image_crew, fetch_work, fetch_done);
-                return;
         }
-        api_answer_problem(self->call, 501, "not_supported", "This server has no images.");
-        code_end(self);
 }
 
 /* Versions ----------------------------------------------------------------------------------------- */
@@ -278,6 +315,7 @@ void image_call_release(struct code_call *self)
 {
         struct images *images = self->gateway->images;
 
+        pull_end(self); /* the crew did not take it */
         if (self->image.lease)
                 images->ops->release(images, self->image.lease);
         self->image.lease = NULL;

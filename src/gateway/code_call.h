@@ -8,6 +8,8 @@ struct deployment;
 
 /* What is different where the code is an image. */
 struct image_call {
+        struct list link; /* gateway->pulls, while `is_pulling` */
+        bool is_pulling;
         char *reference; /* NULL: it is none */
         char *user, *password;
         char old_digest[DIGEST_LENGTH + 1]; /* of the version before; "" where there is none */

@@ -375,6 +375,8 @@ int gateway_init(struct gateway *gateway, const struct gateway_config *config,
                                     .listener = {.publish = gateway_publish},
                                     .started_ns = clock_now_ns()};
         pthread_mutex_init(&gateway->lives_lock, NULL);
+        pthread_mutex_init(&gateway->pulls_lock, NULL);
+        list_init(&gateway->pulls);
         list_init(&gateway->lives);
         metrics_init(&gateway->metrics);
         gateway->threads = calloc(config->thread_count, sizeof(gateway->threads[0]));
@@ -427,6 +429,7 @@ void gateway_deinit(struct gateway *gateway)
                 live_free(live);
         catalog_free(atomic_load(&gateway->catalog));
         metrics_deinit(&gateway->metrics);
+        pthread_mutex_destroy(&gateway->pulls_lock);
         pthread_mutex_destroy(&gateway->lives_lock);
         free(gateway->threads);
 }

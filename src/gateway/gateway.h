@@ -58,6 +58,8 @@ struct gateway_config {
         uint32_t idle_timeout_ms;     /* between requests */
         uint32_t stall_timeout_ms;    /* a body or a response that makes no progress */
         uint32_t freeze_after_ms;     /* idle grace before an instance is frozen */
+        uint32_t stop_grace_ms;       /* from asking an image's program to end to its end */
+        unsigned pulls_max;           /* one user's, at once */
         uint32_t keep_alive_step_ms;  /* what learned idle times are told apart by */
         uint32_t boot_timeout_ms;     /* from the order to READY */
         uint64_t memory_budget_bytes; /* the sum of the limits of all instances */
@@ -125,6 +127,8 @@ struct gateway {
         const struct mac *mac;           /* signs tokens, with DATA-DIR/secret as its key */
         struct crew *crew;
         struct crew *image_crew; /* for pulls, which take minutes */
+        pthread_mutex_t pulls_lock;
+        struct list pulls; /* struct image_call: those under way; guarded by pulls_lock */
         struct api api;
         struct function_logs logs;
         struct metrics metrics;

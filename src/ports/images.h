@@ -13,12 +13,13 @@ struct image_lease;
 enum image_result {
         IMAGE_READY,
         IMAGE_NOT_A_REFERENCE,
-        IMAGE_UNREACHABLE,    /* there is no registry, or none that can be talked to */
-        IMAGE_NOT_ALLOWED,    /* the credentials are wrong, or there are none */
-        IMAGE_UNKNOWN,        /* no such repository, tag or digest */
-        IMAGE_OTHER_PLATFORM, /* not for this machine */
-        IMAGE_CORRUPT,        /* not what its digests say */
-        IMAGE_REFUSED,        /* what is in it is not taken */
+        IMAGE_REGISTRY_REFUSED, /* this server does not pull from there */
+        IMAGE_UNREACHABLE,      /* there is no registry, or none that can be talked to */
+        IMAGE_NOT_ALLOWED,      /* the credentials are wrong, or there are none */
+        IMAGE_UNKNOWN,          /* no such repository, tag or digest */
+        IMAGE_OTHER_PLATFORM,   /* not for this machine */
+        IMAGE_CORRUPT,          /* not what its digests say */
+        IMAGE_REFUSED,          /* what is in it is not taken */
         IMAGE_DISK_FULL,
         IMAGE_NO_TRANSPORT, /* the program that talks to registries is not installed */
         IMAGE_LATE,         /* it took too long */

@@ -3,21 +3,16 @@ import io
 import tarfile
 
 import pytest
+from image_registry import ImageServer
 from oci import Image, Layer, RawLayer, sha256
-from people import Person, expect_problem
+from people import expect_problem
 from raw_http import eventually
-from server import Server
 
 
 @pytest.fixture(scope="module")
 def server():
-    with Server("--image-max", "32MiB", "--image-files-max", "5000") as node:
+    with ImageServer("--image-max", "32MiB", "--image-files-max", "5000") as node:
         yield node
-
-
-@pytest.fixture(scope="module")
-def person(server):
-    return Person(server)
 
 
 @pytest.fixture

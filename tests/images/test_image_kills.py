@@ -12,11 +12,11 @@ import threading
 import time
 
 from conftest import Store
+from image_registry import ImageServer
 from node_host import NodeHost
 from oci import Image, Layer
 from people import Person
 from raw_http import eventually
-from server import Server
 
 ROUNDS = int(os.environ.get("MAGPIE_KILL_ROUNDS", "3"))
 NO_ANSWER = (OSError, http.client.HTTPException)
@@ -99,7 +99,7 @@ def test_whatever_is_kept_is_whole_after_a_kill(registry, program):
         except NO_ANSWER:
             pass
 
-    with Server() as node:
+    with ImageServer() as node:
         person, store = Person(node), Store(node)
         began = time.monotonic()
         answers = []

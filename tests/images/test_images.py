@@ -3,12 +3,7 @@ import stat
 
 import pytest
 from oci import Image, Index, Layer
-from people import Person, expect_problem
-
-
-@pytest.fixture(scope="module")
-def person(server):
-    return Person(server)
+from people import expect_problem
 
 
 def names_below(folder):

@@ -9,15 +9,10 @@ import threading
 
 import pytest
 from conftest import Store
-from image_registry import PASSWORD, USER, Registry
+from image_registry import PASSWORD, USER, ImageServer, Registry
 from oci import Image, Index, Layer
 from people import Person, expect_problem
-from server import Server, free_port
-
-
-@pytest.fixture(scope="module")
-def person(server):
-    return Person(server)
+from server import free_port
 
 
 @pytest.fixture(scope="module")
@@ -144,14 +139,14 @@ def test_a_manifest_without_end(person, strange_registry):
 
 def test_no_skopeo(registry, hello):
     reference = registry.push("errors/skopeo", "1", hello())
-    with Server(environment={"PATH": "/nowhere"}) as node:
+    with ImageServer(environment={"PATH": "/nowhere"}) as node:
         person = Person(node)
         expect_problem(deploy(person, reference), 501, "image.no_transport", "skopeo")
 
 
 def test_a_registry_that_does_not_answer_costs_its_time_and_no_more(hello):
     with socket.create_server(("127.0.0.1", 0)) as silent, \
-            Server("--pull-timeout", "500ms") as node:
+            ImageServer("--pull-timeout", "500ms") as node:
         person = Person(node)
         answer = deploy(person, f"127.0.0.1:{silent.getsockname()[1]}/team/app:1")
         expect_problem(answer, 504, "image.timeout", "longer")
@@ -159,7 +154,7 @@ def test_a_registry_that_does_not_answer_costs_its_time_and_no_more(hello):
 
 
 def test_a_server_that_ends_does_not_wait_for_pulls(hello):
-    with socket.create_server(("127.0.0.1", 0)) as silent, Server() as node:
+    with socket.create_server(("127.0.0.1", 0)) as silent, ImageServer() as node:
         person = Person(node)
         answers = []
         thread = threading.Thread(target=lambda: answers.append(
@@ -196,7 +191,7 @@ def test_a_full_disk(registry, program, hello, small_disk, layer):
     reference = registry.push("errors/disk", tag, Image(
         [Layer().file("hello", program, 0o755), layer()], {"Cmd": ["/hello"]}))
     small = registry.push("errors/disk", "small", hello())
-    with Server(data_dir=small_disk) as node:
+    with ImageServer(data_dir=small_disk) as node:
         person = Person(node)
         expect_problem(deploy(person, reference), 507, "image.disk_full")
         store = Store(node)

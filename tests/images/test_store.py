@@ -5,15 +5,10 @@ import subprocess
 
 import pytest
 from conftest import Store
+from image_registry import ImageServer
 from oci import Image, Layer
 from people import Person
 from raw_http import eventually
-from server import Server
-
-
-@pytest.fixture(scope="module")
-def person(server):
-    return Person(server)
 
 
 def large(name="large"):
@@ -64,7 +59,7 @@ def test_images_at_once_share_the_layers_that_they_have_in_common(person, regist
 def test_images_that_no_function_has_are_removed_after_a_while(registry, program, deployed):
     shared = Layer().file("hello", program, 0o755)
     images = [Image([shared, large()], {"Cmd": ["/hello"]}) for _ in range(2)]
-    with Server("--images-keep", "1ms") as node:
+    with ImageServer("--images-keep", "1ms") as node:
         person, store = Person(node), Store(node)
         functions = [deployed(person, registry.push("store/removed", str(number), image))
                      for number, image in enumerate(images)]
@@ -84,7 +79,7 @@ def test_images_that_no_function_has_are_removed_after_a_while(registry, program
 def test_unused_images_go_when_they_take_too_much(registry, program, deployed):
     shared = Layer().file("hello", program, 0o755)
     images = [Image([shared, large()], {"Cmd": ["/hello"]}) for _ in range(4)]
-    with Server("--images-max", "7MiB") as node:
+    with ImageServer("--images-max", "7MiB") as node:
         person, store = Person(node), Store(node)
         functions = [deployed(person, registry.push("store/least", str(number), image))
                      for number, image in enumerate(images)]
@@ -95,7 +90,7 @@ def test_unused_images_go_when_they_take_too_much(registry, program, deployed):
 
 
 def test_what_is_left_of_a_crash_is_swept_at_the_start(registry, hello, deployed):
-    with Server() as node:
+    with ImageServer() as node:
         person, store = Person(node), Store(node)
         deployed(person, registry.push("store/swept", "1", hello()))
         node.stop()

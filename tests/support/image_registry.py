@@ -14,12 +14,19 @@ import subprocess
 import tempfile
 import time
 
-from server import free_port
+from server import Server, free_port
 
 START_SECONDS = 20
 USER, PASSWORD = "jo", "correct horse"
 # htpasswd(1)'s line for them; the cost is the least that bcrypt has.
 HTPASSWD = "jo:$2b$04$Awp8NZesVC9ez9vVaSPN..SxAnbgXF78BW8baztbMBhckLu2G8Say\n"
+
+
+class ImageServer(Server):
+    """A node that may pull from registries on this machine, which are not for everybody."""
+
+    def __init__(self, *arguments, **options):
+        super().__init__("--insecure-registries", "127.0.0.1", *arguments, **options)
 
 
 class Registry:
@@ -110,10 +117,13 @@ class Registry:
         assert answer.status == 201, answer.text
         return self.reference(repository, tag)
 
+    def log(self):
+        """Its own, of requests."""
+        return (self.folder / "log").read_text(errors="replace")
+
     def times_sent(self, digest):
-        """How often it has sent this blob, by its own log of requests."""
-        log = (self.folder / "log").read_text(errors="replace")
-        return len(re.findall(rf'"GET /v2/[^ ]*/blobs/{digest} HTTP[^"]*" 200', log))
+        """How often it has sent this blob."""
+        return len(re.findall(rf'"GET /v2/[^ ]*/blobs/{digest} HTTP[^"]*" 200', self.log()))
 
     def blob_path(self, digest):
         """Where it keeps the bytes of a blob or manifest."""

@@ -72,8 +72,10 @@ static void make_image(char digit, char layer, char other, uint64_t hours)
 
 static void begin(void)
 {
-        const struct images_options options = {
-                .disk_bytes_max = 2500, .unused_keep_ms = 24 * HOUR_MS, .insecure_registries = ""};
+        const struct images_options options = {.disk_bytes_max = 2500,
+                                               .unused_keep_ms = 24 * HOUR_MS,
+                                               .insecure_registries = "",
+                                               .registries = ""};
         struct err err;
 
         temporary_make(&folder);
@@ -180,7 +182,7 @@ TEST_END
 TEST(what_a_process_that_is_gone_was_pulling_is_swept_at_the_start)
 {
         struct err err;
-        const struct images_options options = {.insecure_registries = ""};
+        const struct images_options options = {.insecure_registries = "", .registries = ""};
 
         begin();
         images_disk_close(images);

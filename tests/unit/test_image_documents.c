@@ -4,6 +4,7 @@
 #include "testing.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 
 #define HEX_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
@@ -133,16 +134,21 @@ TEST_END
 
 #define ROOTFS "\"rootfs\":{\"diff_ids\":[\"sha256:" HEX_A "\"]}"
 
-static void parse(const char *config, struct configuration *ret_configuration)
+static int try_parse(const char *config, struct configuration *ret_configuration, struct err *err)
 {
-        struct err err = {0};
         char text[8192];
 
         (void)snprintf(text, sizeof(text),
                        "{\"os\":\"linux\",\"architecture\":\"amd64\",\"config\":{%s}," ROOTFS "}",
                        config);
-        ck_assert_msg(configuration_parse(slice_of(text), ret_configuration, &err) == 0, "%s",
-                      err.text);
+        return configuration_parse(slice_of(text), ret_configuration, err);
+}
+
+static void parse(const char *config, struct configuration *ret_configuration)
+{
+        struct err err = {0};
+
+        ck_assert_msg(try_parse(config, ret_configuration, &err) == 0, "%s", err.text);
 }
 
 TEST(a_configuration_says_what_is_run_and_how)
@@ -211,7 +217,43 @@ TEST(contract_and_port_follow_from_what_is_plain)
 }
 TEST_END
 
+TEST(a_stop_signal_is_a_name_or_a_number)
+{
+        static const struct {
+                const char *config;
+                int signal;
+        } cases[] = {
+                {"", 0},
+                {"\"StopSignal\":\"\"", 0},
+                {"\"StopSignal\":null", 0},
+                {"\"StopSignal\":\"SIGTERM\"", SIGTERM},
+                {"\"StopSignal\":\"QUIT\"", SIGQUIT},
+                {"\"StopSignal\":\"9\"", SIGKILL},
+                {"\"StopSignal\":\"64\"", 64},
+                {"\"StopSignal\":\"SIGRTMIN+3\"", 37},
+                {"\"StopSignal\":\"RTMIN\"", 34},
+                {"\"StopSignal\":\"65\"", -1},
+                {"\"StopSignal\":\"SIGNONE\"", -1},
+                {"\"StopSignal\":\"sigterm\"", -1},
+                {"\"StopSignal\":\"RTMIN+64\"", -1},
+                {"\"StopSignal\":\"15x\"", -1},
+        };
+
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+                struct configuration c;
+                struct err err = {0};
+                int r = try_parse(cases[i].config, &c, &err);
+                ck_assert_msg((r < 0) == (cases[i].signal < 0), "%s: %s", cases[i].config,
+                              err.text);
+                if (r == 0)
+                        ck_assert_int_eq(c.stop_signal, cases[i].signal);
+                configuration_deinit(&c);
+        }
+}
+TEST_END
+
 TEST_MAIN("image_documents", an_image_has_a_configuration_and_layers,
           what_is_no_manifest_is_refused, of_an_index_the_plainest_image_for_this_machine_is_chosen,
           an_index_without_this_machine_says_what_it_has, a_configuration_says_what_is_run_and_how,
-          null_is_as_good_as_nothing, contract_and_port_follow_from_what_is_plain)
+          null_is_as_good_as_nothing, contract_and_port_follow_from_what_is_plain,
+          a_stop_signal_is_a_name_or_a_number)

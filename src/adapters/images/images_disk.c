@@ -7,6 +7,7 @@
 #include "adapters/images/digest.h"
 #include "adapters/images/disk_parts.h"
 #include "adapters/images/document.h"
+#include "adapters/images/registries.h"
 #include "base/auto.h"
 
 #include <fcntl.h>
@@ -322,7 +323,10 @@ static enum image_result fetch_image(struct fetch *fetch, struct image_found *re
                 pthread_mutex_unlock(&fetch->disk->lock);
         }
         if (!is_there) {
-                result = folder_begin(fetch);
+                result = registries_check(&fetch->disk->options, fetch->reference.registry,
+                                          fetch->err);
+                if (result == IMAGE_READY)
+                        result = folder_begin(fetch);
                 if (result == IMAGE_READY)
                         result = resolve(fetch);
         }

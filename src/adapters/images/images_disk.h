@@ -20,6 +20,7 @@ struct images_options {
         uint32_t pull_timeout_ms;
         uint32_t unused_keep_ms;         /* how long an image stays that no function has */
         const char *insecure_registries; /* names with commas between them; borrowed */
+        const char *registries;          /* likewise: there are no others; "": any that is global */
 };
 
 /* Makes the three folders where they are missing. 0, or a negative errno and a sentence. */
