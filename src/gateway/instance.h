@@ -36,9 +36,11 @@ struct instance {
         struct loop_source socket_source, log_source;
         struct timer timer;     /* booting: the boot's limit; later: looks at a slow head */
         struct timer log_timer; /* output or LOG frames came too fast: it fires, reading goes on */
-        struct letter move_letter; /* to its home: please hand it to `moving_to` */
-        struct letter end_letter;  /* to its home: it is dead */
-        struct letter kill_letter; /* to the scheduler */
+        struct letter move_letter;  /* to its home: please hand it to `moving_to` */
+        struct letter end_letter;   /* to its home: it is dead */
+        struct letter kill_letter;  /* to the scheduler */
+        struct letter leave_letter; /* likewise: its program has been asked to end ... */
+        struct timer leave_timer;   /* ... until then; the scheduler's */
         struct invocation *moving_to;
         struct lanes
                 *lanes; /* set: it runs several calls at once, none on its own socket; lane.h */
@@ -82,6 +84,8 @@ void instance_drain_log(struct instance *instance);
 /* Wakes it up, if it was frozen. */
 void instance_thaw(struct instance *instance);
 void instance_freeze(struct instance *instance);
+/* Tells its magpie-init that there are no more calls, frozen or not. From any thread. */
+void instance_close_way_in(struct instance *instance);
 
 /* Sends one frame, at the end of the turn where it is small. The bytes are copied. */
 void instance_send(struct instance *instance, const struct slice *parts, size_t count);

@@ -206,6 +206,12 @@ void instance_freeze(struct instance *instance)
         (void)instance_set_frozen(instance, true);
 }
 
+void instance_close_way_in(struct instance *instance)
+{
+        (void)shutdown(instance->fds.socket, SHUT_WR);
+        (void)instance_set_frozen(instance, false);
+}
+
 /* Receiving ------------------------------------------------------------------------------------- */
 
 void instance_log(struct instance *instance, struct invocation *invocation, enum log_stream stream,

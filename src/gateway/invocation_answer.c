@@ -118,7 +118,7 @@ void turnover_carry_out(struct turnover *turnover, struct instance *instance,
         case RELEASE_BUSY:
                 break;
         case RELEASE_END:
-                scheduler_kill(&here->gateway->scheduler, instance);
+                scheduler_dismiss(&here->gateway->scheduler, instance);
                 break;
         }
         for (size_t i = 0; i < turnover->ahead_count; i++) {

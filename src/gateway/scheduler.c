@@ -17,11 +17,6 @@
 
 #define FIRST_TICK_MS 500
 
-static bool on_first_thread(const struct scheduler *scheduler)
-{
-        return pthread_equal(scheduler->thread->thread, pthread_self());
-}
-
 /* The table of instances ------------------------------------------------------------------------- */
 
 /* An id is a place in the table and, above it, a number that is never used again. */
@@ -44,6 +39,7 @@ static struct instance *scheduler_add(struct scheduler *scheduler, struct live *
                                 scheduler->thread);
         if (!instance)
                 return NULL;
+        timer_init(&instance->leave_timer, scheduler_on_grace_over);
         scheduler->next_free--;
         scheduler->table[place] = instance;
         scheduler->instances++;
@@ -62,50 +58,6 @@ static void scheduler_remove(struct scheduler *scheduler, struct instance *insta
         accounts_give(&scheduler->accounts, instance->live->function->owner_id,
                       instance->live->function->memory_bytes);
         loop_defer(&scheduler->thread->loop, &scheduler->plan);
-}
-
-/* Killing and forgetting -------------------------------------------------------------------------- */
-
-static void scheduler_kill_by_letter(struct letter *letter)
-{
-        struct instance *instance = CONTAINER_OF(letter, struct instance, kill_letter);
-        struct scheduler *scheduler = &instance_gateway(instance)->scheduler;
-
-        if (!instance->gone)
-                scheduler->host->ops->kill(scheduler->host, instance->id);
-}
-
-void scheduler_kill(struct scheduler *scheduler, struct instance *instance)
-{
-        if (atomic_exchange(&instance->kill_asked, true))
-                return;
-        instance->kill_letter.deliver = scheduler_kill_by_letter;
-        if (on_first_thread(scheduler))
-                scheduler_kill_by_letter(&instance->kill_letter);
-        else
-                mailbox_post(&scheduler->thread->mailbox, &instance->kill_letter);
-}
-
-static void scheduler_forget_by_letter(struct letter *letter)
-{
-        struct instance *instance = CONTAINER_OF(letter, struct instance, end_letter);
-        struct scheduler *scheduler = &instance_gateway(instance)->scheduler;
-        struct live *live = instance->live;
-
-        instance_free(instance);
-        live->instance_count--;
-        if (live->is_trial)
-                live_free(live);
-        if (--scheduler->instances == 0 && scheduler->on_empty)
-                scheduler->on_empty(scheduler);
-}
-
-/* By letter even on the first thread: whoever is in the middle of using it can go on. And letters
- * of one sender keep their order, so a kill_letter has been delivered by then. */
-void scheduler_forget(struct scheduler *scheduler, struct instance *instance)
-{
-        instance->end_letter.deliver = scheduler_forget_by_letter;
-        mailbox_post(&scheduler->thread->mailbox, &instance->end_letter);
 }
 
 /* Its sandbox is gone, or never was. */
@@ -294,7 +246,7 @@ static void scheduler_wake_by_letter(struct letter *letter)
 
 void scheduler_wake(struct scheduler *scheduler, struct live *live)
 {
-        if (on_first_thread(scheduler)) {
+        if (scheduler_is_here(scheduler)) {
                 scheduler_demand(scheduler, live);
                 return;
         }

@@ -51,6 +51,9 @@ void scheduler_deinit(struct scheduler *scheduler);
 void scheduler_wake(struct scheduler *scheduler, struct live *live);
 /* From any thread: end this instance. The pool has it as ENDING already. */
 void scheduler_kill(struct scheduler *scheduler, struct instance *instance);
+/* The same for one that has done nothing wrong and has no call: where it runs a program of an image's
+ * that serves calls, that is asked to end, and killed only after stop_grace_ms. */
+void scheduler_dismiss(struct scheduler *scheduler, struct instance *instance);
 /* On the first thread: the catalog has changed; retire what is not in it any more, and see to it that
  * what keeps instances ready has them. */
 void scheduler_reconcile(struct scheduler *scheduler);

@@ -1,7 +1,17 @@
-/* What scheduler.c, scheduler_tick.c and trial.c share and nobody else needs. On the first thread. */
+/* What scheduler.c, scheduler_end.c, scheduler_tick.c and trial.c share and nobody else needs. On the first thread. */
 #pragma once
 
 #include "gateway/scheduler.h"
+
+#include "gateway/gateway.h"
+
+static inline bool scheduler_is_here(const struct scheduler *scheduler)
+{
+        return pthread_equal(scheduler->thread->thread, pthread_self());
+}
+
+/* An instance's leave_timer: its program has had its time. */
+void scheduler_on_grace_over(struct timer *timer);
 
 /* One more instance is ordered; false when that cannot be. `ahead`: of calls that are expected. With
  * `trial` it only shows whether the function loads. */

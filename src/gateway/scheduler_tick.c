@@ -20,7 +20,7 @@ static bool scheduler_tend(struct scheduler *scheduler, struct live *live, uint6
                 instance_freeze(CONTAINER_OF(instance, struct instance, pool));
         active = live->pool.idle_count + live->pool.busy_count > 0;
         while ((instance = pool_expire_excess(&live->pool, &bounds, now_ns)))
-                scheduler_kill(scheduler, CONTAINER_OF(instance, struct instance, pool));
+                scheduler_dismiss(scheduler, CONTAINER_OF(instance, struct instance, pool));
         wanting = pool_wanted_boots(&live->pool, now_ns, bounds.min_instances,
                                     bounds.max_instances) > 0 ||
                   pool_wanted_ahead(&live->pool, &bounds, now_ns) > 0;

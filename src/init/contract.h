@@ -9,6 +9,10 @@ struct outcome contract_run(char *const *words);
 /* CLOCK_MONOTONIC in nanoseconds, from "park" to whoever says READY, who removes it. */
 #define BOOT_TIME_VARIABLE "MAGPIE_BOOT_NS"
 
+/* The number of the signal that asks the program to end; SIGTERM where it is not there. It is an image's
+ * (StopSignal), and magpie-init's to read: the program does not see it. */
+#define STOP_SIGNAL_VARIABLE "MAGPIE_STOP_SIGNAL"
+
 /* "park": the sandbox has no function yet. A BOOT frame brings environment and command line. */
 struct outcome contract_park(void);
 

@@ -374,6 +374,7 @@ struct outcome contract_exec(char *const *command)
         struct exec *exec = calloc(1, sizeof(*exec));
         int r;
 
+        (void)unsetenv(STOP_SIGNAL_VARIABLE); /* no program of its lives between calls */
         if (!exec || !take_command(exec, command))
                 return failed;
         exec->path = path;

@@ -146,5 +146,7 @@ struct outcome contract_lambda(char *const *command)
         }
         if (lambda->refused)
                 return (struct outcome){.number = EXIT_REFUSED};
+        if (lambda->is_ready && !lambda->lanes.broken)
+                service_end(&lambda->service);
         return lambda->lanes.broken ? failed : ended;
 }

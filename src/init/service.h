@@ -9,14 +9,15 @@
 
 struct service {
         struct loop loop;
-        pid_t pid;  /* the program's */
+        pid_t pid; /* the program's */
+        int stop_signal;
         bool ended; /* it has, with `status` of wait(2) */
         int status;
         int child_fd; /* becomes readable when a child has ended */
         struct loop_source child_source;
 };
 
-/* Also: as many open files as the sandbox allows, since each lane takes some. 0 or a negative errno.
+/* Also: takes STOP_SIGNAL_VARIABLE out of the environment; as many open files as the sandbox allows, since each lane takes some. 0 or a negative errno.
  */
 int service_init(struct service *service);
 
@@ -25,6 +26,10 @@ int service_start(struct service *service, char *const *command);
 
 /* Reaps what has ended. Whether the program is among it. */
 bool service_reap(struct service *service);
+
+/* There are no more calls: asks the program to end, and serves the loop until it has. How long that may
+ * take is the gateway's to say, who ends the sandbox then. */
+void service_end(struct service *service);
 
 /* Runs the loop until it is stopped, or the program has ended. 0 or a negative errno. */
 int service_run(struct service *service);

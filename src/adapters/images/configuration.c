@@ -5,6 +5,8 @@
 #include "base/text.h"
 
 #include <errno.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -81,8 +83,8 @@ static int read_env(struct configuration *self, const cJSON *config, struct err 
         return 0;
 }
 
-/* A whole number from 1 to 65535, then `end`. */
-static uint32_t read_port(const char *text, const char *end)
+/* A whole number from 1 to 65535, then `end`; else 0. */
+static uint32_t read_number(const char *text, const char *end)
 {
         char *rest;
         unsigned long port;
@@ -101,9 +103,9 @@ static uint32_t read_exposed_port(const cJSON *config)
 
         cJSON_ArrayForEach(item, document_object(config, "ExposedPorts"))
         {
-                uint32_t port = read_port(item->string, "/tcp");
+                uint32_t port = read_number(item->string, "/tcp");
                 if (port == 0)
-                        port = read_port(item->string, "");
+                        port = read_number(item->string, "");
                 if (port != 0 && found != 0)
                         return 0;
                 if (port != 0)
@@ -123,12 +125,44 @@ static int read_labels(struct configuration *self, const cJSON *config, struct e
                                "the image's label magpie.contract is '%s': it may be exec, http or "
                                "lambda",
                                QUOTE(contract));
-        self->labelled_port = read_port(port, "");
+        self->labelled_port = read_number(port, "");
         if (*port && self->labelled_port == 0)
                 return err_set(err, -EINVAL,
                                "the image's label magpie.port is '%s': it may be 1 to 65535",
                                QUOTE(port));
         return 0;
+}
+
+static bool is_signal(const char *name, int number)
+{
+        char text[16];
+
+        if (number >= SIGRTMIN)
+                (void)snprintf(text, sizeof(text), number > SIGRTMIN ? "RTMIN+%d" : "RTMIN",
+                               number - SIGRTMIN);
+        else
+                (void)snprintf(text, sizeof(text), "%s", sigabbrev_np(number));
+        return strcmp(name, text) == 0;
+}
+
+/* "SIGTERM", "TERM", "15", "SIGRTMIN+3", as Docker's. The C library keeps two numbers to itself. */
+static int read_stop_signal(struct configuration *self, const cJSON *config, struct err *err)
+{
+        const char *text = document_text(config, "StopSignal");
+        const char *name = strncmp(text, "SIG", 3) == 0 ? text + 3 : text;
+        uint32_t wanted = read_number(text, "");
+
+        for (int number = 1; number <= SIGRTMAX; number++) {
+                if (number < SIGRTMIN && !sigabbrev_np(number))
+                        continue;
+                if (wanted == (uint32_t)number || is_signal(name, number)) {
+                        self->stop_signal = number;
+                        return 0;
+                }
+        }
+        if (*text == '\0')
+                return 0;
+        return err_set(err, -EINVAL, "the image's StopSignal '%s' is no signal", QUOTE(text));
 }
 
 static int read_config(struct configuration *self, const cJSON *config, struct err *err)
@@ -142,6 +176,8 @@ static int read_config(struct configuration *self, const cJSON *config, struct e
                 r = read_env(self, config, err);
         if (r == 0)
                 r = read_labels(self, config, err);
+        if (r == 0)
+                r = read_stop_signal(self, config, err);
         self->directory = document_text(config, "WorkingDir");
         self->user = document_text(config, "User");
         self->exposed_port = read_exposed_port(config);
@@ -212,7 +248,7 @@ static uint32_t port_variable(const struct configuration *self)
 {
         const char *port = configuration_variable(self, "PORT");
 
-        return port ? read_port(port, "") : 0;
+        return port ? read_number(port, "") : 0;
 }
 
 enum contract configuration_contract(const struct configuration *configuration)

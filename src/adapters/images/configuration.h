@@ -19,6 +19,7 @@ struct configuration {
         const char *env[IMAGE_ENV_MAX];     /* "NAME=value"; none begins with MAGPIE_ */
         const char *directory;              /* as it stands there; "" where it says nothing */
         const char *user;                   /* likewise */
+        int stop_signal;                    /* StopSignal's number; 0 where it says nothing */
         uint32_t exposed_port;              /* 0 unless it exposes exactly one of TCP */
         enum contract labelled_contract; /* CONTRACT_NONE: the label magpie.contract is not there */
         uint32_t labelled_port;          /* magpie.port; 0: not there */

@@ -26,6 +26,7 @@ struct description {
         struct account account;
         char directory[MEMBER_PATH_MAX + 2];
         char home[ACCOUNT_HOME_MAX + sizeof("HOME=")];
+        char stop_signal[sizeof("MAGPIE_STOP_SIGNAL=") + 3];
         size_t env_count;
         const char *env[IMAGE_ENV_MAX];
         struct err *err;
@@ -200,16 +201,18 @@ static enum image_result find_directory(struct description *self)
         return root_make_folder(self->root_fd, self->directory, self->err);
 }
 
-/* A container has a PATH and a HOME, whatever the image says. */
+/* A container has a PATH and a HOME, whatever the image says. How it is asked to end is for magpie-init:
+ * src/init/contract.h. */
 static enum image_result complete_env(struct description *self)
 {
         const struct configuration *configuration = self->configuration;
         bool lacks_path = !configuration_variable(configuration, "PATH");
         bool lacks_home = !configuration_variable(configuration, "HOME");
+        bool has_signal = configuration->stop_signal != 0;
 
-        if (configuration->env_count + lacks_path + lacks_home > IMAGE_ENV_MAX)
+        if (configuration->env_count + lacks_path + lacks_home + has_signal > IMAGE_ENV_MAX)
                 return image_refuse(self->err, "the image's environment has more than %d variables",
-                                    IMAGE_ENV_MAX - 2);
+                                    IMAGE_ENV_MAX - 3);
         memcpy(self->env, configuration->env, configuration->env_count * sizeof(self->env[0]));
         self->env_count = configuration->env_count;
         if (lacks_path)
@@ -218,6 +221,10 @@ static enum image_result complete_env(struct description *self)
                        self->account.home[0] ? self->account.home : "/");
         if (lacks_home)
                 self->env[self->env_count++] = self->home;
+        (void)snprintf(self->stop_signal, sizeof(self->stop_signal), "MAGPIE_STOP_SIGNAL=%d",
+                       configuration->stop_signal);
+        if (has_signal)
+                self->env[self->env_count++] = self->stop_signal;
         return IMAGE_READY;
 }
 

@@ -1,0 +1,86 @@
+/* How instances end: killed, or asked first; and forgotten. ADR 0023. */
+#include "gateway/gateway.h"
+#include "gateway/instance.h"
+#include "gateway/scheduler_parts.h"
+
+static void scheduler_kill_by_letter(struct letter *letter)
+{
+        struct instance *instance = CONTAINER_OF(letter, struct instance, kill_letter);
+        struct scheduler *scheduler = &instance_gateway(instance)->scheduler;
+
+        if (!instance->gone)
+                scheduler->host->ops->kill(scheduler->host, instance->id);
+}
+
+void scheduler_kill(struct scheduler *scheduler, struct instance *instance)
+{
+        if (atomic_exchange(&instance->kill_asked, true))
+                return;
+        instance->kill_letter.deliver = scheduler_kill_by_letter;
+        if (scheduler_is_here(scheduler))
+                scheduler_kill_by_letter(&instance->kill_letter);
+        else
+                mailbox_post(&scheduler->thread->mailbox, &instance->kill_letter);
+}
+
+/* Whose program has a life of its own between calls, and may have something to finish. */
+static bool asks_before_the_end(const struct function *function)
+{
+        return function->runtime == RUNTIME_IMAGE &&
+               (function->contract == CONTRACT_HTTP || function->contract == CONTRACT_LAMBDA);
+}
+
+void scheduler_on_grace_over(struct timer *timer)
+{
+        struct instance *instance = CONTAINER_OF(timer, struct instance, leave_timer);
+
+        scheduler_kill(&instance_gateway(instance)->scheduler, instance);
+}
+
+static void scheduler_dismiss_by_letter(struct letter *letter)
+{
+        struct instance *instance = CONTAINER_OF(letter, struct instance, leave_letter);
+        struct gateway *gateway = instance_gateway(instance);
+
+        if (instance->gone)
+                return;
+        loop_set_timer(&gateway->scheduler.thread->loop, &instance->leave_timer,
+                       gateway->config.stop_grace_ms);
+}
+
+void scheduler_dismiss(struct scheduler *scheduler, struct instance *instance)
+{
+        if (!asks_before_the_end(instance->live->function)) {
+                scheduler_kill(scheduler, instance);
+                return;
+        }
+        instance_close_way_in(instance);
+        instance->leave_letter.deliver = scheduler_dismiss_by_letter;
+        if (scheduler_is_here(scheduler))
+                scheduler_dismiss_by_letter(&instance->leave_letter);
+        else
+                mailbox_post(&scheduler->thread->mailbox, &instance->leave_letter);
+}
+
+static void scheduler_forget_by_letter(struct letter *letter)
+{
+        struct instance *instance = CONTAINER_OF(letter, struct instance, end_letter);
+        struct scheduler *scheduler = &instance_gateway(instance)->scheduler;
+        struct live *live = instance->live;
+
+        loop_remove_timer(&scheduler->thread->loop, &instance->leave_timer);
+        instance_free(instance);
+        live->instance_count--;
+        if (live->is_trial)
+                live_free(live);
+        if (--scheduler->instances == 0 && scheduler->on_empty)
+                scheduler->on_empty(scheduler);
+}
+
+/* By letter even on the first thread: whoever is in the middle of using it can go on. And letters
+ * of one sender keep their order, so a kill_letter has been delivered by then. */
+void scheduler_forget(struct scheduler *scheduler, struct instance *instance)
+{
+        instance->end_letter.deliver = scheduler_forget_by_letter;
+        mailbox_post(&scheduler->thread->mailbox, &instance->end_letter);
+}
