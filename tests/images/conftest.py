@@ -1,12 +1,30 @@
-"""A registry and programs for images; the node that a file shares is tests/conftest.py's."""
+"""A registry, programs for images, and the node that a file shares."""
 import json
 import os
 import pathlib
 import subprocess
+import sysconfig
 
 import pytest
-from image_registry import Registry
+from image_layers import add_folder, add_program
+from image_registry import ImageServer, Registry
 from oci import Image, Layer
+from people import Person
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+NODE = os.environ.get("MAGPIE_TEST_NODE", "/usr/bin/node")
+
+
+@pytest.fixture(scope="module")
+def server():
+    with ImageServer() as node:
+        yield node
+
+
+@pytest.fixture(scope="module")
+def person(server):
+    return Person(server)
+
 
 @pytest.fixture(scope="session")
 def program(tmp_path_factory):
@@ -73,3 +91,42 @@ def deployed():
         identity = answer.json()["functionId"]
         return person.request("GET", f"/api/v1/functions/{identity}").json()
     return deployed
+
+
+@pytest.fixture(scope="session")
+def node_layer():
+    """Node, with what it needs."""
+    layer = Layer("")
+    add_program(layer, NODE, "/usr/bin/node")
+    for name in ("acorn", "acorn-walk", "cjs-module-lexer", "undici"):
+        add_folder(layer, f"/usr/share/nodejs/{name}")  # Debian's Node has them outside of it
+    return layer
+
+
+@pytest.fixture(scope="session")
+def python_layer():
+    """Python, with its library."""
+    layer = Layer("")
+    add_program(layer, "/usr/bin/python3", "/usr/bin/python3")
+    add_folder(layer, sysconfig.get_path("stdlib"),
+               without=("__pycache__", "dist-packages", "test", "config-*"))
+    return layer
+
+
+@pytest.fixture(scope="session")
+def image_of():
+    """An image of one of these layers and some files; its program is what `config` says."""
+    def image_of(layer, files, **config):
+        own = Layer()
+        for path, content in files.items():
+            own.file(path, content, 0o755)
+        return Image([layer, own], config)
+    return image_of
+
+
+@pytest.fixture
+def ask(person):
+    """A request to a function's URL."""
+    def ask(function, path="/", body=None, method="GET", headers=None):
+        return person.request(method, f"/f/{function['functionId']}{path}", body, headers=headers)
+    return ask
