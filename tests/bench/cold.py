@@ -13,14 +13,16 @@ import threading
 import time
 
 import common
+import pulled
 import sandboxes
 from client import Connection, post
-from common import BODY, HERE, ROOT, Goals, Server, percentile
+from common import BODY, HERE, ROOT, Goals, percentile
 
 RUNTIMES = ("native", "exec", "python", "python-imports", "node")
 # p50 in ms: the first step, and where it shall be; peers' least ratio.
 FIRST_STEP = {"native": 5, "python": 40, "node": 80}
 FINAL = {"native": 0.8, "exec": 4, "python": 3, "node": 5}  # p50 in ms
+IMAGES_MOST = 1.5  # times native's
 IMPORTS_LEAST = 5  # times: the same imports in a fresh interpreter
 PEERS = (("native", "bwrap", 3), ("native", "runc", 25), ("python", "fork+exec", 3),
          ("python-imports", "fork+exec", IMPORTS_LEAST), ("node", "fork+exec", 4))
@@ -58,6 +60,34 @@ def calls(server, path, count, pause=0.0):
     connection.close()
     common.progress("")
     return answers
+
+
+def measure_images(server, registry, program, native, count):
+    """side -> milliseconds to the first byte: a static server in a pulled image, and native functions."""
+    paths = {"native": native} | {
+        f"image, {contract}": pulled.deploy(server, registry, program, f"cold-{contract}", contract,
+                                            keepAlive="0s")
+        for contract in ("exec", "http")}
+    connection = Connection(server.port)
+
+    def call(path):
+        answer = connection.ask(post(path, server.port, BODY))
+        assert answer["status"] == 200 and answer["start"] == "cold", answer
+        return answer["first_ms"]
+    found = common.alternate({name: lambda path=path: call(path) for name, path in paths.items()},
+                             count)
+    connection.close()
+    return found
+
+
+def show_images(found, goals):
+    base = percentile(found["native"], 50)
+    common.table("Images, calls alternated (ms)", ["", "p50", "p90", "p99", "against native"],
+                 [[name, *(f"{percentile(values, share):.2f}" for share in (50, 90, 99)),
+                   f"{percentile(values, 50) / base:.2f}x"] for name, values in found.items()])
+    for name, values in found.items():
+        if name != "native":
+            goals.at_most(f"{name}: p50 against native", percentile(values, 50) / base, IMAGES_MOST)
 
 
 def at_once(count, each, step):
@@ -238,14 +268,19 @@ def main():
     parser.add_argument("--at-once", type=lambda text: [int(word) for word in text.split(",")],
                         default=[1, 2, 4, 8], help="1,2,4,8; 0: none")
     parser.add_argument("--alive", type=int, default=2000, help="beside so many instances (2000)")
+    parser.add_argument("--images", type=int, default=200, help="calls of each contract (200)")
     parser.add_argument("--only", type=lambda text: text.split(","), default=list(RUNTIMES),
                         help=",".join(RUNTIMES))
     settings = parser.parse_args()
 
     settings.at_once = [count for count in settings.at_once if count > 0]
 
-    with common.scratch() as folder, Server("--memory", "10TiB") as server:
-        paths = {runtime: path for runtime, path in deploy_all(server).items()
+    with common.scratch() as folder, \
+            pulled.node("--memory", "10TiB") as (server, registry):
+        every = deploy_all(server)
+        images = measure_images(server, registry, pulled.build_server(folder), every["native"],
+                                settings.images) if settings.images else {}
+        paths = {runtime: path for runtime, path in every.items()
                  if runtime in settings.only}
         before = server.metrics()
         ours = {runtime: calls(server, path, settings.calls) for runtime, path in paths.items()}
@@ -261,6 +296,8 @@ def main():
                       for runtime, path in paths.items()}
     show(ours, rare, peers, phase_means)
     goals = judge(ours, rare, peers)
+    if images:
+        show_images(images, goals)
     if several:
         show_at_once(several)
         judge_at_once(goals, several)
@@ -268,6 +305,6 @@ def main():
         show_beside(settings.alive, ours, beside, goals)
     goals.show()
     common.keep("cold", {"settings": vars(settings), "ours": ours, "rare": rare, "peers": peers,
-                         "at_once": several, "beside": beside, "phase_means_ms": phase_means,
+                         "at_once": several, "beside": beside, "images": images, "phase_means_ms": phase_means,
                          "goals": goals.as_list()})
     return 0

@@ -1,11 +1,14 @@
-"""What magpie is measured against: nginx in front of nginx, of a Node server, of uWSGI.
+"""What magpie is measured against: nginx in front of nginx, of a Node server, of uWSGI, and of the
+server that an image of the benchmark has.
 
 The front and each thing behind it talk over a Unix socket that nginx keeps open (uWSGI's protocol
-has no keep-alive: one connection a request, as it is used everywhere). Access logs are off.
+has no keep-alive: one connection a request, as it is used everywhere); the image's server listens on
+TCP, as in its sandbox. Access logs are off.
 """
 import contextlib
 import os
 
+import pulled
 from common import BODY, HERE, child, free_port, wait_for_listener
 
 NGINX_MAIN = """
@@ -22,10 +25,12 @@ http {{
 FRONT = """
     upstream plain {{ server unix:{folder}/plain.sock; keepalive 1024; keepalive_requests 100000000; }}
     upstream node {{ server unix:{folder}/node.sock; keepalive 1024; keepalive_requests 100000000; }}
+    upstream http {{ server 127.0.0.1:{http_port}; keepalive 1024; keepalive_requests 100000000; }}
     server {{
         listen 127.0.0.1:{port} backlog=4096;
         proxy_http_version 1.1; proxy_set_header Connection "";
         location /plain {{ proxy_pass http://plain; }}
+        location /http {{ proxy_pass http://http; }}
         location /node {{ proxy_pass http://node; }}
         location /python {{ include {folder}/uwsgi_params; uwsgi_pass unix:{folder}/python.sock; }}
     }}
@@ -54,7 +59,7 @@ def nginx(stack, folder, name, servers, address, workers):
 @contextlib.contextmanager
 def all_peers(folder, workers):
     """Yields name -> URL. `workers`: nginx processes in front and uWSGI processes."""
-    port = free_port()
+    port, http_port = free_port(), free_port()
     with contextlib.ExitStack() as stack:
         nginx(stack, folder, "behind", BEHIND.format(folder=folder, body=BODY),
               folder / "plain.sock", 1)
@@ -65,8 +70,12 @@ def all_peers(folder, workers):
             "--uwsgi-socket", folder / "python.sock", "--listen", "4096", "--die-on-term",
             "--disable-logging", "--pythonpath", HERE / "functions",
             "--wsgi-file", HERE / "peers/uwsgi_app.py", "--logto", folder / "uwsgi.log"))
+        http = stack.enter_context(child(pulled.build_server(folder),
+                                         env={**os.environ, "PORT": str(http_port)}))
+        wait_for_listener(http, http_port)
         wait_for_listener(node, folder / "node.sock")
         wait_for_listener(uwsgi, folder / "python.sock")
         (folder / "uwsgi_params").write_text(UWSGI_PARAMS)
-        nginx(stack, folder, "front", FRONT.format(folder=folder, port=port), port, workers)
-        yield {name: f"http://127.0.0.1:{port}/{name}" for name in ("plain", "node", "python")}
+        nginx(stack, folder, "front", FRONT.format(folder=folder, port=port, http_port=http_port),
+              port, workers)
+        yield {name: f"http://127.0.0.1:{port}/{name}" for name in ("plain", "node", "python", "http")}

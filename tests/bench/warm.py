@@ -1,7 +1,8 @@
-"""warm: answers a second against nginx in front of nginx, of Node and of uWSGI, the same work each.
+"""warm: answers a second against nginx in front of nginx, Node, uWSGI and an image's server, the same work.
 
 magpie's side is a function URL through the whole platform: routing, identity, admission, metrics,
-limits, log. The native function is examples/native (an echo); nginx's counterpart answers a
+limits, log. An image's server (contract http, `concurrency` 64) is the same program that nginx proxies to;
+a lambda one has it ask Lambda's Runtime API, by eight connections at once. The native function is examples/native (an echo); nginx's counterpart answers a
 constant of the same size. Node and Python run functions/handler.* on both sides.
 """
 import argparse
@@ -9,7 +10,8 @@ import os
 import subprocess
 
 import common
-from common import BODY, HERE, Goals, Server, alternate, median, wrk
+import pulled
+from common import BODY, HERE, Goals, alternate, median, wrk
 from peers import all_peers
 
 NGINX = "nginx -> unix -> nginx"
@@ -17,10 +19,12 @@ SIDES = {  # group: our sides (with a token?), and the peer's name in the table 
     "native": ({"magpie native": False, "magpie native, token": True}, NGINX, "plain"),
     "node": ({"magpie node": False}, "nginx -> node http", "node"),
     "python": ({"magpie python": False}, "nginx -> uwsgi", "python"),
+    "http": ({"magpie http": False}, "nginx -> the same server", "http"),
+    "lambda": ({"magpie lambda": False}, "nginx -> the same server", "http"),
 }
 
 
-def deploy_all(server):
+def deploy_all(server, registry, program):
     """group -> path of the function's URL."""
     subprocess.run([server.build / "magpie", "deploy", common.ROOT / "examples/native",
                     "--name", "bench-native", "--public", "--server", server.url, "-q"], check=True,
@@ -32,7 +36,11 @@ def deploy_all(server):
     python = server.deploy("bench-python", "python3", {
         "handler.py": (HERE / "functions/handler.py").read_bytes()},
         handler="handler.handle", public=True)
-    return {"native": f"/f/{native}", "node": f"/f/{node}", "python": f"/f/{python}"}
+    http = pulled.deploy(server, registry, program, "bench-http", "http", concurrency=64)
+    by_lambda = pulled.deploy(server, registry, program, "bench-lambda", "lambda", concurrency=8,
+                              env={"WORKERS": "8"})
+    return {"native": f"/f/{native}", "node": f"/f/{node}", "python": f"/f/{python}", "http": http,
+            "lambda": by_lambda}
 
 
 def check_same_work(server, path):
@@ -92,7 +100,9 @@ def judge(measured, memory_mib):
             ("Node, 64 clients: req/s against nginx -> node",
              ratio("node", 64, "rps", "magpie node", "nginx -> node http"), 1.2, "more"),
             ("Python, 64 clients: req/s against nginx -> uwsgi",
-             ratio("python", 64, "rps", "magpie python", "nginx -> uwsgi"), 1.3, "more")):
+             ratio("python", 64, "rps", "magpie python", "nginx -> uwsgi"), 1.3, "more"),
+            ("http, 64 clients: req/s against nginx -> the same server",
+             ratio("http", 64, "rps", "magpie http", "nginx -> the same server"), 1 / 1.3, "more")):
         if value is not None and better == "more":
             goals.at_least(what, value, goal)
         elif value is not None:
@@ -106,15 +116,17 @@ def main():
     parser.add_argument("--seconds", type=int, default=3, help="a point (3)")
     parser.add_argument("--rounds", type=int, default=5, help="a point (5)")
     parser.add_argument("--only", type=lambda text: text.split(","), default=list(SIDES),
-                        help="native,node,python")
+                        help=",".join(SIDES))
     parser.add_argument("--connections", type=lambda text: [int(n) for n in text.split(",")],
                         default=[1, 64, 1000], help="1,64,1000")
     settings = parser.parse_args()
 
-    with common.scratch() as folder, all_peers(folder, os.cpu_count()) as urls, Server() as server:
-        paths = deploy_all(server)
+    with common.scratch() as folder, all_peers(folder, os.cpu_count()) as urls, \
+            pulled.node() as (server, registry):
+        paths = deploy_all(server, registry, pulled.build_server(folder))
         for group in settings.only:
-            check_same_work(server, paths[group])
+            if group != "lambda":  # it echoes the event, in which the body is
+                check_same_work(server, paths[group])
         measured = measure(server, paths, urls, settings)
         own = common.own_processes(server.process.pid)
         memory_mib = common.pss_mib(own)
