@@ -65,7 +65,7 @@ def calls(server, path, count, pause=0.0):
 def measure_images(server, registry, program, native, count):
     """side -> milliseconds to the first byte: a static server in a pulled image, and native functions."""
     paths = {"native": native} | {
-        f"image, {contract}": pulled.deploy(server, registry, program, f"cold-{contract}", contract,
+        f"image, {contract}": pulled.deploy(server, registry, program, f"cold-image-{contract}", contract,
                                             keepAlive="0s")
         for contract in ("exec", "http")}
     connection = Connection(server.port)

@@ -349,6 +349,27 @@ TEST(hop_by_hop_headers_are_known_in_any_case)
 }
 TEST_END
 
+TEST(it_is_noted_where_connection_names_other_headers)
+{
+        static const struct {
+                const char *text;
+                bool names;
+        } cases[] = {
+                {"GET / HTTP/1.1\r\nHost: a\r\n\r\n", false},
+                {"GET / HTTP/1.1\r\nHost: a\r\nConnection: close, Keep-Alive\r\n\r\n", false},
+                {"GET / HTTP/1.1\r\nHost: a\r\nConnection: close, X-A\r\n\r\n", true},
+                {"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nConnection: X-A\r\n\r\n", true},
+        };
+
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+                const struct http_request *request = parse(cases[i].text);
+                ck_assert_msg(request->names_headers == cases[i].names, "%s", cases[i].text);
+                ck_assert(http_request_lists(request, SLICE("connection"), SLICE("x-a")) ==
+                          cases[i].names);
+        }
+}
+TEST_END
+
 TEST_MAIN("http_request", a_plain_request_is_taken_apart, every_method_has_its_number,
           the_result_is_the_same_wherever_the_bytes_are_cut,
           pipelined_requests_are_parsed_one_after_another,
@@ -363,4 +384,5 @@ TEST_MAIN("http_request", a_plain_request_is_taken_apart, every_method_has_its_n
           a_head_may_be_exactly_as_large_as_the_limits_say, a_hundred_headers_are_kept,
           a_header_is_found_by_its_name_in_any_case,
           a_member_of_a_list_header_is_found_in_any_of_its_lines,
-          hop_by_hop_headers_are_known_in_any_case)
+          hop_by_hop_headers_are_known_in_any_case,
+          it_is_noted_where_connection_names_other_headers)

@@ -182,6 +182,38 @@ TEST(no_body_goes_out_for_head_204_205_and_304)
 }
 TEST_END
 
+TEST(head_tells_the_length_that_the_function_tells_or_that_of_its_body_or_none)
+{
+        static const struct {
+                const char *told; /* NULL: nothing */
+                size_t body;
+                enum http_framing_kind kind;
+                uint64_t length;
+        } cases[] = {
+                {"70000", 0, HTTP_FRAMING_LENGTH, 70000}, {"0", 0, HTTP_FRAMING_LENGTH, 0},
+                {NULL, 0, HTTP_FRAMING_NONE, 0},          {NULL, 7, HTTP_FRAMING_LENGTH, 7},
+                {"-1", 0, HTTP_FRAMING_NONE, 0},          {"7 ", 0, HTTP_FRAMING_NONE, 0},
+        };
+        const struct http_terms head = terms_of(HTTP_METHOD_HEAD, 1, true);
+
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+                struct http_framing chosen = http_framing_choose(&head, 200, true, cases[i].body);
+                struct http_response response;
+                char data[256];
+                http_response_begin(&response, data, sizeof(data), 200);
+                if (cases[i].told)
+                        ck_assert_int_eq(http_response_forward(&response, SLICE("Content-LENGTH"),
+                                                               slice_of(cases[i].told)),
+                                         0);
+                http_framing_for_head(&chosen, &response);
+                ck_assert_int_eq(chosen.kind, cases[i].kind);
+                ck_assert_uint_eq(chosen.kind == HTTP_FRAMING_LENGTH ? chosen.length : 0,
+                                  cases[i].length);
+                ck_assert(!chosen.send_body && chosen.keep_alive);
+        }
+}
+TEST_END
+
 TEST(statuses_from_200_to_599_are_final)
 {
         ck_assert(http_status_is_final(200) && http_status_is_final(599));
@@ -231,6 +263,7 @@ TEST_MAIN("http_response", a_head_is_a_status_line_headers_and_the_framing,
           a_function_has_no_say_in_framing_connection_and_date,
           too_little_room_shows_at_the_end_whatever_the_size,
           a_known_length_is_said_and_an_unknown_one_is_chunked_or_ends_with_the_connection,
-          no_body_goes_out_for_head_204_205_and_304, statuses_from_200_to_599_are_final,
-          a_status_without_a_phrase_is_unknown, the_date_is_made_once_a_second,
-          every_date_has_29_characters)
+          no_body_goes_out_for_head_204_205_and_304,
+          head_tells_the_length_that_the_function_tells_or_that_of_its_body_or_none,
+          statuses_from_200_to_599_are_final, a_status_without_a_phrase_is_unknown,
+          the_date_is_made_once_a_second, every_date_has_29_characters)

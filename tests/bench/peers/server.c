@@ -8,13 +8,13 @@
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <netinet/tcp.h>
 #include <unistd.h>
 
 #define ROOM 16384
@@ -24,7 +24,7 @@
 static struct connection {
         size_t used;
         char data[ROOM];
-} *connections[CONNECTIONS];
+} * connections[CONNECTIONS];
 
 static void fail(const char *what)
 {
@@ -94,7 +94,8 @@ static void take(int poll_fd, int listener)
 
         if (fd < 0)
                 return;
-        if (fd >= CONNECTIONS || (!connections[fd] && !(connections[fd] = malloc(sizeof(**connections))))) {
+        if (fd >= CONNECTIONS ||
+            (!connections[fd] && !(connections[fd] = malloc(sizeof(**connections))))) {
                 close(fd);
                 return;
         }
@@ -146,7 +147,8 @@ static char *receive(int fd, char data[ROOM], size_t *ret_length)
 
 static void serve_lambda(const char *host)
 {
-        static const char next[] = "GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: r\r\n\r\n";
+        static const char next[] =
+                "GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: r\r\n\r\n";
         static const char id_header[] = "\r\nLambda-Runtime-Aws-Request-Id: ";
         struct sockaddr_in address = {.sin_family = AF_INET,
                                       .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
