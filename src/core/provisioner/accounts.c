@@ -3,6 +3,7 @@
 
 #include "base/hash.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,7 +50,8 @@ static struct account *accounts_open(struct accounts *accounts, const char *owne
         account = calloc(1, sizeof(*account));
         if (!account)
                 return NULL;
-        (void)strncpy(account->owner, owner, ID_LENGTH);
+        assert(strlen(owner) < sizeof(account->owner));
+        memcpy(account->owner, owner, strlen(owner) + 1);
         list_push_back(&accounts->buckets[bucket_of(owner)], &account->link);
         return account;
 }
