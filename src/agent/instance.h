@@ -2,9 +2,9 @@
  *
  *     PARKED -> RUNNING -> EMPTYING -> gone
  *
- * PARKED: it has no function yet. RUNNING: it has one. EMPTYING: it has been reaped, and the control group is being waited
- * for. Nothing here waits: a pidfd tells of the first process's end, cgroup.events of the last's.
- */
+ * PARKED: it has no function yet. RUNNING: it has one. EMPTYING: it has been reaped, and its control
+ * group is being waited for. Nothing here waits: a pidfd tells of the first process's end,
+ * cgroup.events of the last's. */
 #pragma once
 
 #include "agent/spawn.h"

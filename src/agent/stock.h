@@ -1,11 +1,10 @@
 /* Sandboxes that are made before anybody asks for them.
  *
  * Each kind of stock is what can be prepared alike: magpie-init alone, which serves every function; the
- * same with an empty root, for every image that runs as a certain user; or an interpreter that waits for
- * its function, with the environment that it reads when it starts. A kind appears when it is first asked for. How many are parked follows demand: taking the last one
- * doubles it, and what has not been touched for a while is given up. Refilling waits until the
- * requests at hand are answered.
- */
+ * same with an empty root, for every image that runs as a certain user; or an interpreter that waits
+ * for its function, with the environment that it reads when it starts. A kind appears when it is first
+ * asked for. How many are parked follows demand: taking the last one doubles it, and what has not been
+ * touched for a while is given up. Refilling waits until the requests at hand are answered. */
 #pragma once
 
 #include "agent/instance.h"

@@ -27,8 +27,8 @@ struct request {
         struct slice body;        /* borrowed; unused when body_fd is one */
         int body_fd;              /* streamed from here, up to its end, when has_body_fd */
         bool has_body_fd;
-        /* The answer's body, piece by piece, unless it is a problem of the node's. A negative errno ends the
-         * transfer. NULL: it is gathered in the reply. */
+        /* The answer's body, piece by piece, unless it is a problem of the node's. A negative errno
+         * ends the transfer. NULL: it is gathered in the reply. */
         int (*on_data)(void *context, struct slice data);
         const char *remedy; /* what to do about a 401 or 409; NULL: to log in is */
         /* Now and then while bytes move; `sent` of `total` bytes of the body are on their way. */

@@ -124,7 +124,8 @@ static int deploy_apply_flags(struct manifest *manifest, const struct deploy_fla
         return r;
 }
 
-/* Runs `build:` where the code lies; a zip has been built already. What it prints is for the person, not for a pipe. */
+/* Runs `build:` where the code lies; a zip has been built already. What it prints is for the person,
+ * not for a pipe. */
 static int deploy_build(const struct deploy *deploy, struct err *err)
 {
         static char shell[] = "sh", option[] = "-c";

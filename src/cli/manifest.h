@@ -1,9 +1,9 @@
-/* What is known of a function before it is deployed: function.yaml, and the flags that say the
- * same. Both go through manifest_set(), so they are checked by the same rules.
+/* What is known of a function before it is deployed: function.yaml, and the flags that say the same.
+ * Both go through manifest_set(), so they are checked by the same rules.
  *
- * function.yaml is a flat mapping (keys below; env holds another one, layers a list), at most MANIFEST_MAX bytes, one document, without
- * anchors, aliases or tags. What is unknown, doubled or out of bounds is an error with its line.
- */
+ * function.yaml is a flat mapping (keys below; env holds another one, layers a list), at most
+ * MANIFEST_MAX bytes, one document, without anchors, aliases or tags. What is unknown, doubled or out
+ * of bounds is an error with its line. */
 #pragma once
 
 #include "base/err.h"
@@ -32,8 +32,8 @@ struct manifest {
 void manifest_init(struct manifest *manifest);
 void manifest_deinit(struct manifest *manifest); /* also as AUTO(manifest_deinit) */
 
-/* Sets the key of this name ("keepAlive") from its text. 0, or -EINVAL: the key is unknown or the value is not
- * what it takes. Said again, the newer value counts. */
+/* Sets the key of this name ("keepAlive") from its text. 0, or -EINVAL: the key is unknown or the value
+ * is not what it takes. Said again, the newer value counts. */
 int manifest_set(struct manifest *manifest, const char *name, const char *value, struct err *err);
 /* "NAME=value"; replaces what NAME was. */
 int manifest_set_env(struct manifest *manifest, const char *assignment, struct err *err);

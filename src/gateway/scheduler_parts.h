@@ -1,4 +1,5 @@
-/* What scheduler.c, scheduler_end.c, scheduler_tick.c and trial.c share and nobody else needs. On the first thread. */
+/* What scheduler.c, scheduler_end.c, scheduler_tick.c and trial.c share and nobody else needs. On the
+ * first thread. */
 #pragma once
 
 #include "gateway/scheduler.h"

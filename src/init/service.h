@@ -17,8 +17,8 @@ struct service {
         struct loop_source child_source;
 };
 
-/* Also: takes STOP_SIGNAL_VARIABLE out of the environment; as many open files as the sandbox allows, since each lane takes some. 0 or a negative errno.
- */
+/* Takes STOP_SIGNAL_VARIABLE out of the environment, and has as many open files as the sandbox allows,
+ * since each lane takes some. 0 or a negative errno. */
 int service_init(struct service *service);
 
 /* Starts the program. 0, or a negative errno, and the gateway was told. */

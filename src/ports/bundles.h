@@ -1,5 +1,5 @@
-/* What the gateway needs of code and layers on disk: taken apart into a staging folder, tried there, and only
- * then kept under the digest of its content. Everything blocks: call it on crew threads only. */
+/* What the gateway needs of code and layers on disk: taken apart into a staging folder, tried there,
+ * and only then kept under the digest of its content. Everything blocks: call it on crew threads only. */
 #pragma once
 
 #include "base/err.h"

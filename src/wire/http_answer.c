@@ -17,7 +17,8 @@ static bool refuse(const char **ret_fault, const char *fault)
         return false;
 }
 
-/* `line` begins with PROTOCOL. RFC 9112, section 4; many servers leave out the space behind the status with the reason. */
+/* `line` begins with PROTOCOL. RFC 9112, section 4; many servers leave out the space behind the status
+ * with the reason. */
 static bool parse_status_line(struct slice line, struct http_answer *answer, const char **ret_fault)
 {
         const char *at = line.data;

@@ -44,7 +44,8 @@ enum http_chunked_result {
 void http_chunked_init(struct http_chunked *chunked, uint64_t body_max);
 
 /* Instead of dropping them, writes the trailers to `trailers` as "name:value\n" each, white space
- * around the value as it was sent: `capacity` bytes at most, or the body is refused. After HTTP_CHUNKED_DONE chunked->trailers_length of them are there. */
+ * around the value as it was sent: `capacity` bytes at most, or the body is refused. After
+ * HTTP_CHUNKED_DONE chunked->trailers_length of them are there. */
 void http_chunked_keep_trailers(struct http_chunked *chunked, char *trailers, size_t capacity);
 
 enum http_chunked_result http_chunked_next(struct http_chunked *chunked, struct slice *input,

@@ -8,8 +8,8 @@ enum percent_flag {
         PERCENT_NO_SLASH = 2,      /* refuse %2F: it would hide a path's structure */
 };
 
-/* 0; -EINVAL for a malformed escape, a NUL (also as %00), or what the flags refuse; -ENOBUFS. Dot segments are left
- * as they are. The result is never longer than `text` and may overwrite it. */
+/* 0; -EINVAL for a malformed escape, a NUL (also as %00), or what the flags refuse; -ENOBUFS. Dot
+ * segments are left as they are. The result is never longer than `text` and may overwrite it. */
 int percent_decode(struct slice text, unsigned flags, char *ret_text, size_t capacity,
                    size_t *ret_length);
 

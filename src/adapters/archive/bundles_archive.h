@@ -1,13 +1,13 @@
 /* The port bundles: user code in folders below DATA-DIR, docs/adr/0006-code-bundles.md.
  *
- * staging/<64 random hexadecimal digits>/ holds what is being verified, code/<SHA-256>/ what
- * functions run: the same content has the same name, whoever uploads it and however it was packed.
- * A bundle in code/ is never changed. Layers are bundles, too, and so is the tree of hard links that is
- * made of several of them, but for its name: that comes from their list, docs/adr/0019-layers.md. Files are 0644, or 0755 where they can be executed; folders
- * 0755.
+ * staging/<64 random hexadecimal digits>/ holds what is being verified, code/<SHA-256>/ what functions
+ * run: the same content has the same name, whoever uploads it and however it was packed. A bundle in
+ * code/ is never changed. Layers are bundles, too, and so is the tree of hard links that is made of
+ * several of them, but for its name: that comes from their list, docs/adr/0019-layers.md. Files are
+ * 0644, or 0755 where they can be executed; folders 0755.
  *
- * An upload is hostile: nothing is opened but relative to a directory descriptor and without
- * following links. Calls may run at the same time on several threads. */
+ * An upload is hostile: nothing is opened but relative to a directory descriptor and without following
+ * links. Calls may run at the same time on several threads. */
 #pragma once
 
 #include "adapters/archive/unpack.h"

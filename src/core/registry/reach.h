@@ -22,7 +22,7 @@ struct reach_names {
 bool reach_next(struct slice *rest, struct slice *ret_name);
 /* Names as names are spelled, none twice, not too many. 0, or -EINVAL with a sentence. */
 int reach_validate(struct slice reach, struct err *err);
-/* A bit for each name, by its number. 0; -ENOENT with a sentence where the node does not know one; `ret_bits`
- * has the others even then. */
+/* A bit for each name, by its number. 0; -ENOENT with a sentence where the node does not know one;
+ * `ret_bits` has the others even then. */
 int reach_resolve(struct slice reach, const struct reach_names *known, uint32_t *ret_bits,
                   struct err *err);
