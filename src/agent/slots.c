@@ -12,11 +12,14 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/pidfd.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 static void push(struct slot_stack *stack, uint32_t number)
 {
@@ -62,12 +65,16 @@ void slots_deinit(struct slots *slots)
         *slots = (struct slots){.network_fd = -1};
 }
 
-/* The process that a new user namespace needs until it is mapped and held by a descriptor. */
-static void hold_namespace(void *unused)
+/* The process that a new user namespace needs until it is mapped and held by a descriptor. It has all of
+ * the agent's descriptors, so it must not outlive it. */
+static void hold_namespace(void *argument)
 {
-        (void)unused;
-        for (;;)
-                (void)pause();
+        const pid_t *agent = argument;
+
+        if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0)
+                while (getppid() == *agent)
+                        (void)pause();
+        _exit(EXIT_FAILURE);
 }
 
 static int write_map(int proc_fd, pid_t pid, const char *file, uint32_t inside, uint32_t host)
@@ -104,8 +111,9 @@ static int make_user_namespace(int proc_fd, struct slot_ids ids, uint32_t host_i
                 .stack = (uintptr_t)stack,
                 .stack_size = sizeof(stack),
         };
+        const pid_t agent = getpid();
         siginfo_t info;
-        int fd, pid = clone_and_run(&args, hold_namespace, NULL);
+        int fd, pid = clone_and_run(&args, hold_namespace, (void *)(uintptr_t)&agent);
 
         if (pid < 0)
                 return pid;

@@ -3,6 +3,7 @@ import contextlib
 import errno
 import os
 import resource
+import time
 
 import pytest
 from agent_client import BY_CODE, EXEC, KILLED, MIB, OUT_OF_MEMORY, Refused
@@ -142,6 +143,31 @@ def test_another_life_of_the_agent_uses_none_of_the_numbers_again(compile_probe)
                 numbers.append(made.group)
             agent.restart()
         assert numbers[0] < numbers[1]
+
+
+def test_nothing_outlives_an_agent_that_is_killed_while_it_makes_sandboxes(compile_probe):
+    """What it clones has its descriptors, the lock on its data directory among them."""
+    with start_agent() as agent:
+        code = agent.add_code({"main": (0o755, compile_probe("native", "-static"))})
+        for number in range(80):
+            gateway = agent.connect()
+            for _ in range(16):
+                gateway.ask_spawn(code, "main")
+            time.sleep(number % 20 / 1000)  # whatever it is doing then
+            agent.process.kill()
+            agent.process.wait()
+            assert eventually(lambda: processes_with(str(agent.data_dir)) == [])
+            agent.restart()
+
+
+def processes_with(word):
+    """Those that have it in their command line, zombies excepted."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as file:
+            if word.encode() in file.read().split(b"\0"):
+                found.append(int(pid))
+    return found
 
 
 def test_a_gateway_may_freeze_its_own_sandboxes_and_nothing_else(compile_probe):
