@@ -94,3 +94,19 @@ void buffer_clear(struct buffer *buffer)
 {
         buffer->length = 0;
 }
+
+void buffer_clear_down_to(struct buffer *buffer, size_t keep)
+{
+        if (buffer->capacity > keep)
+                buffer_deinit(buffer);
+        else
+                buffer_clear(buffer);
+}
+
+void buffer_swap(struct buffer *a, struct buffer *b)
+{
+        const struct buffer before = *a;
+
+        *a = (struct buffer){b->data, b->length, b->capacity, before.limit};
+        *b = (struct buffer){before.data, before.length, before.capacity, b->limit};
+}

@@ -28,6 +28,10 @@ int buffer_printf(struct buffer *buffer, const char *format, ...)
 void buffer_consume(struct buffer *buffer, size_t count);
 /* Keeps the memory. */
 void buffer_clear(struct buffer *buffer);
+/* Keeps the memory where it is no more than `keep` bytes. */
+void buffer_clear_down_to(struct buffer *buffer, size_t keep);
+/* Exchanges what they hold, not the limits. */
+void buffer_swap(struct buffer *a, struct buffer *b);
 
 static inline struct slice buffer_slice(const struct buffer *buffer)
 {

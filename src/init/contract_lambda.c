@@ -126,6 +126,7 @@ static int start(struct lambda *lambda, char *const *command)
                        "arn:aws:lambda:%s:" ACCOUNT ":function:%s", getenv("AWS_REGION"),
                        getenv("AWS_LAMBDA_FUNCTION_NAME"));
         timer_init(&lambda->refusal_timer, on_refusal_due);
+        buffer_init(&lambda->event, LAMBDA_EVENT_MAX);
         r = service_start(&lambda->service, command);
         return r < 0 ? r : lanes_init(&lambda->lanes, &lambda->service.loop, &lambda_lane_contract);
 }

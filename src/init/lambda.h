@@ -27,6 +27,9 @@
 #define LAMBDA_PRELUDE_MAX (64u << 10)
 #define LAMBDA_TRAILERS_MAX (32u << 10)
 #define LAMBDA_TYPE_MAX 256
+/* What a buffer keeps from one invocation to the next: musl's allocator gives memory back to the kernel as
+ * soon as it can, and to ask for it again took twice the time of all else. */
+#define LAMBDA_KEPT_MAX 8192
 
 struct lambda {
         struct service service;
@@ -42,6 +45,7 @@ struct lambda {
         bool refused; /* init/error has said why */
         struct timer refusal_timer;
         char arn[256];
+        struct buffer event;        /* while one is written */
         struct http_request parsed; /* while a head is looked at */
 };
 

@@ -29,7 +29,7 @@ static void client_close(struct lambda_client *client)
         int fd = client->source.fd;
 
         stop_waiting(client);
-        if (lane && client->event.data)
+        if (lane && client->event.length > 0)
                 lambda_lane_give_back(lane, &client->event);
         else if (lane)
                 lambda_lane_abandon(lane);
@@ -119,8 +119,7 @@ void lambda_client_give(struct lambda_client *client, struct lambda_lane *lane)
 {
         stop_waiting(client);
         client->lane = lane;
-        client->event = lane->body;
-        buffer_init(&lane->body, LAMBDA_BODY_MAX);
+        buffer_swap(&client->event, &lane->body);
         make_head(client, 200, client->event.length, lane);
         client->unsent[1] = buffer_slice(&client->event);
         client->state = CLIENT_REPLY;
@@ -133,8 +132,8 @@ static bool finish_reply(struct lambda_client *client)
         if (client->lane)
                 client->lane->client = NULL;
         client->lane = NULL;
-        buffer_deinit(&client->event);
-        buffer_deinit(&client->body);
+        buffer_clear_down_to(&client->event, LAMBDA_KEPT_MAX);
+        buffer_clear_down_to(&client->body, LAMBDA_KEPT_MAX);
         free(client->trailers);
         client->trailers = NULL;
         client->state = CLIENT_HEAD;

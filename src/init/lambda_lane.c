@@ -63,9 +63,9 @@ static void reset(struct lambda_lane *self)
 {
         drop_client(self);
         loop_remove_timer(&self->lambda->service.loop, &self->timer);
-        buffer_deinit(&self->meta);
-        buffer_deinit(&self->body);
-        buffer_deinit(&self->answer);
+        buffer_clear_down_to(&self->meta, LAMBDA_KEPT_MAX);
+        buffer_clear_down_to(&self->body, LAMBDA_KEPT_MAX);
+        buffer_clear_down_to(&self->answer, LAMBDA_KEPT_MAX);
         self->request_id[0] = '\0';
         self->lane.id = 0;
         become(self, LAMBDA_LANE_IDLE);
@@ -76,6 +76,9 @@ static void lambda_close(struct lane *lane)
         struct lambda_lane *self = self_of(lane);
 
         reset(self);
+        buffer_deinit(&self->meta);
+        buffer_deinit(&self->body);
+        buffer_deinit(&self->answer);
         free(self);
 }
 
@@ -132,7 +135,7 @@ static bool name_invocation(struct lambda_lane *self, struct slice meta)
 /* Makes the event of what was collected: `body` is it, then. */
 static void make_event(struct lambda_lane *self)
 {
-        struct buffer event = {.limit = LAMBDA_EVENT_MAX};
+        struct buffer *event = &self->lambda->event;
         const char *name = getenv("AWS_LAMBDA_FUNCTION_NAME");
         const struct lambda_request request = {
                 .meta = buffer_slice(&self->meta),
@@ -143,9 +146,9 @@ static void make_event(struct lambda_lane *self)
         int r;
 
         if (self->is_http) {
-                r = lambda_event_write(&event, &request);
-                buffer_deinit(&self->body);
-                self->body = event;
+                r = lambda_event_write(event, &request);
+                buffer_swap(event, &self->body);
+                buffer_clear_down_to(event, LAMBDA_KEPT_MAX);
                 if (r == -EPROTO) {
                         lane_break(&self->lane);
                         return;
@@ -175,7 +178,6 @@ static void begin(struct lambda_lane *self, const struct worker_frame *invoke)
         self->is_http = invoke->flags & WORKER_FLAG_HTTP;
         self->announced = false;
         self->deadline_ms = invoke->value;
-        buffer_init(&self->body, LAMBDA_BODY_MAX);
         if (invoke->id == 0 || !name_invocation(self, invoke->meta)) {
                 lane_break(&self->lane);
                 return;
@@ -245,9 +247,8 @@ static void post(struct lambda_lane *self, struct slice meta, struct slice paylo
 static void take_over(struct lambda_lane *self, struct buffer *bytes)
 {
         drop_client(self);
-        buffer_deinit(&self->answer);
-        self->answer = *bytes;
-        *bytes = (struct buffer){.limit = bytes->limit};
+        buffer_swap(&self->answer, bytes);
+        buffer_clear_down_to(bytes, LAMBDA_KEPT_MAX);
 }
 
 void lambda_lane_answer(struct lambda_lane *self, struct buffer *bytes)
@@ -330,8 +331,7 @@ void lambda_lane_fail(struct lambda_lane *self, const char *type, const char *fa
 void lambda_lane_give_back(struct lambda_lane *self, struct buffer *event)
 {
         self->client = NULL;
-        self->body = *event;
-        *event = (struct buffer){.limit = event->limit};
+        buffer_swap(&self->body, event);
         become(self, LAMBDA_LANE_PENDING);
         lane_run_soon(&self->lane);
 }

@@ -298,24 +298,21 @@ static void put_body(struct writer *writer, struct slice body)
 int lambda_event_write(struct buffer *out, const struct lambda_request *request)
 {
         struct writer writer = {.out = out};
-        AUTO(memory_free) struct head *head = malloc(sizeof(*head));
-        int r;
+        struct head head; /* on the stack: musl would map and unmap it, and that is dear */
+        int r = read_head(request->meta, &head);
 
-        if (!head)
-                return -ENOMEM;
-        r = read_head(request->meta, head);
         if (r < 0)
                 return r;
         put_named(&writer,
-                  "{\"version\":\"2.0\",\"routeKey\":\"$default\",\"rawPath\":", head->path);
-        put_named(&writer, ",\"rawQueryString\":", head->query);
-        put_cookies(&writer, head->headers, head->header_count);
-        put_context(&writer, head, request);
-        if (head->query.length > 0)
-                put_query(&writer, head->query);
+                  "{\"version\":\"2.0\",\"routeKey\":\"$default\",\"rawPath\":", head.path);
+        put_named(&writer, ",\"rawQueryString\":", head.query);
+        put_cookies(&writer, head.headers, head.header_count);
+        put_context(&writer, &head, request);
+        if (head.query.length > 0)
+                put_query(&writer, head.query);
         put_body(&writer, request->body);
         put(&writer, ",\"headers\":");
-        put_pairs(&writer, head->headers, head->header_count);
+        put_pairs(&writer, head.headers, head.header_count);
         put(&writer, "}");
         return writer.error;
 }
