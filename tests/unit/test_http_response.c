@@ -198,9 +198,7 @@ TEST(head_tells_the_length_that_the_function_tells_or_that_of_its_body_or_none)
 
         for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
                 struct http_framing chosen = http_framing_choose(&head, 200, true, cases[i].body);
-                struct http_response response;
-                char data[256];
-                http_response_begin(&response, data, sizeof(data), 200);
+                http_response_begin(&response, bytes, sizeof(bytes), 200);
                 if (cases[i].told)
                         ck_assert_int_eq(http_response_forward(&response, SLICE("Content-LENGTH"),
                                                                slice_of(cases[i].told)),
