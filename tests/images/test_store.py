@@ -3,7 +3,6 @@ import concurrent.futures
 import os
 import subprocess
 
-import pytest
 from conftest import Store
 from image_registry import ImageServer
 from oci import Image, Layer
