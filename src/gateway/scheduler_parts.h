@@ -1,5 +1,5 @@
-/* What scheduler.c, scheduler_end.c, scheduler_tick.c and trial.c share and nobody else needs. On the
- * first thread. */
+/* What the files of the scheduler (scheduler*.c, trial.c) share and nobody else needs. On the first
+ * thread. */
 #pragma once
 
 #include "gateway/scheduler.h"

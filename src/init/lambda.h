@@ -28,7 +28,7 @@
 #define LAMBDA_TRAILERS_MAX (32u << 10)
 #define LAMBDA_TYPE_MAX 256
 /* What a buffer keeps from one invocation to the next: musl's allocator gives memory back to the kernel as
- * soon as it can, and to ask for it again took twice the time of all else. */
+ * soon as it can, and to ask for it again took three quarters of the time. */
 #define LAMBDA_KEPT_MAX 8192
 
 struct lambda {

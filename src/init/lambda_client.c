@@ -29,7 +29,7 @@ static void client_close(struct lambda_client *client)
         int fd = client->source.fd;
 
         stop_waiting(client);
-        if (lane && client->event.length > 0)
+        if (lane && client->has_event)
                 lambda_lane_give_back(lane, &client->event);
         else if (lane)
                 lambda_lane_abandon(lane);
@@ -119,6 +119,7 @@ void lambda_client_give(struct lambda_client *client, struct lambda_lane *lane)
 {
         stop_waiting(client);
         client->lane = lane;
+        client->has_event = true;
         buffer_swap(&client->event, &lane->body);
         make_head(client, 200, client->event.length, lane);
         client->unsent[1] = buffer_slice(&client->event);
@@ -132,6 +133,7 @@ static bool finish_reply(struct lambda_client *client)
         if (client->lane)
                 client->lane->client = NULL;
         client->lane = NULL;
+        client->has_event = false;
         buffer_clear_down_to(&client->event, LAMBDA_KEPT_MAX);
         buffer_clear_down_to(&client->body, LAMBDA_KEPT_MAX);
         free(client->trailers);

@@ -54,7 +54,8 @@ struct lambda_client {
 
         /* the reply */
         struct slice unsent[2];
-        struct buffer event; /* the lane's, while it is being sent */
+        struct buffer event; /* the lane's, while it is being sent: */
+        bool has_event;
         char reply[1536];
         char in[WORKER_FRAME_MAX - WORKER_HEADER_SIZE];
 };

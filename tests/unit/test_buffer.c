@@ -108,8 +108,47 @@ TEST(a_cleared_buffer_keeps_its_memory_and_a_deinitialised_one_does_not)
 }
 TEST_END
 
+TEST(clearing_down_to_a_size_gives_back_what_is_larger)
+{
+        struct buffer buffer;
+
+        buffer_init(&buffer, 100000);
+        ck_assert_int_eq(buffer_append_text(&buffer, "abc"), 0);
+        char *memory = buffer.data;
+        buffer_clear_down_to(&buffer, 256);
+        ck_assert_uint_eq(buffer.length, 0);
+        ck_assert_ptr_eq(buffer.data, memory);
+        ck_assert_int_eq(buffer_reserve(&buffer, 257), 0);
+        buffer_clear_down_to(&buffer, 256);
+        ck_assert_ptr_null(buffer.data);
+        ck_assert_uint_eq(buffer.capacity, 0);
+        ck_assert_uint_eq(buffer.limit, 100000);
+}
+TEST_END
+
+TEST(buffers_that_are_swapped_keep_their_limits)
+{
+        struct buffer small, large;
+
+        buffer_init(&small, 3);
+        buffer_init(&large, 10);
+        ck_assert_int_eq(buffer_append_text(&small, "abc"), 0);
+        ck_assert_int_eq(buffer_append_text(&large, "0123456789"), 0);
+        buffer_swap(&small, &large);
+        expect_content(&small, "0123456789");
+        expect_content(&large, "abc");
+        ck_assert_int_eq(buffer_append_text(&small, "x"), -ENOBUFS);
+        ck_assert_int_eq(buffer_append_text(&large, "defghij"), 0);
+        ck_assert_int_eq(buffer_append_text(&large, "x"), -ENOBUFS);
+        buffer_deinit(&small);
+        buffer_deinit(&large);
+}
+TEST_END
+
 TEST_MAIN("buffer", what_is_appended_is_there_in_its_order,
           a_buffer_grows_to_its_limit_and_no_byte_further, printed_text_may_fill_the_buffer_exactly,
           a_failed_append_changes_nothing, a_reservation_that_no_machine_can_hold_fails,
           consuming_keeps_the_rest,
-          a_cleared_buffer_keeps_its_memory_and_a_deinitialised_one_does_not)
+          a_cleared_buffer_keeps_its_memory_and_a_deinitialised_one_does_not,
+          clearing_down_to_a_size_gives_back_what_is_larger,
+          buffers_that_are_swapped_keep_their_limits)
