@@ -53,6 +53,23 @@ def test_a_large_event_and_a_large_answer_pass_whole(answering, size):
     sender.join()
 
 
+def test_an_event_that_was_not_taken_whole_is_the_next_clients(lambda_):
+    worker = lambda_("""
+import socket
+host, port = os.environ["AWS_LAMBDA_RUNTIME_API"].split(":")
+with socket.create_connection((host, int(port))) as early:
+    early.sendall(b"GET /2018-06-01/runtime/invocation/next HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n")
+    assert early.recv(100).startswith(b"HTTP/1.1 200 ")
+runtime.serve(lambda event, headers: event)
+""")
+    body = json.dumps("x" * 6_000_000).encode()
+    sender = threading.Thread(target=worker.send, args=(body,))
+    sender.start()
+    assert worker.result(1).body == body
+    sender.join()
+    assert worker.invoke(b"2").body == b"2"
+
+
 def test_an_event_that_is_too_large_is_an_error_and_the_next_is_served(answering):
     worker = answering("event")
     sender = threading.Thread(target=worker.send, args=(b"x" * 7_000_000,))
