@@ -11,7 +11,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define WATCHED (EPOLLIN | EPOLLOUT | EPOLLET)
+/* That there is room is an event each time the gateway takes a frame: only who waits is told. */
+#define WATCHED (EPOLLIN | EPOLLET)
 #define STEPS_MAX 32 /* without looking at the others */
 
 static bool is_main(const struct lane *lane)
@@ -44,14 +45,6 @@ static void lane_close(struct lane *lane)
         list_remove(&lane->link);
         lanes->count--;
         lanes->contract->close(lane);
-}
-
-/* An edge that the kernel has told already is told once more in the next turn. */
-static void watch_again(struct lane *lane)
-{
-        struct epoll_event event = {.events = WATCHED, .data.ptr = &lane->source};
-
-        (void)epoll_ctl(lane->lanes->loop->epoll_fd, EPOLL_CTL_MOD, lane->source.fd, &event);
 }
 
 static int receive(struct lane *lane, char *bytes, size_t length, int flags, int *ret_passed)
@@ -144,6 +137,13 @@ static void take_lane(struct lane *lane, const struct worker_frame *frame, int p
         (void)add(lane->lanes, frame->id, passed);
 }
 
+/* Nothing can follow before it is answered, and what comes then is an event of its own. Lane 0 may
+ * have LANE frames behind it, and further calls. */
+static bool is_whole_call(const struct lane *lane, const struct worker_frame *frame)
+{
+        return !is_main(lane) && frame->type == WORKER_INVOKE && (frame->flags & WORKER_FLAG_END);
+}
+
 enum lane_received lane_receive(struct lane *lane, char *bytes, struct worker_frame *ret_frame)
 {
         lane->looked = false;
@@ -165,6 +165,8 @@ enum lane_received lane_receive(struct lane *lane, char *bytes, struct worker_fr
                 }
                 if (ret_frame->type != WORKER_LANE) {
                         fd_close(&passed);
+                        if (is_whole_call(lane, ret_frame))
+                                lane->readable = false;
                         return LANE_FRAME;
                 }
                 take_lane(lane, ret_frame, passed);
@@ -211,7 +213,7 @@ void lane_run(struct lane *lane)
                 return;
         }
         if (steps == STEPS_MAX)
-                watch_again(lane);
+                loop_defer_turn(lane->lanes->loop, &lane->task);
         else if (is_main(lane) && lane->readable && !lane->lost)
                 look_for_lanes(lane);
 }
@@ -228,12 +230,12 @@ bool lane_flush(struct lane *lane)
         if (!lane->outbox_full)
                 return true;
         r = worker_socket_try_send(lane->source.fd, &lane->outbox);
-        if (r == -EAGAIN)
-                return false;
-        lane->outbox_full = false;
-        if (r < 0)
+        lane->outbox_full = r == -EAGAIN;
+        (void)loop_modify(lane->lanes->loop, &lane->source,
+                          lane->outbox_full ? WATCHED | EPOLLOUT : WATCHED);
+        if (r < 0 && r != -EAGAIN)
                 lose(lane);
-        return true;
+        return !lane->outbox_full;
 }
 
 void lane_post(struct lane *lane, const struct worker_frame *frame)

@@ -39,6 +39,17 @@ static void set_prompt(int fd)
         (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 }
 
+/* What follows `name` in one of the lines up to `end`, the first of which is the message's; or NULL. */
+static char *find_header(char *data, const char *end, const char *name)
+{
+        size_t length = strlen(name);
+
+        while ((data = memchr(data, '\n', (size_t)(end - data))))
+                if (strncasecmp(++data, name, length) == 0)
+                        return data + length;
+        return NULL;
+}
+
 /* Where the message that begins at `data` has its body, and how long that is; NULL: not there yet. */
 static char *find_body(char *data, size_t used, size_t *ret_length)
 {
@@ -46,10 +57,8 @@ static char *find_body(char *data, size_t used, size_t *ret_length)
 
         if (!end)
                 return NULL;
-        *end = '\0';
-        length = strcasestr(data, "\r\ncontent-length:");
-        *ret_length = length ? strtoul(length + 17, NULL, 10) : 0;
-        *end = '\r';
+        length = find_header(data, end, "content-length:");
+        *ret_length = length ? strtoul(length, NULL, 10) : 0;
         end += 4;
         return (size_t)(data + used - end) >= *ret_length ? end : NULL;
 }
@@ -149,7 +158,7 @@ static void serve_lambda(const char *host)
 {
         static const char next[] =
                 "GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: r\r\n\r\n";
-        static const char id_header[] = "\r\nLambda-Runtime-Aws-Request-Id: ";
+        static const char id_header[] = "Lambda-Runtime-Aws-Request-Id: ";
         struct sockaddr_in address = {.sin_family = AF_INET,
                                       .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
                                       .sin_port =
@@ -164,9 +173,8 @@ static void serve_lambda(const char *host)
         for (;;) {
                 int head;
                 if (write(fd, next, sizeof(next) - 1) < 0 || !(body = receive(fd, data, &length)) ||
-                    !(id = strcasestr(data, id_header)))
+                    !(id = find_header(data, body, id_header)))
                         exit(2);
-                id += sizeof(id_header) - 1;
                 head = snprintf(request, 512,
                                 "POST /2018-06-01/runtime/invocation/%.*s/response HTTP/1.1\r\n"
                                 "Host: r\r\nContent-Length: %zu\r\n\r\n",
