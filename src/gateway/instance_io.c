@@ -5,6 +5,7 @@
 #include "gateway/instance_parts.h"
 #include "gateway/invocation.h"
 #include "gateway/lane.h"
+#include "gateway/trunk.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -79,6 +80,10 @@ void gateway_thread_flush(struct loop_task *task)
                         flush_instance(thread, i);
                 if (!lane)
                         continue;
+                if (trunk_takes(lane)) {
+                        trunk_flush(lane->trunk, i);
+                        continue;
+                }
                 pending->lane = NULL;
                 lane_flush(lane, slice_make(thread->arena + pending->offset, pending->length));
         }
@@ -330,6 +335,7 @@ static bool instance_take_frame(struct instance *instance, const struct worker_f
         case WORKER_INVOKE:
         case WORKER_BOOT:
         case WORKER_LANE:
+        case WORKER_TRUNK:
                 return false;
         }
         return false;

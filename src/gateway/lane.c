@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "gateway/instance_parts.h"
 #include "gateway/lane_parts.h"
+#include "gateway/trunk.h"
 
 #include <errno.h>
 #include <sys/uio.h>
@@ -166,8 +167,7 @@ static void lane_count_chatter(struct lane *lane, size_t length)
         loop_set_timer(loop, &lane->timer, LOG_PAUSE_MS * bytes / LOG_READ_MAX);
 }
 
-/* False for a frame that does not belong here. */
-static bool lane_take_frame(struct lane *lane, const struct worker_frame *frame)
+bool lane_take_frame(struct lane *lane, const struct worker_frame *frame)
 {
         struct invocation *invocation = lane->invocation;
 
@@ -194,6 +194,7 @@ static bool lane_take_frame(struct lane *lane, const struct worker_frame *frame)
         case WORKER_INVOKE:
         case WORKER_BOOT:
         case WORKER_LANE:
+        case WORKER_TRUNK:
                 return false;
         }
         return false;
@@ -231,6 +232,8 @@ static int lane_receive(struct lane *lane)
 
 void lane_receive_rest(struct lane *lane)
 {
+        while (lane->fd >= 0 && lane->trunk && trunk_receive(lane->trunk) > 0)
+                ;
         while (lane->fd >= 0 && !lane->hung_up && lane->invocation && lane_receive(lane) > 0)
                 ;
 }

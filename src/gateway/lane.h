@@ -15,6 +15,8 @@
  * nobody is left to hear it): that is how the worker learns of it, and the other calls run on. What
  * breaks the protocol ends the instance and all its calls.
  *
+ * What is whole in one frame goes by a trunk, one for all lanes of a thread (trunk.h).
+ *
  * When the instance ends, each lane hears of it by letter, takes what the worker said before, fails
  * its call, and is closed; whoever lets go of the instance last tells the scheduler.
  *
@@ -31,6 +33,7 @@
 
 struct instance;
 struct invocation;
+struct trunk;
 
 struct lane {
         struct list link;      /* lanes->open; guarded */
@@ -42,6 +45,9 @@ struct lane {
         struct timer timer;   /* too much log: reading goes on; hung up: it is no accident */
         struct letter letter; /* to its thread: the instance ends, or the lane has been closed */
         int fd;               /* -1: closed */
+        struct trunk *trunk;  /* NULL: it has none */
+        uint32_t place;       /* there */
+        bool known;           /* the worker has answered over it */
         bool paused;          /* its client is slow: nothing is read */
         bool loud;            /* it sends too much log: nothing is read until `timer` */
         bool hung_up;         /* the worker's end is closed */
@@ -59,10 +65,14 @@ struct lanes {
         size_t log_bytes;      /* ... and were so many bytes */
         bool home_has_left;    /* its first thread is done with the instance */
         bool forgotten;
+        bool takes_trunks;
         bool failed; /* `outcome` and `detail` are set: why its calls fail */
         enum outcome outcome;
-        char detail[160];   /* "": as the outcome says */
-        struct list idle[]; /* of each gateway thread, the latest first */
+        char detail[160]; /* "": as the outcome says */
+        struct lanes_share {
+                struct list idle;    /* the latest first; guarded */
+                struct trunk *trunk; /* the thread's own; NULL: there is none */
+        } shares[];                  /* of each gateway thread */
 };
 
 /* NULL without memory. */

@@ -4,12 +4,20 @@
 #include "gateway/instance.h"
 #include "gateway/lane.h"
 
+struct worker_frame;
+
+/* Over the instance's own socket, with a descriptor, which is queued there whatever becomes of ours. 0 or
+ * a negative errno. */
+int lanes_pass(const struct instance *instance, const struct worker_frame *frame, int fd);
+
 /* Nothing is read from it or written to it any more; its letter frees it. */
 void lane_close(struct lane *lane);
 /* The worker's end is closed: it dies, and the agent will say of what; or it broke the protocol. */
 void lane_hang_up(struct lane *lane);
 /* What the worker said before its end still counts. */
 void lane_receive_rest(struct lane *lane);
+/* False for a frame that does not belong here. */
+bool lane_take_frame(struct lane *lane, const struct worker_frame *frame);
 void lane_on_socket(struct loop_source *source, uint32_t events);
 void lane_on_timer(struct timer *timer);
 

@@ -3,6 +3,7 @@
 #include "gateway/instance_parts.h"
 #include "gateway/invocation_parts.h"
 #include "gateway/lane_parts.h"
+#include "gateway/trunk.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -12,13 +13,13 @@
 
 struct lanes *lanes_new(unsigned thread_count)
 {
-        struct lanes *lanes = calloc(1, sizeof(*lanes) + thread_count * sizeof(lanes->idle[0]));
+        struct lanes *lanes = calloc(1, sizeof(*lanes) + thread_count * sizeof(lanes->shares[0]));
 
         if (!lanes)
                 return NULL;
         list_init(&lanes->open);
         for (unsigned i = 0; i < thread_count; i++)
-                list_init(&lanes->idle[i]);
+                list_init(&lanes->shares[i].idle);
         return lanes;
 }
 
@@ -78,6 +79,7 @@ void lane_on_letter(struct letter *letter)
         lane_receive_rest(lane);
         lane_fail_call(lane);
         lane_close(lane);
+        trunk_leave(lane);
         pthread_mutex_lock(&live->lock);
         list_remove(&lane->link);
         is_last = lanes_let_go(instance);
@@ -145,7 +147,7 @@ void lane_ruin(struct lane *lane, enum outcome outcome, const char *detail)
 static void lanes_shut_one(struct lanes *lanes, unsigned thread_count)
 {
         for (unsigned i = 0; i < thread_count; i++) {
-                struct list *link = list_peek_back(&lanes->idle[i]);
+                struct list *link = list_peek_back(&lanes->shares[i].idle);
                 struct lane *lane;
                 if (!link)
                         continue;
@@ -163,8 +165,8 @@ void lanes_choose(struct invocation *invocation)
         struct live *live = instance->live;
         struct lanes *lanes = instance->lanes;
         bool is_ending = instance->pool.state == INSTANCE_ENDING; /* lane_prepare() sees it, too */
-        struct list *link =
-                is_ending ? NULL : list_pop_front(&lanes->idle[invocation->thread->index]);
+        struct list *idle = &lanes->shares[invocation->thread->index].idle;
+        struct list *link = is_ending ? NULL : list_pop_front(idle);
 
         if (link) {
                 invocation->lane = CONTAINER_OF(link, struct lane, idle_link);
@@ -180,10 +182,8 @@ void lanes_choose(struct invocation *invocation)
 
 enum lane_opening { LANE_OPEN, LANE_TOO_LATE, LANE_DEAF, LANE_UNAVAILABLE };
 
-/* The worker's end goes to the worker. The socket is queued with the frame, whatever becomes of ours. */
-static enum lane_opening lane_announce(const struct instance *instance, uint32_t number, int fd)
+int lanes_pass(const struct instance *instance, const struct worker_frame *frame, int fd)
 {
-        const struct worker_frame frame = {.type = WORKER_LANE, .id = number};
         char bytes[WORKER_HEADER_SIZE];
         union {
                 struct cmsghdr header;
@@ -197,13 +197,25 @@ static enum lane_opening lane_announce(const struct instance *instance, uint32_t
                                  .msg_control = &control,
                                  .msg_controllen = sizeof(control.room)};
 
-        worker_frame_encode_header(&frame, bytes);
+        worker_frame_encode_header(frame, bytes);
         memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
-        if (sendmsg(instance->fds.socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0)
+        if (sendmsg(instance->fds.socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+                return -errno;
+        return 0;
+}
+
+/* The worker's end goes to the worker. */
+static enum lane_opening lane_announce(struct lane *lane, uint32_t number, int fd)
+{
+        struct worker_frame frame = {.type = WORKER_LANE, .id = number};
+        int r;
+
+        trunk_join(lane, &frame.value);
+        r = lanes_pass(lane->instance, &frame, fd);
+        if (r == 0)
                 return LANE_OPEN;
         /* Few frames go there: one that finds no room has a worker that does not read. */
-        return errno == EAGAIN || errno == EPIPE || errno == ECONNRESET ? LANE_DEAF
-                                                                        : LANE_UNAVAILABLE;
+        return r == -EAGAIN || r == -EPIPE || r == -ECONNRESET ? LANE_DEAF : LANE_UNAVAILABLE;
 }
 
 /* With the lock held: it is the instance's from now on, and hears of its end. Its number, or 0 where
@@ -274,7 +286,7 @@ static enum lane_opening lane_open(struct invocation *invocation)
                 free(lane);
                 return LANE_TOO_LATE;
         }
-        return lane_announce(instance, number, fd);
+        return lane_announce(lane, number, fd);
 }
 
 bool lane_prepare(struct invocation *invocation, const struct slice *parts, size_t count)
@@ -409,12 +421,13 @@ void lane_finish(struct invocation *invocation, enum outcome outcome)
         live_count(live, thread->index, invocation->call.start, outcome,
                    thread->loop.now_ns - invocation->arrived_ns);
         lane->invocation = NULL;
+        lane->known = true;
         lane_pause(lane, false);
         pthread_mutex_lock(&live->lock);
         if (is_spent)
                 lane_withdraw(lane);
         else if (lane->counted) /* else the worker has hung up */
-                list_push_front(&instance->lanes->idle[thread->index], &lane->idle_link);
+                list_push_front(&instance->lanes->shares[thread->index].idle, &lane->idle_link);
         lane_part(invocation, &turnover, true, false);
         pthread_mutex_unlock(&live->lock);
         invocation_free(invocation);

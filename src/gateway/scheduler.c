@@ -6,6 +6,7 @@
 #include "gateway/gateway.h"
 #include "gateway/instance.h"
 #include "gateway/invocation.h"
+#include "gateway/lane.h"
 #include "gateway/metrics.h"
 #include "gateway/scheduler_parts.h"
 
@@ -278,6 +279,8 @@ static bool scheduler_settle_lanes(struct instance *instance, const struct worke
         if (live->pool.capacity == 1) {
                 free(instance->lanes);
                 instance->lanes = NULL;
+        } else {
+                instance->lanes->takes_trunks = (ready->flags & WORKER_FLAG_TRUNKS) != 0;
         }
         pthread_mutex_unlock(&live->lock);
         return is_settled;

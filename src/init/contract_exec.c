@@ -351,7 +351,7 @@ static int announce(const char *program, const struct ready *ready, char ret_pat
                 worker_socket_refuse("'%s' cannot be run: %s", program, strerror(-r));
                 return r;
         }
-        return ready_say(ready);
+        return ready_say(ready, 0);
 }
 
 /* The command line, with room for two words more. */

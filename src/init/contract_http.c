@@ -47,7 +47,7 @@ static int start(struct http_server *server, const char *port, char *const *comm
                 r = lanes_init(&server->lanes, &server->service.loop, &http_lane_contract);
         if (r == 0)
                 r = await_server(server);
-        return r < 0 ? r : ready_say(&ready);
+        return r < 0 ? r : ready_say(&ready, WORKER_FLAG_TRUNKS);
 }
 
 /* What the server has said before it ended is still to be read. */
@@ -57,6 +57,7 @@ static void take_last_words(struct http_server *server)
 
         LIST_FOR_EACH (lane, &server->lanes.all, link)
                 http_lane_hear_out(CONTAINER_OF(lane, struct http_lane, lane));
+        lanes_flush(&server->lanes);
 }
 
 /* The port that the environment names, or else `standard`; false where it is none. */

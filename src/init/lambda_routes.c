@@ -46,7 +46,7 @@ static void route_next(struct lambda_client *client, const struct http_request *
                 return;
         }
         if (!lambda->is_ready) {
-                if (ready_say(&lambda->ready) < 0)
+                if (ready_say(&lambda->ready, 0) < 0)
                         loop_stop(&lambda->service.loop);
                 lambda->is_ready = true;
         }

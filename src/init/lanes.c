@@ -1,6 +1,7 @@
 /* Lanes; see lanes.h. */
 #include "init/lanes.h"
 
+#include "init/trunk.h"
 #include "init/worker_socket.h"
 
 #include "base/auto.h"
@@ -39,6 +40,7 @@ static void lane_close(struct lane *lane)
         struct lanes *lanes = lane->lanes;
         int fd = lane->source.fd;
 
+        trunk_leave(lane);
         loop_remove(lanes->loop, &lane->source);
         fd_close(&fd);
         list_remove(&lane->task.link);
@@ -91,7 +93,7 @@ static void run_task(struct loop_task *task)
 }
 
 /* Takes `fd` over. 0 or a negative errno. */
-static int add(struct lanes *lanes, uint32_t number, int fd)
+static int add(struct lanes *lanes, uint32_t number, int fd, struct lane **ret_lane)
 {
         AUTO(fd_close) int owned = fd;
         struct lane *lane = lanes->count < LANES_MAX ? lanes->contract->open(lanes) : NULL;
@@ -113,8 +115,7 @@ static int add(struct lanes *lanes, uint32_t number, int fd)
         (void)fd_steal(&owned);
         list_push_back(&lanes->all, &lane->link);
         lanes->count++;
-        if (number == 0)
-                lanes->main = lane;
+        *ret_lane = lane;
         return 0;
 }
 
@@ -122,19 +123,30 @@ int lanes_init(struct lanes *lanes, struct loop *loop, const struct lane_contrac
 {
         *lanes = (struct lanes){.loop = loop, .contract = contract};
         list_init(&lanes->all);
-        return add(lanes, 0, WORKER_FD);
+        list_init(&lanes->trunks);
+        return add(lanes, 0, WORKER_FD, &lanes->main);
 }
 
-/* A LANE frame of the main lane. Where there is no memory for one more, its descriptor is closed,
- * which ends the instance. */
-static void take_lane(struct lane *lane, const struct worker_frame *frame, int passed)
+static bool brings_a_way(uint8_t type)
 {
+        return type == WORKER_LANE || type == WORKER_TRUNK;
+}
+
+/* A LANE or TRUNK frame of the main lane. Where there is no memory for one more lane, its descriptor is
+ * closed, which ends the instance; calls come without trunks, too. */
+static void take_way(struct lane *lane, const struct worker_frame *frame, int passed)
+{
+        struct lanes *lanes = lane->lanes;
+        struct lane *fresh;
+
         if (frame->id == 0 || passed < 0 || !is_main(lane)) {
                 fd_close(&passed);
                 lane_break(lane);
-                return;
+        } else if (frame->type == WORKER_TRUNK) {
+                trunk_open(lanes, frame->id, passed);
+        } else if (add(lanes, frame->id, passed, &fresh) == 0) {
+                trunk_join(fresh, frame->value);
         }
-        (void)add(lane->lanes, frame->id, passed);
 }
 
 /* Nothing can follow before it is answered, and what comes then is an event of its own. Lane 0 may
@@ -146,6 +158,16 @@ static bool is_whole_call(const struct lane *lane, const struct worker_frame *fr
 
 enum lane_received lane_receive(struct lane *lane, char *bytes, struct worker_frame *ret_frame)
 {
+        if (lane->handed.length > 0) {
+                size_t length = lane->handed.length;
+                memcpy(bytes, lane->handed.data, length);
+                lane->handed = (struct slice){0};
+                if (worker_frame_decode(bytes, length, ret_frame) == 0 &&
+                    is_whole_call(lane, ret_frame))
+                        return LANE_FRAME;
+                lane_break(lane);
+                return LANE_NOTHING;
+        }
         lane->looked = false;
         while (lane->readable && !lane->lost) {
                 int passed = -1, got = receive(lane, bytes, WORKER_FRAME_MAX, 0, &passed);
@@ -163,13 +185,13 @@ enum lane_received lane_receive(struct lane *lane, char *bytes, struct worker_fr
                         lane_break(lane);
                         return LANE_NOTHING;
                 }
-                if (ret_frame->type != WORKER_LANE) {
+                if (!brings_a_way((uint8_t)ret_frame->type)) {
                         fd_close(&passed);
                         if (is_whole_call(lane, ret_frame))
                                 lane->readable = false;
                         return LANE_FRAME;
                 }
-                take_lane(lane, ret_frame, passed);
+                take_way(lane, ret_frame, passed);
         }
         return LANE_NOTHING;
 }
@@ -185,19 +207,19 @@ static void look_for_lanes(struct lane *lane)
                 int passed = -1, got = receive(lane, header, sizeof(header), MSG_PEEK, NULL);
                 if (got == -EAGAIN)
                         lane->readable = false;
-                lane->looked = got > 0 && header[0] != WORKER_LANE;
-                if (got < (int)sizeof(header) || header[0] != WORKER_LANE)
+                lane->looked = got > 0 && !brings_a_way((uint8_t)header[0]);
+                if (got < (int)sizeof(header) || !brings_a_way((uint8_t)header[0]))
                         return;
                 got = receive(lane, header, sizeof(header), 0, &passed);
                 if (got < 0)
                         return;
-                if (got != sizeof(header) || header[0] != WORKER_LANE ||
+                if (got != sizeof(header) || !brings_a_way((uint8_t)header[0]) ||
                     worker_frame_decode(header, sizeof(header), &frame) < 0) {
                         fd_close(&passed);
                         lane_break(lane);
                         return;
                 }
-                take_lane(lane, &frame, passed);
+                take_way(lane, &frame, passed);
         }
 }
 
@@ -216,6 +238,14 @@ void lane_run(struct lane *lane)
                 loop_defer_turn(lane->lanes->loop, &lane->task);
         else if (is_main(lane) && lane->readable && !lane->lost)
                 look_for_lanes(lane);
+}
+
+void lanes_flush(struct lanes *lanes)
+{
+        struct trunk *trunk;
+
+        LIST_FOR_EACH (trunk, &lanes->trunks, link)
+                trunk_flush(trunk);
 }
 
 void lane_run_soon(struct lane *lane)
@@ -242,6 +272,8 @@ void lane_post(struct lane *lane, const struct worker_frame *frame)
 {
         lane->outbox = *frame;
         lane->outbox.id = lane->id;
+        if (trunk_post(lane, &lane->outbox))
+                return;
         lane->outbox_full = true;
         (void)lane_flush(lane);
 }

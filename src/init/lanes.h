@@ -1,6 +1,7 @@
 /* The ways between the gateway and this worker: descriptor 3, which is lane 0, and those that the
  * gateway has sent over it (docs/worker-protocol.md, "Lanes"). For contracts that serve several
- * invocations at once, from one loop.
+ * invocations at once, from one loop. What is whole in one frame may go by a trunk (trunk.h), where the
+ * contract has said so in READY; it is received and posted like all else.
  *
  * All lanes are watched edge-triggered: what an event has told is remembered (`readable`) until a
  * receive has found nothing, so that an invocation changes nothing about what is watched. A lane
@@ -16,6 +17,7 @@
 #define LANES_MAX 2048
 
 struct lanes;
+struct trunk;
 
 /* The first member of what a contract keeps for a lane. */
 struct lane {
@@ -31,6 +33,9 @@ struct lane {
         uint32_t id;     /* of the invocation that runs; 0: none does */
         bool outbox_full;
         struct worker_frame outbox; /* waits for room */
+        struct trunk *trunk;        /* NULL: it is on none */
+        uint32_t place;             /* there */
+        struct slice handed;        /* what has come for it by the trunk: a call, whole */
 };
 
 struct lane_contract {
@@ -46,6 +51,7 @@ struct lanes {
         struct loop *loop;
         const struct lane_contract *contract;
         struct list all;
+        struct list trunks;
         size_t count;
         struct lane *main;
         bool broken; /* what came is not the protocol */
@@ -53,6 +59,9 @@ struct lanes {
 
 /* Opens lane 0. 0 or a negative errno. The loop stops when lane 0 has ended, or `broken`. */
 int lanes_init(struct lanes *lanes, struct loop *loop, const struct lane_contract *contract);
+
+/* Sends what waits for the end of this turn. */
+void lanes_flush(struct lanes *lanes);
 
 /* Takes steps until none can be taken, or others are to have their turn. Not within a step. */
 void lane_run(struct lane *lane);

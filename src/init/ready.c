@@ -20,9 +20,9 @@ struct ready ready_begin(void)
         return ready;
 }
 
-int ready_say(const struct ready *ready)
+int ready_say(const struct ready *ready, uint8_t flags)
 {
-        struct worker_frame frame = {.type = WORKER_READY};
+        struct worker_frame frame = {.type = WORKER_READY, .flags = flags};
 
         frame.value = worker_start_encode(&(struct worker_start){
                 .interpreter_us = ready->boot_us,

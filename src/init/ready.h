@@ -10,5 +10,5 @@ struct ready {
 
 /* Before anything is started: takes BOOT_TIME_VARIABLE out of the environment. */
 struct ready ready_begin(void);
-/* 0, or a negative errno. */
-int ready_say(const struct ready *ready);
+/* With a READY's flags. 0, or a negative errno. */
+int ready_say(const struct ready *ready, uint8_t flags);

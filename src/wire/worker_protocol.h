@@ -19,7 +19,11 @@
  *   LANE    id = the lane's number, from 1, none twice. With it comes (SCM_RIGHTS) the worker's end of
  *           a fresh pair of the same kind: one more way for calls, one at a time, with the same frames.
  *           Only over descriptor 3, and only where the function's concurrency is above 1. Then no call
- *           comes over descriptor 3.
+ *           comes over descriptor 3. value: its place on a trunk in its lower half, the trunk's number in
+ *           its upper half (0: on none).
+ *   TRUNK   id = the trunk's number, from 1. With it comes one end of a pair, for what is whole in one
+ *           frame on any of several lanes: INVOKE and RESULT, with END, behind WORKER_PLACE_SIZE bytes
+ *           that say which, in little-endian order. Only over descriptor 3, only to who asked for it.
  * agent -> worker
  *   BOOT    the first frame to a worker that was started before its function was known. Payload: the
  *           environment, "NAME=value\0" each. meta, to magpie-init only: a command line, each word
@@ -55,6 +59,7 @@
 #define WORKER_HEADER_SIZE 16
 #define WORKER_FRAME_MAX 65536 /* header, meta and payload together */
 #define WORKER_META_MAX 40960
+#define WORKER_PLACE_SIZE 4
 
 enum worker_frame_type {
         WORKER_INVOKE = 1,
@@ -66,6 +71,7 @@ enum worker_frame_type {
         WORKER_REFUSED = 7,
         WORKER_BOOT = 8,
         WORKER_LANE = 9,
+        WORKER_TRUNK = 10,
 };
 
 enum worker_flag {
@@ -73,6 +79,7 @@ enum worker_flag {
         WORKER_FLAG_HTTP = 2, /* INVOKE: a function-URL request, its head is in the meta */
         WORKER_FLAG_LANES =
                 4, /* READY of a native program: it takes lanes. magpie-init always does */
+        WORKER_FLAG_TRUNKS = 8, /* READY: it takes trunks, too */
 };
 
 /* The first eight bytes of what an instance leaves to the next ones (agent/heirlooms.h), in the

@@ -12,12 +12,14 @@ import struct
 import subprocess
 import time
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 
-INVOKE, DATA, READY, RESULT, ERROR, LOG, REFUSED, BOOT, LANE = range(1, 10)
-END, HTTP = 1, 2
+INVOKE, DATA, READY, RESULT, ERROR, LOG, REFUSED, BOOT, LANE, TRUNK = range(1, 11)
+END, HTTP, LANES, TRUNKS = 1, 2, 4, 8
 FRAME_MAX = 65536
 META_MAX = 40960
 HEADER = struct.Struct("<BBHIQ")
+PLACE = struct.Struct("<I")
 PATIENCE = 20  # seconds until a silent worker fails a test; nothing ever waits that long on purpose
 
 
@@ -97,9 +99,12 @@ class Worker:
         self.process.wait()
         os.close(self.pipe)
 
-    def open_lane(self):
+    def open_lane(self, trunk=None):
         """One more way to this worker, which takes invocations as the worker itself does."""
-        return Lane(self)
+        return Lane(self, trunk)
+
+    def open_trunk(self):
+        return Trunk(self)
 
     def receive(self):
         """The next frame, None at the end."""
@@ -203,16 +208,67 @@ class Worker:
 
 
 class Lane(Worker):
-    """A lane of a worker that has others (docs/worker-protocol.md, "Lanes")."""
+    """A lane of a worker that has others (docs/worker-protocol.md, "Lanes"). With a trunk
+    it has a place there."""
 
-    def __init__(self, worker):
+    def __init__(self, worker, trunk):
         worker.lane_count = number = getattr(worker, "lane_count", 0) + 1
         self.gateway, worker_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.gateway.settimeout(PATIENCE)
         self.process, self.pipe = worker.process, worker.pipe
         self.all_logs, self.loose_logs, self.last_number = [], [], 0
-        socket.send_fds(worker.gateway, [pack(LANE, 0, number)], [worker_end.fileno()])
+        value = trunk.add(self) if trunk else 0
+        socket.send_fds(worker.gateway, [pack(LANE, 0, number, value)], [worker_end.fileno()])
         worker_end.close()
 
     def __exit__(self, *_):
         self.gateway.close()
+
+
+class Trunk:
+    """One socket for the whole calls and answers of several lanes (docs/worker-protocol.md, "Trunks")."""
+
+    def __init__(self, worker):
+        worker.trunk_count = self.number = getattr(worker, "trunk_count", 0) + 1
+        self.gateway, worker_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.gateway.settimeout(PATIENCE)
+        self.lanes, self.answers = [], {}
+        socket.send_fds(worker.gateway, [pack(TRUNK, 0, self.number)], [worker_end.fileno()])
+        worker_end.close()
+
+    def add(self, lane):
+        """LANE's value for it."""
+        self.lanes.append(lane)
+        return self.number << 32 | len(self.lanes) - 1
+
+    def send(self, lane, payload=b"", **options):
+        """What lane.send() would send, by the trunk."""
+        straight, place = lane.gateway, PLACE.pack(self.lanes.index(lane))
+        lane.gateway = SimpleNamespace(send=lambda frame: self.gateway.send(place + frame))
+        lane.send(payload, **options)
+        lane.gateway = straight
+
+    def _receive(self):
+        message = self.gateway.recv(PLACE.size + FRAME_MAX)
+        frame = Frame.parse(message[PLACE.size:])
+        lane = self.lanes[PLACE.unpack_from(message)[0]]
+        assert lane not in self.answers and frame.number == lane.last_number
+        assert frame.kind == RESULT and frame.flags == END
+        self.answers[lane] = Answer()
+        Worker._take(frame, self.answers[lane])
+
+    def result(self, lane):
+        """The answer that comes by the trunk, which has to be whole."""
+        while lane not in self.answers:
+            self._receive()
+        return self.answers.pop(lane)
+
+    def result_of_either(self, lane):
+        """The answer, by the trunk or over the lane; and whether it came by the trunk."""
+        while lane not in self.answers:
+            ready = select.select([self.gateway, lane.gateway], [], [], PATIENCE)[0]
+            assert ready, "no answer"
+            if lane.gateway in ready:
+                return lane.result(), False
+            self._receive()
+        return self.answers.pop(lane), True

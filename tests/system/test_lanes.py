@@ -17,15 +17,20 @@ FEW = 4096  # descriptors: what a sandbox must be allowed
 EXITED = "The function's process exited with status 3 before it answered."
 
 
-@pytest.fixture(scope="module", params=[1, 3])
-def server(request):
-    with Server("--threads", str(request.param)) as node:
+@pytest.fixture(scope="module", params=["1 thread", "3 threads", "3 threads, trunks"])
+def kind(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def server(kind):
+    with Server("--threads", kind[0]) as node:
         yield node
 
 
 @pytest.fixture(scope="module")
-def program(compile_native):
-    return {"main": compile_native("lanes")}
+def program(compile_native, kind):
+    return {"main": compile_native("lanes", *(["-DTRUNKS"] if "trunks" in kind else []))}
 
 
 @pytest.fixture
@@ -482,3 +487,89 @@ def test_a_runtime_that_runs_one_call_at_a_time_refuses_more_with_a_clear_senten
         assert answer.status == 400
         assert f"runtime {runtime}" in answer.json()["detail"], answer
         assert "concurrency" in answer.json()["detail"]
+
+
+# ---- trunks ----
+
+
+@pytest.fixture
+def warmed(kind, server, deploy):
+    """Deploys a function whose lanes, of all threads, have each had a call."""
+    if "trunks" not in kind:
+        pytest.skip("it takes none")
+
+    def warmed(**fields):
+        calls = Calls(server, deploy(**fields))
+        for _ in range(30):
+            calls.state()  # on whichever thread its connection is
+        return calls
+    return warmed
+
+
+@pytest.fixture
+def trunks(warmed):
+    return warmed()
+
+
+def by_trunk(calls):
+    return int(calls.call(b"trunk calls").body)
+
+
+def test_whole_calls_go_by_trunk_from_a_lanes_second_on(trunks):
+    first, before = trunks.state()[0], by_trunk(trunks)
+    for turn in range(10):
+        answers = read_all([trunks.begin(b"x%d" % number) for number in range(8)])
+        assert [answer.body for answer in answers] == [b"x%d" % number for number in range(8)]
+    assert trunks.state()[0] == first
+    assert by_trunk(trunks) - before > 10
+
+
+def test_an_answer_that_streams_to_a_call_by_trunk_comes_over_its_lane(trunks):
+    for size in (5000, 9000, 100_000, 2_000_000):
+        answers = read_all([trunks.begin(b"download %d" % size) for _ in range(4)])
+        assert [len(answer.body) for answer in answers] == [len("begin\n") + size] * 4
+
+
+def test_a_late_answer_by_trunk_is_nobodys_and_the_others_run_on(warmed):
+    calls = warmed(timeout="2s")
+    first, others = calls.state()[0], []
+    with calls.begin(b"sleep 2500") as slow:
+        while slow.is_silent(0.4):  # some answer after its time is up, so the instance is not in doubt
+            others.append(calls.begin(b"sleep 1000"))
+        assert slow.read_answer().status == 504
+    assert [answer.body for answer in read_all(others)] == [b"slept"] * len(others)
+    assert calls.call(b"sleep 500").body == b"slept"
+    assert calls.state()[0] == first
+
+
+@pytest.mark.parametrize("how", ["other id", "half", "place", "neighbour", "short"])
+def test_nonsense_on_a_trunk_ends_the_instance_and_all_its_calls(trunks, how):
+    first = trunks.state()[0]
+    held = trunks.hold(2)
+    bad = eventually(lambda: next((answer for answer in [trunks.call(b"bad trunk " + how.encode())]
+                                   if answer.body != b"first"), None), "one by trunk")
+    for answer in [bad, *read_all(held)]:
+        assert answer.status == 502 and b"function.protocol" in answer.body, answer
+    assert trunks.state()[0] != first
+
+
+def test_what_finds_no_room_in_a_trunk_goes_over_the_lanes(warmed):
+    many = 120
+    calls = warmed(concurrency=many)
+    read_all([calls.begin(b"meet %d" % many) for _ in range(many)])
+    assert calls.call(b"rest 20").status == 201
+    before = by_trunk(calls)
+    payloads = [b"%d" % number * 2000 for number in range(100, 100 + many)]
+    answers = read_all([calls.begin(payload) for payload in payloads])
+    assert [answer.body for answer in answers] == payloads
+    assert calls.call(b"rest 0").status == 201
+    assert 0 < by_trunk(calls) - before < many
+
+
+def test_a_death_fails_calls_by_trunk_and_each_is_told_why(trunks):
+    for _ in range(5):
+        held = trunks.hold(5)
+        for answer in [trunks.call(b"exit 3"), *read_all(held)]:
+            assert answer.status == 502 and EXITED.encode() in answer.body
+        for _ in range(10):
+            assert trunks.call(b"well?").body == b"well?"

@@ -1,9 +1,11 @@
 /* A native function that speaks the worker protocol with lanes, a thread each, and does what its
  * payload says. What it says of itself: "INSTANCE OPEN MOST CALLS", a number that no other instance
- * has, how many lanes are open and were at most, and the most calls at once. */
+ * has, how many lanes are open and were at most, and the most calls at once. With -DTRUNKS it takes
+ * trunks, too, and a call that came by one is answered by it where the answer is whole. */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -11,11 +13,13 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { INVOKE = 1, DATA, READY, RESULT, ERROR, LOG, LANE = 9 };
-enum { END = 1, LANES = 4 };
+enum { INVOKE = 1, DATA, READY, RESULT, ERROR, LOG, LANE = 9, TRUNK };
+enum { END = 1, LANES = 4, TAKES_TRUNKS = 8 };
+enum { TRUNKS_MAX = 8, PLACES_MAX = 512 };
 enum { FRAME_MAX = 65536 };
 
 struct header {
@@ -28,6 +32,8 @@ struct header {
 /* A call under way on a lane. */
 struct call {
         int fd;
+        int trunk; /* that it came by; 0: by the lane itself */
+        uint32_t place;
         uint32_t id;
         bool has_more;    /* of its body */
         bool lane_closed; /* by ourselves */
@@ -40,6 +46,9 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static unsigned instance, lanes_open, lanes_most, calls, calls_most, meeting, meetings, releases;
 static unsigned broken; /* answers that nobody took any more */
+static unsigned by_trunk;                   /* calls */
+static atomic_long trunk_rest_ms;           /* before it is read again */
+static int lane_at[TRUNKS_MAX][PLACES_MAX]; /* its descriptor */
 
 static bool say(int fd, uint8_t type, uint8_t flags, uint32_t id, uint64_t value,
                 const void *payload, size_t length)
@@ -52,9 +61,29 @@ static bool say(int fd, uint8_t type, uint8_t flags, uint32_t id, uint64_t value
         return send(fd, out, sizeof(header) + length, MSG_NOSIGNAL) >= 0;
 }
 
+static void say_by_trunk(const struct call *call, uint32_t place, uint8_t flags, uint32_t id,
+                         const void *payload, size_t length)
+{
+        struct header header = {RESULT, flags, 0, id, 0};
+        char out[sizeof(place) + FRAME_MAX];
+
+        memcpy(out, &place, sizeof(place));
+        memcpy(out + sizeof(place), &header, sizeof(header));
+        memcpy(out + sizeof(place) + sizeof(header), payload, length);
+        (void)!send(call->trunk, out, sizeof(place) + sizeof(header) + length, MSG_NOSIGNAL);
+}
+
+static void answer_bytes(struct call *call, const void *bytes, size_t length)
+{
+        if (call->trunk && length < 8000)
+                say_by_trunk(call, call->place, END, call->id, bytes, length);
+        else
+                say(call->fd, RESULT, END, call->id, 0, bytes, length);
+}
+
 static void answer(struct call *call, const char *text)
 {
-        say(call->fd, RESULT, END, call->id, 0, text, strlen(text));
+        answer_bytes(call, text, strlen(text));
 }
 
 static void answer_state(struct call *call)
@@ -176,8 +205,30 @@ static void swallow(struct call *call)
         answer(call, text);
 }
 
+/* Where the call came by one, which its lane's first never does; else "first". */
+static bool misbehave_on_trunk(struct call *call, const char *command)
+{
+        if (!call->trunk) {
+                answer(call, "first");
+                return false;
+        }
+        if (strcmp(command, "other id") == 0)
+                say_by_trunk(call, call->place, END, call->id + 1000, "forged", 6);
+        else if (strcmp(command, "half") == 0)
+                say_by_trunk(call, call->place, 0, call->id, "half", 4);
+        else if (strcmp(command, "place") == 0)
+                say_by_trunk(call, 1u << 31, END, call->id, "astray", 6);
+        else if (strcmp(command, "neighbour") == 0)
+                say_by_trunk(call, call->place + 1, END, call->id, "astray", 6);
+        else if (strcmp(command, "short") == 0)
+                (void)!send(call->trunk, "abc", 3, MSG_NOSIGNAL);
+        return true;
+}
+
 static void misbehave(struct call *call, const char *command)
 {
+        if (strncmp(command, "trunk ", 6) == 0 && !misbehave_on_trunk(call, command + 6))
+                return;
         if (strcmp(command, "other id") == 0)
                 say(call->fd, RESULT, END, call->id + 1000, 0, "forged", 6);
         else if (strcmp(command, "ready") == 0)
@@ -249,6 +300,13 @@ static bool run(struct call *call)
         } else if (strncmp(text, "sleep ", 6) == 0) {
                 sleep_ms(atol(text + 6));
                 answer(call, "slept");
+        } else if (strncmp(text, "rest ", 5) == 0) {
+                atomic_store(&trunk_rest_ms, atol(text + 5));
+                answer(call, "resting");
+        } else if (strcmp(text, "trunk calls") == 0) {
+                char count[16];
+                (void)snprintf(count, sizeof(count), "%u", by_trunk);
+                answer(call, count);
         } else
                 return false;
         return true;
@@ -256,7 +314,11 @@ static bool run(struct call *call)
 
 static void echo(struct call *call)
 {
-        say(call->fd, RESULT, call->has_more ? 0 : END, call->id, 0, call->payload, call->length);
+        if (!call->has_more) {
+                answer_bytes(call, call->payload, call->length);
+                return;
+        }
+        say(call->fd, RESULT, 0, call->id, 0, call->payload, call->length);
         while (call->has_more) {
                 if (!receive_more(call))
                         return;
@@ -311,27 +373,107 @@ static void *lane_main(void *argument)
         return NULL;
 }
 
-static void open_lane(int fd)
+static void start(void *(*run)(void *), void *argument)
 {
         pthread_attr_t attributes;
         pthread_t thread;
 
+        pthread_attr_init(&attributes);
+        pthread_attr_setstacksize(&attributes, 1 << 18);
+        pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+        if (pthread_create(&thread, &attributes, run, argument) != 0)
+                _exit(7);
+        pthread_attr_destroy(&attributes);
+}
+
+static void note_place(uint64_t value, int fd)
+{
+        uint32_t number = (uint32_t)(value >> 32), place = (uint32_t)value;
+
+        if (number >= TRUNKS_MAX || place >= PLACES_MAX)
+                _exit(9);
+        pthread_mutex_lock(&lock);
+        lane_at[number][place] = fd;
+        pthread_mutex_unlock(&lock);
+}
+
+static void open_lane(int fd, uint64_t value)
+{
         pthread_mutex_lock(&lock);
         if (++lanes_open > lanes_most)
                 lanes_most = lanes_open;
         pthread_mutex_unlock(&lock);
-        pthread_attr_init(&attributes);
-        pthread_attr_setstacksize(&attributes, 1 << 18);
-        pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-        if (pthread_create(&thread, &attributes, lane_main, (void *)(intptr_t)fd) != 0)
-                _exit(7);
-        pthread_attr_destroy(&attributes);
+        note_place(value, fd);
+        start(lane_main, (void *)(intptr_t)fd);
+}
+
+static void *trunk_call_main(void *argument)
+{
+        struct call *call = argument;
+
+        serve(call, call->length);
+        (void)close(call->fd);
+        free(call);
+        return NULL;
+}
+
+struct trunk {
+        int fd;
+        uint32_t number;
+};
+
+static void *trunk_main(void *argument)
+{
+        struct trunk trunk = *(struct trunk *)argument;
+
+        free(argument);
+        for (;;) {
+                struct call *call = calloc(1, sizeof(*call));
+                struct iovec parts[] = {{&call->place, sizeof(call->place)},
+                                        {call->frame, FRAME_MAX}};
+                sleep_ms(atomic_load(&trunk_rest_ms));
+                ssize_t length = readv(trunk.fd, parts, 2);
+                if (length < (ssize_t)(sizeof(call->place) + sizeof(struct header))) {
+                        free(call);
+                        break;
+                }
+                if (call->place >= PLACES_MAX)
+                        _exit(9);
+                call->length = (size_t)length - sizeof(call->place);
+                call->trunk = trunk.fd;
+                pthread_mutex_lock(&lock);
+                by_trunk++;
+                call->fd = dup(lane_at[trunk.number][call->place]);
+                pthread_mutex_unlock(&lock);
+                start(trunk_call_main, call);
+        }
+        (void)close(trunk.fd);
+        return NULL;
+}
+
+static void open_trunk(int fd, uint32_t number)
+{
+        struct trunk *trunk = calloc(1, sizeof(*trunk));
+
+        if (number >= TRUNKS_MAX)
+                _exit(9);
+        *trunk = (struct trunk){fd, number};
+        start(trunk_main, trunk);
+}
+
+static uint8_t ready_flags(void)
+{
+#ifdef TRUNKS
+        return LANES | TAKES_TRUNKS;
+#else
+        return getenv("NO_LANES") ? 0 : LANES;
+#endif
 }
 
 int main(void)
 {
         (void)!getrandom(&instance, sizeof(instance), 0);
-        say(3, READY, getenv("NO_LANES") ? 0 : LANES, 0, 0, "", 0);
+        say(3, READY, ready_flags(), 0, 0, "", 0);
         for (;;) {
                 struct header header;
                 char room[CMSG_SPACE(sizeof(int))];
@@ -346,9 +488,14 @@ int main(void)
                 if (recvmsg(3, &message, 0) < (ssize_t)sizeof(header))
                         return 0;
                 control = CMSG_FIRSTHDR(&message);
-                if (header.type != LANE || !control || control->cmsg_type != SCM_RIGHTS)
+                if (!control || control->cmsg_type != SCM_RIGHTS)
                         return 6;
                 memcpy(&fd, CMSG_DATA(control), sizeof(fd));
-                open_lane(fd);
+                if (header.type == TRUNK)
+                        open_trunk(fd, header.id);
+                else if (header.type == LANE)
+                        open_lane(fd, header.value);
+                else
+                        return 6;
         }
 }
