@@ -107,7 +107,7 @@ void trunk_flush(struct trunk *trunk, size_t first)
 {
         struct gateway_thread *thread = trunk->thread;
         struct mmsghdr headers[BATCH] = {0};
-        struct pending_frame *frames[BATCH];
+        struct pending_frame *frames[BATCH] = {0};
         struct iovec parts[BATCH][2];
         uint32_t places[BATCH];
         int count = 0, sent;
@@ -117,12 +117,11 @@ void trunk_flush(struct trunk *trunk, size_t first)
                 if (!frame->lane || frame->lane->trunk != trunk || !trunk_takes(frame->lane))
                         continue;
                 places[count] = htole32(frame->lane->place);
-                parts[count][0] = (struct iovec){.iov_base = &places[count],
-                                                 .iov_len = WORKER_PLACE_SIZE};
+                parts[count][0] =
+                        (struct iovec){.iov_base = &places[count], .iov_len = WORKER_PLACE_SIZE};
                 parts[count][1] = (struct iovec){.iov_base = thread->arena + frame->offset,
                                                  .iov_len = frame->length};
-                headers[count].msg_hdr =
-                        (struct msghdr){.msg_iov = parts[count], .msg_iovlen = 2};
+                headers[count].msg_hdr = (struct msghdr){.msg_iov = parts[count], .msg_iovlen = 2};
                 frames[count++] = frame;
         }
         sent = sendmmsg(trunk->fd, headers, (unsigned)count, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -150,7 +149,8 @@ static bool trunk_take(struct trunk *trunk, const char *bytes, size_t length)
         memcpy(&place, bytes, sizeof(place));
         place = le32toh(place);
         if (place >= trunk->place_count ||
-            worker_frame_decode(bytes + WORKER_PLACE_SIZE, length - WORKER_PLACE_SIZE, &frame) < 0 ||
+            worker_frame_decode(bytes + WORKER_PLACE_SIZE, length - WORKER_PLACE_SIZE, &frame) <
+                    0 ||
             frame.type != WORKER_RESULT || !(frame.flags & WORKER_FLAG_END))
                 return false;
         lane = trunk->places[place];

@@ -107,8 +107,8 @@ static void on_event(struct loop_source *source, uint32_t events)
 
 bool trunk_post(const struct lane *lane, const struct worker_frame *frame)
 {
-        size_t length = WORKER_PLACE_SIZE + WORKER_HEADER_SIZE + frame->meta.length +
-                        frame->payload.length;
+        size_t length =
+                WORKER_PLACE_SIZE + WORKER_HEADER_SIZE + frame->meta.length + frame->payload.length;
         struct trunk *trunk = lane->trunk;
         uint32_t place = htole32(lane->place);
         char *at;
@@ -140,7 +140,8 @@ static void send_apart(struct trunk *trunk, struct slice posted)
 
         memcpy(&place, posted.data, sizeof(place));
         lane = trunk->places[le32toh(place)];
-        if (lane && send(lane->source.fd, frame.data, frame.length, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 &&
+        if (lane &&
+            send(lane->source.fd, frame.data, frame.length, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 &&
             errno != EPIPE && errno != ECONNRESET)
                 lane_break(trunk->lanes->main);
 }

@@ -41,9 +41,9 @@ int worker_frame_decode(const void *message, size_t length, struct worker_frame 
         meta_length = le16toh(header.meta_length);
         if (header.type < WORKER_INVOKE || header.type > WORKER_TRUNK)
                 return -EPROTO;
-        if (header.flags & ~(WORKER_FLAG_END | WORKER_FLAG_HTTP |
-                             (header.type == WORKER_READY ? WORKER_FLAG_LANES | WORKER_FLAG_TRUNKS
-                                                          : 0)))
+        if (header.flags &
+            ~(WORKER_FLAG_END | WORKER_FLAG_HTTP |
+              (header.type == WORKER_READY ? WORKER_FLAG_LANES | WORKER_FLAG_TRUNKS : 0)))
                 return -EPROTO;
         if (meta_length > body_length || meta_length > WORKER_META_MAX)
                 return -EPROTO;

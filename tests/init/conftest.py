@@ -3,6 +3,7 @@ import os
 import pathlib
 
 import pytest
+from http_servers import ECHO, RAW
 from shims import ENVIRONMENT, Starter
 from shims import PYTHON as PYTHON_SHIM
 from worker_client import READY, REFUSED, Worker
@@ -92,3 +93,16 @@ def runtime(init):
     return start
 
 
+@pytest.fixture
+def echo(serve):
+    return serve(ECHO)
+
+
+@pytest.fixture
+def raw(serve):
+    """raw(body of `def handle(connection, path, number, text)`) -> a Worker. A true value closes."""
+    def start(body, **environment):
+        lines = "\n".join("    " + line for line in body.strip("\n").split("\n"))
+        return serve(f"{RAW}\ndef handle(connection, path, number, text):\n{lines}\nloop()\n",
+                     **environment)
+    return start

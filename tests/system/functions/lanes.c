@@ -45,7 +45,7 @@ struct call {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static unsigned instance, lanes_open, lanes_most, calls, calls_most, meeting, meetings, releases;
-static unsigned broken; /* answers that nobody took any more */
+static unsigned broken;                     /* answers that nobody took any more */
 static unsigned by_trunk;                   /* calls */
 static atomic_long trunk_rest_ms;           /* before it is read again */
 static int lane_at[TRUNKS_MAX][PLACES_MAX]; /* its descriptor */
