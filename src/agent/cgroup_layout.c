@@ -19,10 +19,14 @@
 #include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define LOCK_WAIT_MS 3000
 #define LOCK_STEP_MS 5
 #define SWEEP_DEADLINE_MS 10000
+#define CPU_SHARES_ONE 1024 /* what a process weighs: v1, and v2 */
+#define CPU_WEIGHT_ONE 100
+#define CPU_WEIGHT_MOST 10000
 
 static const char *const controller_names[CGROUP_CONTROLLER_COUNT] = {
         [CGROUP_MEMORY] = "memory",
@@ -239,6 +243,27 @@ static int open_unified(struct cgroup_tree *tree, const char *name, int *ret_roo
         return lock_parent(tree->unified_fd, err);
 }
 
+/* All sandboxes together weigh as much as one process on each processor. As a group among processes they
+ * would weigh as much as one process on all of them, and be starved by whoever asks them, the gateway
+ * itself among others. Where it cannot be set it stays as it is. */
+static void weigh(const struct cgroup_tree *tree)
+{
+        long processors = sysconf(_SC_NPROCESSORS_ONLN);
+        char text[24];
+
+        if (processors < 1)
+                return;
+        if (tree->v1_fd[CGROUP_CPU] >= 0) {
+                (void)snprintf(text, sizeof(text), "%ld", processors * CPU_SHARES_ONE);
+                (void)file_write_at(tree->v1_fd[CGROUP_CPU], "cpu.shares", text);
+                return;
+        }
+        if (processors > CPU_WEIGHT_MOST / CPU_WEIGHT_ONE)
+                processors = CPU_WEIGHT_MOST / CPU_WEIGHT_ONE;
+        (void)snprintf(text, sizeof(text), "%ld", processors * CPU_WEIGHT_ONE);
+        (void)file_write_at(tree->unified_fd, "cpu.weight", text);
+}
+
 int cgroup_tree_open(struct cgroup_tree *tree, const char *name, struct err *err)
 {
         AUTO(fd_close) int root_fd = -1;
@@ -264,6 +289,8 @@ int cgroup_tree_open(struct cgroup_tree *tree, const char *name, struct err *err
                 cgroup_tree_close(&opened);
                 return r;
         }
+        if (opened.has_cpu)
+                weigh(&opened);
         *tree = opened;
         return 0;
 }

@@ -358,7 +358,7 @@ static void instance_hear_out(struct instance *instance)
 {
         if (!instance->attached)
                 return;
-        while (instance_receive(instance) > 0)
+        while (instance_receive(instance, instance_receives_at_once(instance)) > 0)
                 ;
         instance_read_log(instance, 64);
 }

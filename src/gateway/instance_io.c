@@ -341,13 +341,10 @@ static bool instance_take_frame(struct instance *instance, const struct worker_f
         return false;
 }
 
-/* Takes what has come. Returns the number of frames, 0 when there was none. */
-int instance_receive(struct instance *instance)
+int instance_receive(struct instance *instance, unsigned most)
 {
         struct gateway_thread *thread = instance_home(instance);
         struct frame_inbox *inbox = thread->inbox;
-        /* A stream is taken frame by frame, so that it stops where its client does. */
-        unsigned most = !instance->lanes && instance->pool.assigned_count > 1 ? INBOX_COUNT - 1 : 2;
         int count = recvmmsg(instance->fds.socket, inbox->headers, most, MSG_DONTWAIT, NULL);
 
         for (int i = 0; i < count; i++) {
@@ -372,6 +369,18 @@ int instance_receive(struct instance *instance)
         return count < 0 ? 0 : count;
 }
 
+/* What its tenant may have in this turn. */
+static void instance_receive_share(struct instance *instance)
+{
+        struct gateway_thread *thread = instance_home(instance);
+        const struct live *live =
+                instance->live; /* it may be gone afterwards, its function is not */
+        unsigned most = tenants_let_answers(thread, live, instance_receives_at_once(instance));
+
+        if (most > 0)
+                tenants_count_answers(thread, live, instance_receive(instance, most));
+}
+
 void instance_on_socket(struct loop_source *source, uint32_t events)
 {
         struct instance *instance = CONTAINER_OF(source, struct instance, socket_source);
@@ -379,7 +388,7 @@ void instance_on_socket(struct loop_source *source, uint32_t events)
 
         /* A worker that has shut its socket would wake a paused loop for ever. */
         if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
-                (void)instance_receive(instance);
+                instance_receive_share(instance);
         if ((events & EPOLLOUT) && instance->attached && head && head == instance_head(instance) &&
             head->exchange.connection) {
                 instance_watch_room(instance, false);

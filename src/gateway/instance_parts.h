@@ -48,8 +48,14 @@ int worker_send_data(int fd, uint32_t wire_id, struct slice bytes, bool end);
 void instance_log(struct instance *instance, struct invocation *invocation, enum log_stream stream,
                   struct slice text);
 
-/* Takes what has come. Returns the number of frames, 0 when there was none. */
-int instance_receive(struct instance *instance);
+/* A stream is taken frame by frame, so that it stops where its client does. */
+static inline unsigned instance_receives_at_once(const struct instance *instance)
+{
+        return !instance->lanes && instance->pool.assigned_count > 1 ? INBOX_COUNT - 1 : 2;
+}
+
+/* Takes what has come, of at most `most` frames. Returns their number, 0 when there was none. */
+int instance_receive(struct instance *instance, unsigned most);
 /* At most `most` reads from its raw output. */
 void instance_read_log(struct instance *instance, unsigned most);
 

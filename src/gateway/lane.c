@@ -232,10 +232,19 @@ static int lane_receive(struct lane *lane)
 
 void lane_receive_rest(struct lane *lane)
 {
-        while (lane->fd >= 0 && lane->trunk && trunk_receive(lane->trunk) > 0)
+        while (lane->fd >= 0 && lane->trunk && trunk_receive(lane->trunk, TRUNK_FRAMES) > 0)
                 ;
         while (lane->fd >= 0 && !lane->hung_up && lane->invocation && lane_receive(lane) > 0)
                 ;
+}
+
+/* What its tenant may have in this turn. */
+static void lane_receive_share(struct lane *lane)
+{
+        const struct live *live = lane->instance->live;
+
+        if (tenants_let_answers(lane->thread, live, 1) > 0)
+                tenants_count_answers(lane->thread, live, lane_receive(lane));
 }
 
 void lane_on_socket(struct loop_source *source, uint32_t events)
@@ -245,7 +254,7 @@ void lane_on_socket(struct loop_source *source, uint32_t events)
 
         /* A worker that has shut its socket would wake a paused loop for ever. */
         if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
-                (void)lane_receive(lane);
+                lane_receive_share(lane);
         if (!(events & EPOLLOUT) || lane->fd < 0 || lane->hung_up || !invocation ||
             invocation != lane->invocation || !invocation->exchange.connection)
                 return;

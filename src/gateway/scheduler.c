@@ -94,6 +94,7 @@ bool scheduler_boot(struct scheduler *scheduler, struct live *live, bool ahead, 
         order.instance_id = instance->id;
         provisioner_boot_began(&scheduler->provisioner, function->memory_bytes);
         accounts_take(&scheduler->accounts, function->owner_id, function->memory_bytes);
+        accounts_boot_began(&scheduler->accounts, function->owner_id);
         pthread_mutex_lock(&live->lock);
         pool_add_booting(&live->pool, &instance->pool, now_ns);
         pthread_mutex_unlock(&live->lock);
@@ -125,7 +126,7 @@ static void scheduler_refuse_waiters(struct live *live, enum outcome outcome, co
         }
 }
 
-enum planned { PLANNED_ENOUGH, PLANNED_FULL };
+enum planned { PLANNED_ENOUGH, PLANNED_ONE_OF_MORE, PLANNED_FULL };
 
 /* Boots what calls are expected for, where there is room to spare. Where there is none the tick asks
  * again. */
@@ -149,7 +150,7 @@ static void scheduler_plan_ahead(struct scheduler *scheduler, struct live *live)
         }
 }
 
-/* Boots what this function wants, as far as it may. */
+/* Boots one that this function wants, if it may. */
 static enum planned scheduler_plan_one(struct scheduler *scheduler, struct live *live)
 {
         const struct function *function = live->function;
@@ -167,7 +168,7 @@ static enum planned scheduler_plan_one(struct scheduler *scheduler, struct live 
                 scheduler_want_memory(scheduler, live, false);
                 scheduler_plan_ahead(scheduler, live);
         }
-        for (; wanted > 0; wanted--) {
+        if (wanted > 0) {
                 if (!accounts_may_take(&scheduler->accounts, function->owner_id,
                                        function->memory_bytes)) {
                         scheduler_want_memory(scheduler, live, true);
@@ -178,6 +179,8 @@ static enum planned scheduler_plan_one(struct scheduler *scheduler, struct live 
                 case BOOT_NOW:
                         if (!scheduler_boot(scheduler, live, false, NULL))
                                 return PLANNED_FULL;
+                        if (wanted > 1)
+                                return PLANNED_ONE_OF_MORE;
                         break;
                 case BOOT_LATER:
                         return PLANNED_FULL;
@@ -211,6 +214,43 @@ void scheduler_demand(struct scheduler *scheduler, struct live *live)
         loop_defer(&scheduler->thread->loop, &scheduler->plan);
 }
 
+static void list_move_all(struct list *from, struct list *to)
+{
+        while (!list_is_empty(from))
+                list_push_back(to, list_pop_front(from));
+}
+
+/* One boot each for those of `todo` whose owners have no more than `most` under way. Others, and those
+ * that want another one, stay in it; where there is no room for any, nobody does. */
+static void scheduler_plan_round(struct scheduler *scheduler, struct list *todo, size_t most)
+{
+        struct list round;
+
+        list_init(&round);
+        list_move_all(todo, &round);
+        while (!list_is_empty(&round)) {
+                struct live *live = CONTAINER_OF(list_pop_front(&round), struct live, demand_link);
+                enum planned planned = PLANNED_ONE_OF_MORE;
+                bool waiting;
+
+                if (provisioner_is_full(&scheduler->provisioner) ||
+                    accounts_boots(&scheduler->accounts, live->function->owner_id) <= most)
+                        planned = scheduler_plan_one(scheduler, live);
+                if (planned == PLANNED_ONE_OF_MORE) {
+                        list_push_back(todo, &live->demand_link);
+                        continue;
+                }
+                pthread_mutex_lock(&live->lock);
+                waiting = live->pool.waiting_count > 0;
+                pthread_mutex_unlock(&live->lock);
+                /* While somebody waits the tick looks again: the line may stand still. */
+                if (planned == PLANNED_FULL || waiting)
+                        list_push_back(&scheduler->demand, &live->demand_link);
+        }
+}
+
+/* Who has the fewest boots under way has the next one: a crowd of one user's does not stand before the
+ * only one of another's. */
 static void scheduler_run_plan(struct loop_task *task)
 {
         struct scheduler *scheduler = CONTAINER_OF(task, struct scheduler, plan);
@@ -220,21 +260,9 @@ static void scheduler_run_plan(struct loop_task *task)
                 return;
         scheduler_run_trials(scheduler);
         list_init(&todo);
-        while (!list_is_empty(&scheduler->demand))
-                list_push_back(&todo, list_pop_front(&scheduler->demand));
-        while (!list_is_empty(&todo)) {
-                struct live *live = CONTAINER_OF(list_pop_front(&todo), struct live, demand_link);
-                enum planned planned = scheduler_plan_one(scheduler, live);
-                bool waiting;
-
-                pthread_mutex_lock(&live->lock);
-                waiting = live->pool.waiting_count > 0;
-                pthread_mutex_unlock(&live->lock);
-                /* While somebody waits the tick looks again: the line may stand still. Round robin:
-                 * who could not have all it wants comes last next time. */
-                if (planned == PLANNED_FULL || waiting)
-                        list_push_back(&scheduler->demand, &live->demand_link);
-        }
+        list_move_all(&scheduler->demand, &todo);
+        for (size_t most = 0; !list_is_empty(&todo); most++)
+                scheduler_plan_round(scheduler, &todo, most);
 }
 
 static void scheduler_wake_by_letter(struct letter *letter)
@@ -299,6 +327,7 @@ static void scheduler_boot_ready(struct scheduler *scheduler, struct instance *i
         instance->cold_start.ready_unix_ms = clock_unix_ms();
         loop_remove_timer(&scheduler->thread->loop, &instance->timer);
         provisioner_boot_ready(&scheduler->provisioner, &live->boots);
+        accounts_boot_ended(&scheduler->accounts, live->function->owner_id);
         metrics_cold_start(&scheduler->gateway->metrics, live->function->runtime,
                            &instance->cold_start);
 
@@ -359,6 +388,7 @@ void scheduler_boot_failed(struct instance *instance, enum outcome outcome, cons
                                         scheduler->thread->loop.now_ns);
         else
                 provisioner_boot_ready(&scheduler->provisioner, &live->boots);
+        accounts_boot_ended(&scheduler->accounts, live->function->owner_id);
         pthread_mutex_lock(&live->lock);
         pool_end(&live->pool, &instance->pool);
         if (is_fault) {

@@ -6,9 +6,13 @@
 
 #define TICK_BUSY_MS 10
 #define TICK_QUIET_MS 500
+#define TICK_MORE_MS 1
+#define FREEZE_MOST 16 /* in a tick: each takes some 50 us, in which nobody is served */
 
-/* Freezes and expires what has been idle for too long. True while there is more to freeze. */
-static bool scheduler_tend(struct scheduler *scheduler, struct live *live, uint64_t now_ns)
+/* Freezes and expires what has been idle for too long: no more than `left` are frozen. True while there
+ * is more to freeze. */
+static bool scheduler_tend(struct scheduler *scheduler, struct live *live, uint64_t now_ns,
+                           unsigned *left)
 {
         uint64_t freeze_ns = scheduler->gateway->config.freeze_after_ms * NS_PER_MS;
         struct pool_bounds bounds = live_bounds(live);
@@ -16,8 +20,11 @@ static bool scheduler_tend(struct scheduler *scheduler, struct live *live, uint6
         bool active, wanting;
 
         pthread_mutex_lock(&live->lock);
-        while (now_ns > freeze_ns && (instance = pool_freeze_one(&live->pool, now_ns - freeze_ns)))
+        while (now_ns > freeze_ns && *left > 0 &&
+               (instance = pool_freeze_one(&live->pool, now_ns - freeze_ns))) {
                 instance_freeze(CONTAINER_OF(instance, struct instance, pool));
+                --*left;
+        }
         active = live->pool.idle_count + live->pool.busy_count > 0;
         while ((instance = pool_expire_excess(&live->pool, &bounds, now_ns)))
                 scheduler_dismiss(scheduler, CONTAINER_OF(instance, struct instance, pool));
@@ -75,13 +82,14 @@ void scheduler_on_tick(struct timer *timer)
         struct scheduler *scheduler = CONTAINER_OF(timer, struct scheduler, tick);
         struct gateway *gateway = scheduler->gateway;
         uint64_t now_ns = scheduler->thread->loop.now_ns;
+        unsigned left = FREEZE_MOST;
         bool active = false;
         struct live *live;
 
         /* Only this thread takes lives out of the list; others add at its end. */
         pthread_mutex_lock(&gateway->lives_lock);
         LIST_FOR_EACH (live, &gateway->lives, link) {
-                active = scheduler_tend(scheduler, live, now_ns) || active;
+                active = scheduler_tend(scheduler, live, now_ns, &left) || active;
                 if (live->retired && !live->burying && live_is_empty(live)) {
                         live->burying = true;
                         gateway_round(gateway, &live->round, live_bury);
@@ -93,8 +101,11 @@ void scheduler_on_tick(struct timer *timer)
                 active = true;
                 loop_defer(&scheduler->thread->loop, &scheduler->plan);
         }
-        loop_set_timer(&scheduler->thread->loop, timer,
-                       active ? TICK_BUSY_MS : scheduler_quiet_ms(&gateway->config));
+        if (left == 0)
+                loop_set_timer(&scheduler->thread->loop, timer, TICK_MORE_MS);
+        else
+                loop_set_timer(&scheduler->thread->loop, timer,
+                               active ? TICK_BUSY_MS : scheduler_quiet_ms(&gateway->config));
 }
 
 static void live_retire(struct live *live)

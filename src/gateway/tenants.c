@@ -19,7 +19,7 @@ static void tenants_serve(struct loop_task *task)
 
 void tenants_init(struct tenants *tenants, bool fair)
 {
-        turns_init(&tenants->turns, fair ? TENANTS_QUANTUM : 0);
+        turns_init(&tenants->turns, fair ? TENANTS_QUANTUM : 0, TENANTS_ANSWERS);
         loop_task_init(&tenants->serve, tenants_serve);
         atomic_init(&tenants->waited, 0);
 }
@@ -55,6 +55,23 @@ void tenants_charge(struct connection *connection, size_t bytes)
         if (connection->turn.place != TURNS_NOBODY)
                 turns_charge(&connection->thread->tenants.turns, connection->turn.place,
                              (int)(bytes / TENANTS_UNIT_BYTES));
+}
+
+unsigned tenants_let_answers(struct gateway_thread *thread, const struct live *live, unsigned most)
+{
+        struct turns *turns = &thread->tenants.turns;
+        unsigned left;
+
+        if (!turns_are_taken(turns))
+                return most;
+        left = turns_answers_left(turns, live->tenant_place, thread->loop.now_ns);
+        return left < most ? left : most;
+}
+
+void tenants_count_answers(struct gateway_thread *thread, const struct live *live, int count)
+{
+        if (count > 0 && turns_are_taken(&thread->tenants.turns))
+                turns_answered(&thread->tenants.turns, live->tenant_place, (unsigned)count);
 }
 
 void tenants_expire(struct tenants *tenants, uint64_t now_ns)

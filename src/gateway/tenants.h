@@ -21,6 +21,8 @@ struct live;
 /* Requests that one tenant may begin in a turn while others are active. A turn is then some 0.1 ms long;
  * docs/adr/0022-taking-turns.md has what was measured. */
 #define TENANTS_QUANTUM 4
+/* Answers, and pieces of such, that are carried to one tenant's clients in a turn meanwhile. */
+#define TENANTS_ANSWERS 8
 /* So many bytes read cost as much as a small request. */
 #define TENANTS_UNIT_BYTES 16384
 
@@ -39,5 +41,9 @@ void tenants_see(struct connection *connection, const struct live *live);
 bool tenants_let(struct connection *connection);
 /* So many bytes were read. */
 void tenants_charge(struct connection *connection, size_t bytes);
+/* How many frames, of at most `most`, may be received from this function's instances in this turn? */
+unsigned tenants_let_answers(struct gateway_thread *thread, const struct live *live, unsigned most);
+/* So many were. */
+void tenants_count_answers(struct gateway_thread *thread, const struct live *live, int count);
 /* Once a second. */
 void tenants_expire(struct tenants *tenants, uint64_t now_ns);

@@ -56,6 +56,7 @@ void trial_succeed(struct instance *instance)
         instance->trial = NULL;
         loop_remove_timer(&scheduler->thread->loop, &instance->timer);
         provisioner_boot_ready(&scheduler->provisioner, &instance->live->boots);
+        accounts_boot_ended(&scheduler->accounts, instance->live->function->owner_id);
         pthread_mutex_lock(&instance->live->lock);
         pool_end(&instance->live->pool, &instance->pool);
         pthread_mutex_unlock(&instance->live->lock);

@@ -12,6 +12,8 @@
 
 #define BATCH 64
 
+_Static_assert(TRUNK_FRAMES < INBOX_COUNT, "the last place serves for other things");
+
 /* Joining and leaving ----------------------------------------------------------------------------- */
 
 static uint32_t trunk_number(const struct gateway_thread *thread)
@@ -29,8 +31,13 @@ static void trunk_free(struct trunk *trunk)
 
 static void trunk_on_socket(struct loop_source *source, uint32_t events)
 {
+        struct trunk *trunk = CONTAINER_OF(source, struct trunk, source);
+        const struct live *live = trunk->instance->live;
+        unsigned most = tenants_let_answers(trunk->thread, live, TRUNK_FRAMES);
+
         (void)events;
-        (void)trunk_receive(CONTAINER_OF(source, struct trunk, source));
+        if (most > 0)
+                tenants_count_answers(trunk->thread, live, trunk_receive(trunk, most));
 }
 
 /* NULL where it cannot be had: lanes do without. */
@@ -164,10 +171,10 @@ static bool trunk_take(struct trunk *trunk, const char *bytes, size_t length)
         return true;
 }
 
-int trunk_receive(struct trunk *trunk)
+int trunk_receive(struct trunk *trunk, unsigned most)
 {
         struct frame_inbox *inbox = trunk->thread->inbox;
-        int count = recvmmsg(trunk->fd, inbox->headers, INBOX_COUNT - 1, MSG_DONTWAIT, NULL);
+        int count = recvmmsg(trunk->fd, inbox->headers, most, MSG_DONTWAIT, NULL);
 
         if (count < 0 && (errno == EAGAIN || errno == EINTR))
                 return 0;

@@ -11,6 +11,8 @@
 
 #include "gateway/lane.h"
 
+#define TRUNK_FRAMES 31 /* that are taken at once, at most: the thread's inbox has one place more */
+
 struct trunk {
         struct instance *instance;
         struct gateway_thread *thread;
@@ -31,5 +33,5 @@ void trunk_leave(struct lane *lane);
 bool trunk_takes(const struct lane *lane);
 /* Sends the thread's pending frames for it, from the one at `first` on. */
 void trunk_flush(struct trunk *trunk, size_t first);
-/* Takes what has come. Returns the number of frames, 0 when there was none. */
-int trunk_receive(struct trunk *trunk);
+/* Takes what has come, of at most `most` frames. Returns their number, 0 when there was none. */
+int trunk_receive(struct trunk *trunk, unsigned most);

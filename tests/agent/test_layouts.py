@@ -1,4 +1,5 @@
 """Control groups wherever they are: the agent finds the hierarchies itself, and limits hold."""
+import os
 import pathlib
 
 import pytest
@@ -48,6 +49,17 @@ def test_the_hierarchies_of_the_host_are_used_where_they_are(native):
         assert len(parents) == 1
         assert_limits_hold(agent, native)
         assert any((point / name).exists() for point in hierarchies() for name in parents)
+
+
+def test_all_sandboxes_together_weigh_as_much_as_a_process_on_each_processor():
+    with start_agent() as agent:
+        agent.connect()
+        (parent,) = Watch(agent).parents
+        weights = [int(file.read_text()) for point in hierarchies()
+                   for file in (point / parent / "cpu.shares", point / parent / "cpu.weight")
+                   if file.exists()]
+        cpus = len(os.sched_getaffinity(0))
+        assert weights in ([1024 * cpus], [min(100 * cpus, 10000)])
 
 
 def test_hierarchies_that_are_not_mounted_are_mounted_privately(native):

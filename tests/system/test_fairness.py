@@ -250,6 +250,29 @@ def test_who_waits_is_answered_when_the_node_goes_down(compile_native):
         node.server.process = None
 
 
+CROWD = 24
+
+
+def test_a_crowd_of_boots_does_not_stand_before_the_only_one_of_another_tenant(compile_native):
+    program = compile_native("worker", "-DBOOT_MS=150")
+    with Node(program, "--boots-max", "2") as node, connections(node, CROWD) as crowd, \
+            connections(node, 1) as quiet:
+        for connection in crowd:
+            connection.send(node.loud.request(b"sleep 5000"))
+
+        name = node.loud.person.email.split("@")[0]
+
+        def booted():
+            metrics = node.server.metrics()
+            return sum(metrics.get(f'magpie_instances{{function="{name}/echo",state="{state}"}}', 0)
+                       for state in ("busy", "idle", "frozen"))
+        eventually(lambda: booted() >= 1, "the crowd boots")
+        assert quiet[0].send(node.quiet.request(b"x")).read_answer().status == 200
+        assert 1 <= booted() <= CROWD / 2
+        for connection in crowd:
+            assert connection.read_answer().status == 200
+
+
 SLEEPS_MS = 50
 
 

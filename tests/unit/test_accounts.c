@@ -53,6 +53,27 @@ TEST(who_holds_more_than_an_even_share_gets_no_more_while_somebody_with_less_wai
 }
 TEST_END
 
+TEST(boots_are_counted_by_user_and_an_account_stays_while_one_is_under_way)
+{
+        start();
+        ck_assert_uint_eq(accounts_boots(&accounts, ANN), 0);
+        accounts_take(&accounts, ANN, GIB);
+        accounts_boot_began(&accounts, ANN);
+        accounts_boot_began(&accounts, ANN);
+        accounts_boot_began(&accounts, BEN);
+        accounts_give(&accounts, ANN, GIB); /* it died, and its boot's end is told later */
+        ck_assert_uint_eq(accounts_boots(&accounts, ANN), 2);
+        accounts_boot_ended(&accounts, ANN);
+        ck_assert_uint_eq(accounts_boots(&accounts, ANN), 1);
+        ck_assert_uint_eq(accounts_boots(&accounts, BEN), 1);
+        accounts_boot_ended(&accounts, ANN);
+        accounts_boot_ended(&accounts, ANN);
+        accounts_boot_ended(&accounts, CYD);
+        ck_assert_uint_eq(accounts_boots(&accounts, ANN) + accounts_boots(&accounts, CYD), 0);
+        accounts_deinit(&accounts);
+}
+TEST_END
+
 TEST(who_does_not_wait_yet_is_counted_when_he_asks)
 {
         start();
@@ -158,6 +179,7 @@ TEST_END
 TEST_MAIN("accounts", while_nobody_waits_everybody_may_have_what_is_there,
           who_alone_waits_may_have_what_is_there,
           who_holds_more_than_an_even_share_gets_no_more_while_somebody_with_less_waits,
+          boots_are_counted_by_user_and_an_account_stays_while_one_is_under_way,
           who_does_not_wait_yet_is_counted_when_he_asks,
           several_functions_of_one_user_have_one_share,
           who_is_beyond_his_share_ends_what_he_uses_for_who_stays_within_it,

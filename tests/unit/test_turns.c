@@ -33,7 +33,7 @@ static char letter_of(uint16_t place)
 
 static void start(int quantum)
 {
-        turns_init(&turns, quantum);
+        turns_init(&turns, quantum, 8);
         item_count = 0;
         turn = 1;
         story[0] = '\0';
@@ -123,6 +123,19 @@ TEST(nobody_overtakes_what_he_has_parked_himself)
         ck_assert_ptr_eq(turns_next(&turns, turn), first);
         ck_assert_ptr_eq(turns_next(&turns, turn), NULL);
         ck_assert_ptr_eq(turns_next(&turns, turn + 1), second);
+}
+TEST_END
+
+TEST(a_turn_carries_no_more_answers_of_anybodys_than_it_may)
+{
+        start(4);
+        ck_assert_uint_eq(turns_answers_left(&turns, ANN, turn), 8);
+        turns_answered(&turns, ANN, 5);
+        ck_assert_uint_eq(turns_answers_left(&turns, ANN, turn), 3);
+        turns_answered(&turns, ANN, 31);
+        ck_assert_uint_eq(turns_answers_left(&turns, ANN, turn), 0);
+        ck_assert_uint_eq(turns_answers_left(&turns, BEN, turn), 8);
+        ck_assert_uint_eq(turns_answers_left(&turns, ANN, ++turn), 8);
 }
 TEST_END
 
@@ -269,6 +282,7 @@ TEST_END
 TEST_MAIN("turns", who_asks_once_does_not_wait_for_who_asks_a_thousand_times,
           a_turn_begins_no_more_of_anybodys_than_the_quantum, those_who_wait_are_served_in_rotation,
           nobody_overtakes_what_he_has_parked_himself,
+          a_turn_carries_no_more_answers_of_anybodys_than_it_may,
           nothing_waits_while_there_is_a_share_that_nobody_else_wants,
           what_was_not_used_of_a_turn_is_not_kept_for_the_next,
           work_that_turns_out_dearer_is_paid_from_the_turns_to_come,

@@ -3,9 +3,10 @@
 
 #include <assert.h>
 
-void turns_init(struct turns *turns, int quantum)
+void turns_init(struct turns *turns, int quantum, unsigned answers)
 {
         turns->quantum = quantum;
+        turns->answers = answers;
         turns->active_count = 0;
         list_init(&turns->active);
         list_init(&turns->waiting);
@@ -36,13 +37,34 @@ void turns_see(struct turns *turns, uint16_t place_number, uint64_t now_ns)
 }
 
 /* A new turn brings a new quantum; what was not used is lost, what is owed is not. */
+static void place_renew(const struct turns *turns, struct turns_place *place, uint64_t turn)
+{
+        if (place->turn == turn)
+                return;
+        place->turn = turn;
+        place->left = turns->quantum + (place->left < 0 ? place->left : 0);
+        place->answers_left = turns->answers;
+}
+
 static bool place_has_share(const struct turns *turns, struct turns_place *place, uint64_t turn)
 {
-        if (place->turn != turn) {
-                place->turn = turn;
-                place->left = turns->quantum + (place->left < 0 ? place->left : 0);
-        }
+        place_renew(turns, place, turn);
         return place->left > 0;
+}
+
+unsigned turns_answers_left(struct turns *turns, uint16_t place_number, uint64_t turn)
+{
+        struct turns_place *place = &turns->places[place_number];
+
+        place_renew(turns, place, turn);
+        return place->answers_left;
+}
+
+void turns_answered(struct turns *turns, uint16_t place_number, unsigned count)
+{
+        struct turns_place *place = &turns->places[place_number];
+
+        place->answers_left -= count < place->answers_left ? count : place->answers_left;
 }
 
 bool turns_begin(struct turns *turns, const struct turns_item *item, uint64_t turn)

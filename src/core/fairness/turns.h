@@ -35,6 +35,7 @@ struct turns_place {
         uint64_t turn;            /* `left` is of this turn */
         uint64_t seen_ns;
         int left; /* units that it may begin; below 0: owed */
+        unsigned answers_left;
 };
 
 /* What is parked; embedded by whoever parks it. */
@@ -45,7 +46,8 @@ struct turns_item {
 };
 
 struct turns {
-        int quantum; /* units that a tenant may begin in a turn; 0: nobody takes turns */
+        int quantum;      /* units that a tenant may begin in a turn; 0: nobody takes turns */
+        unsigned answers; /* that a tenant may have carried to its clients in a turn */
         size_t active_count;
         struct list active; /* struct turns_place */
         struct list
@@ -53,7 +55,7 @@ struct turns {
         struct turns_place places[TURNS_PLACES];
 };
 
-void turns_init(struct turns *turns, int quantum);
+void turns_init(struct turns *turns, int quantum, unsigned answers);
 void turns_item_init(struct turns_item *item);
 
 /* The place of the tenant whose name has this hash. */
@@ -81,6 +83,11 @@ static inline bool turns_item_is_parked(const struct turns_item *item)
 {
         return !list_is_empty(&item->link);
 }
+/* How many answers of this tenant's may yet be taken in this turn, and so many were. The others stay where
+ * they are: the next turn finds them there. */
+unsigned turns_answers_left(struct turns *turns, uint16_t place, uint64_t turn);
+void turns_answered(struct turns *turns, uint16_t place, unsigned count);
+
 /* It is gone, or wants nothing any more. Harmless on one that is not parked. */
 void turns_forget(struct turns *turns, struct turns_item *item);
 /* What may begin in this turn, parked no more; NULL where everybody with something parked has had his

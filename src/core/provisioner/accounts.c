@@ -58,7 +58,7 @@ static struct account *accounts_open(struct accounts *accounts, const char *owne
 
 static void account_close_empty(struct account *account)
 {
-        if (account->used_bytes > 0 || account->waiting > 0)
+        if (account->used_bytes > 0 || account->waiting > 0 || account->boots > 0)
                 return;
         list_remove(&account->link);
         free(account);
@@ -99,6 +99,31 @@ void accounts_wait_no_more(struct accounts *accounts, const char *owner)
         if (--account->waiting == 0)
                 accounts->waiting_users--;
         account_close_empty(account);
+}
+
+void accounts_boot_began(struct accounts *accounts, const char *owner)
+{
+        struct account *account = accounts_open(accounts, owner);
+
+        if (account)
+                account->boots++;
+}
+
+void accounts_boot_ended(struct accounts *accounts, const char *owner)
+{
+        struct account *account = accounts_find(accounts, owner);
+
+        if (!account || account->boots == 0)
+                return;
+        account->boots--;
+        account_close_empty(account);
+}
+
+size_t accounts_boots(const struct accounts *accounts, const char *owner)
+{
+        const struct account *account = accounts_find(accounts, owner);
+
+        return account ? account->boots : 0;
 }
 
 uint64_t accounts_used(const struct accounts *accounts, const char *owner)

@@ -20,6 +20,7 @@ struct account {
         char owner[ID_LENGTH + 1];
         uint64_t used_bytes;
         size_t waiting; /* functions that want an instance and found no memory for it */
+        size_t boots;   /* that are under way */
 };
 
 struct accounts {
@@ -38,6 +39,12 @@ void accounts_give(struct accounts *accounts, const char *owner, uint64_t bytes)
 /* One of his functions waits for memory from now on, or waits no more. */
 void accounts_wait(struct accounts *accounts, const char *owner);
 void accounts_wait_no_more(struct accounts *accounts, const char *owner);
+
+/* One of his instances begins to boot, and is ready or has failed. */
+void accounts_boot_began(struct accounts *accounts, const char *owner);
+void accounts_boot_ended(struct accounts *accounts, const char *owner);
+/* Of those who want to boot, whoever has the fewest under way comes first. */
+size_t accounts_boots(const struct accounts *accounts, const char *owner);
 
 uint64_t accounts_used(const struct accounts *accounts, const char *owner);
 /* May this user have so many bytes, if they are there? */

@@ -18,7 +18,7 @@ enum boot_answer provisioner_ask(const struct provisioner *provisioner,
                 return BOOT_TOO_LARGE;
         if (now_ns < record->not_before_ns)
                 return BOOT_BACKING_OFF;
-        if (provisioner->boots >= provisioner->boots_max)
+        if (provisioner_is_full(provisioner))
                 return BOOT_LATER;
         if (memory_bytes > provisioner->memory_budget_bytes - provisioner->memory_used_bytes)
                 return BOOT_NO_MEMORY;

@@ -42,6 +42,10 @@ void provisioner_init(struct provisioner *provisioner, uint64_t memory_budget_by
 enum boot_answer provisioner_ask(const struct provisioner *provisioner,
                                  const struct boot_record *record, uint64_t memory_bytes,
                                  uint64_t now_ns);
+static inline bool provisioner_is_full(const struct provisioner *provisioner)
+{
+        return provisioner->boots >= provisioner->boots_max;
+}
 /* May one begin now that nobody waits for? It takes nobody's place and nobody's memory, and tries no
  * function whose last boot failed: the next call will. */
 bool provisioner_may_boot_ahead(const struct provisioner *provisioner,

@@ -6,6 +6,13 @@
 
 static char block[65536];
 
+#ifdef BOOT_MS
+__attribute__((constructor)) static void boot_slowly(void)
+{
+        usleep(BOOT_MS * 1000);
+}
+#endif
+
 static void eat_memory(void)
 {
         for (;;) {
