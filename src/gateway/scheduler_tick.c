@@ -5,6 +5,8 @@
 #include "gateway/scheduler_parts.h"
 
 #define TICK_BUSY_MS 10
+#define TICK_ACTIVE_MS                                                                             \
+        25 /* a timer that is due before the kernel's own tick costs each sleep of the loop */
 #define TICK_QUIET_MS 500
 #define TICK_MORE_MS 1
 #define FREEZE_MOST 16 /* in a tick: each takes some 50 us, in which nobody is served */
@@ -77,13 +79,23 @@ static uint32_t scheduler_quiet_ms(const struct gateway_config *config)
         return quarter_ms > TICK_BUSY_MS ? quarter_ms : TICK_BUSY_MS;
 }
 
+/* Where instances live and nobody waits: soon enough to freeze what has been idle for long enough. */
+static uint32_t scheduler_active_ms(const struct gateway_config *config)
+{
+        uint32_t half_ms = config->freeze_after_ms / 2;
+
+        if (half_ms >= TICK_ACTIVE_MS)
+                return TICK_ACTIVE_MS;
+        return half_ms > TICK_BUSY_MS ? half_ms : TICK_BUSY_MS;
+}
+
 void scheduler_on_tick(struct timer *timer)
 {
         struct scheduler *scheduler = CONTAINER_OF(timer, struct scheduler, tick);
         struct gateway *gateway = scheduler->gateway;
         uint64_t now_ns = scheduler->thread->loop.now_ns;
         unsigned left = FREEZE_MOST;
-        bool active = false;
+        bool active = false, busy = false;
         struct live *live;
 
         /* Only this thread takes lives out of the list; others add at its end. */
@@ -98,14 +110,14 @@ void scheduler_on_tick(struct timer *timer)
         pthread_mutex_unlock(&gateway->lives_lock);
         scheduler_expire_trials(scheduler, now_ns);
         if (!list_is_empty(&scheduler->demand) || !list_is_empty(&scheduler->trials)) {
-                active = true;
+                busy = true;
                 loop_defer(&scheduler->thread->loop, &scheduler->plan);
         }
-        if (left == 0)
-                loop_set_timer(&scheduler->thread->loop, timer, TICK_MORE_MS);
-        else
-                loop_set_timer(&scheduler->thread->loop, timer,
-                               active ? TICK_BUSY_MS : scheduler_quiet_ms(&gateway->config));
+        loop_set_timer(&scheduler->thread->loop, timer,
+                       left == 0 ? TICK_MORE_MS
+                       : busy    ? TICK_BUSY_MS
+                       : active  ? scheduler_active_ms(&gateway->config)
+                                 : scheduler_quiet_ms(&gateway->config));
 }
 
 static void live_retire(struct live *live)
