@@ -136,7 +136,7 @@ void trunk_flush(struct trunk *trunk, size_t first)
                 struct pending_frame *frame = frames[i];
                 struct lane *lane = frame->lane;
                 frame->lane = NULL;
-                if (i >= sent)
+                if (lane && i >= sent) /* NULL: what became of one before it has closed this one */
                         lane_flush(lane, slice_make(thread->arena + frame->offset, frame->length));
         }
 }
