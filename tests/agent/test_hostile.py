@@ -65,7 +65,8 @@ def test_a_fork_bomb_stays_within_its_process_limit_and_is_killed_whole(either_v
     either_villain.begin(b"bomb")
     assert eventually(lambda: len(watch.pids()) >= 16)
     assert bystander.invoke(b"still answering") == b"still answering"
-    assert len(watch.pids()) <= 16 + 2
+    # A list that is read while one ends and the next begins may have both.
+    assert eventually(lambda: len(watch.pids()) <= 16 + 2)
     assert either_villain.kill().cause == KILLED
 
 
