@@ -10,11 +10,17 @@ from server import Server
 COUNT = 40
 
 
+def kind_of(path):
+    try:
+        return os.readlink(path).split(":")[0]
+    except FileNotFoundError:
+        return None  # closed since it was listed
+
+
 def descriptors(pid):
     """How many of each kind a process has open."""
     folder = f"/proc/{pid}/fd"
-    return collections.Counter(os.readlink(f"{folder}/{fd}").split(":")[0]
-                               for fd in os.listdir(folder))
+    return collections.Counter(filter(None, (kind_of(f"{folder}/{fd}") for fd in os.listdir(folder))))
 
 
 @pytest.fixture(scope="module")
