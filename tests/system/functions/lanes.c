@@ -247,8 +247,11 @@ static void misbehave(struct call *call, const char *command)
                 call->lane_closed = true;
         else if (strcmp(command, "shut") == 0)
                 (void)shutdown(call->fd, SHUT_RDWR);
-        if (call->lane_closed)
+        if (call->lane_closed) {
+                if (call->trunk) /* it is not the only descriptor of the lane's */
+                        (void)shutdown(call->fd, SHUT_RDWR);
                 (void)close(call->fd);
+        }
         for (;;)
                 pause();
 }
