@@ -52,6 +52,7 @@ static void connection_on_timer(struct timer *timer)
 {
         struct connection *connection = CONTAINER_OF(timer, struct connection, timer);
         uint64_t now_ms = loop_ms(connection);
+        bool waits_for_client;
 
         if (connection->deadline_ms > now_ms) {
                 loop_set_timer(&connection->thread->loop, timer, connection->deadline_ms - now_ms);
@@ -59,7 +60,10 @@ static void connection_on_timer(struct timer *timer)
         }
         if (connection->deadline_ms == 0)
                 return; /* connection_touch() sets it again */
-        if (!connection_waits_for_client(connection)) {
+        waits_for_client = connection_waits_for_client(connection);
+        if (connection->fd < 0)
+                return; /* what it had for the function was sent on, and that has ended it */
+        if (!waits_for_client) {
                 connection_touch(connection, connection->thread->gateway->config.stall_timeout_ms);
                 return;
         }
@@ -409,7 +413,9 @@ static void connection_run_task(struct loop_task *task)
         }
         /* One request behind the other counts like one beside the other. */
         if (connection->state == CONNECTION_HEAD && block_length(connection->input) > 0 &&
-            turns_are_taken(&connection->thread->tenants.turns) && !tenants_let(connection)) {
+            (turns_item_is_parked(&connection->turn) ||
+             turns_are_taken(&connection->thread->tenants.turns)) &&
+            !tenants_let(connection)) {
                 connection->resume_parked = true;
                 return;
         }

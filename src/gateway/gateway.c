@@ -233,6 +233,12 @@ static void thread_stop_by_letter(struct letter *letter)
         loop_stop(&CONTAINER_OF(letter, struct gateway_thread, stop_letter)->loop);
 }
 
+static void thread_stop(struct gateway_thread *thread)
+{
+        thread->stop_letter.deliver = thread_stop_by_letter;
+        mailbox_post(&thread->mailbox, &thread->stop_letter);
+}
+
 static void thread_drain_by_letter(struct letter *letter)
 {
         struct gateway_thread *thread = CONTAINER_OF(letter, struct gateway_thread, drain_letter);
@@ -254,10 +260,8 @@ static void on_sandboxes_empty(struct scheduler *scheduler)
         if (gateway->stopping)
                 return;
         gateway->stopping = true;
-        for (unsigned i = 0; i < gateway->config.thread_count; i++) {
-                gateway->threads[i].stop_letter.deliver = thread_stop_by_letter;
-                mailbox_post(&gateway->threads[i].mailbox, &gateway->threads[i].stop_letter);
-        }
+        for (unsigned i = 0; i < gateway->config.thread_count; i++)
+                thread_stop(&gateway->threads[i]);
 }
 
 /* Once the clients have their answers, the instances go; once they are gone, the threads. */
@@ -413,8 +417,11 @@ int gateway_run(struct gateway *gateway)
                                     &gateway->threads[started]);
         if (r == 0)
                 (void)thread_main(&gateway->threads[0]);
-        for (unsigned i = 1; i < started; i++)
+        for (unsigned i = 1; i < started; i++) {
+                if (r < 0)
+                        thread_stop(&gateway->threads[i]);
                 pthread_join(gateway->threads[i].thread, NULL);
+        }
         return r;
 }
 

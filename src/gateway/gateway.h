@@ -74,6 +74,7 @@ struct gateway_config {
 struct pending_frame {
         struct instance *instance; /* or: */
         struct lane *lane;
+        bool by_lane;            /* its trunk had no room */
         uint32_t offset, length; /* in the thread's arena */
 };
 
@@ -103,6 +104,7 @@ struct gateway_thread {
 
         struct loop_task flush; /* sends the pending frames at the end of the turn */
         size_t pending_count, arena_used;
+        size_t flushed; /* of these: what becomes of one may add others, and flush those, too */
         struct pending_frame pending[PENDING_MAX];
         char *arena;                 /* ARENA_SIZE */
         char *scratch;               /* SCRATCH_SIZE: what was just read from a client */

@@ -49,6 +49,7 @@ struct instance {
         bool loud;      /* it sends too much log: nothing is read until log_timer */
         bool gone;      /* the scheduler knows that its sandbox is gone */
         bool ended;     /* its home knows too; `end` and `end_code` are set */
+        bool is_evicted; /* the scheduler's: it makes room for another function's */
         atomic_bool kill_asked;
         bool spoke_nonsense;
         bool timed_watch; /* `timer` looks at the head */

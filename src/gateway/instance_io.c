@@ -73,20 +73,22 @@ void gateway_thread_flush(struct loop_task *task)
 {
         struct gateway_thread *thread = CONTAINER_OF(task, struct gateway_thread, flush);
 
-        for (size_t i = 0; i < thread->pending_count; i++) {
+        while (thread->flushed < thread->pending_count) {
+                size_t i = thread->flushed++;
                 struct pending_frame *pending = &thread->pending[i];
                 struct lane *lane = pending->lane;
                 if (pending->instance)
                         flush_instance(thread, i);
                 if (!lane)
                         continue;
-                if (trunk_takes(lane)) {
+                if (trunk_takes(pending))
                         trunk_flush(lane->trunk, i);
+                if (!pending->lane)
                         continue;
-                }
                 pending->lane = NULL;
                 lane_flush(lane, slice_make(thread->arena + pending->offset, pending->length));
         }
+        thread->flushed = 0;
         thread->pending_count = 0;
         thread->arena_used = 0;
 }
@@ -269,14 +271,14 @@ static void instance_count_chatter(struct instance *instance, size_t length)
 
 static bool instance_take_log_frame(struct instance *instance, const struct worker_frame *frame)
 {
-        struct invocation *head = instance_head(instance);
+        struct invocation *head = instance_head_here(instance);
 
         instance_count_chatter(instance, WORKER_HEADER_SIZE + frame->payload.length);
         if (frame->value != 1 && frame->value != 2)
                 return false;
         if (frame->id == 0)
                 head = NULL;
-        else if (!head || head->thread != instance_home(instance) || head->wire_id != frame->id)
+        else if (!head || head->wire_id != frame->id)
                 return false;
         instance_log(instance, head, frame->value == 1 ? LOG_STREAM_STDOUT : LOG_STREAM_STDERR,
                      frame->payload);
@@ -312,7 +314,7 @@ static bool instance_is(struct instance *instance, enum instance_state state)
 /* False for a frame that does not belong here: the instance is to be ended. */
 static bool instance_take_frame(struct instance *instance, const struct worker_frame *frame)
 {
-        struct invocation *head = instance_head(instance);
+        struct invocation *head = instance_head_here(instance);
 
         switch (frame->type) {
         case WORKER_LOG:
@@ -326,8 +328,7 @@ static bool instance_take_frame(struct instance *instance, const struct worker_f
         case WORKER_RESULT:
         case WORKER_ERROR:
         case WORKER_DATA:
-                /* A call of another thread's is promised the instance, and has not been sent. */
-                if (!head || head->thread != instance_home(instance) || head->wire_id != frame->id)
+                if (!head || head->wire_id != frame->id)
                         return false;
                 if (frame->type == WORKER_DATA && frame->payload.length == 0)
                         instance_count_chatter(instance, WORKER_HEADER_SIZE);
@@ -413,7 +414,7 @@ void instance_read_log(struct instance *instance, unsigned most)
                 }
                 /* Raw output tells its invocation only while there is one at a time. */
                 live_tell_apart(instance->live);
-                instance_log(instance, instance_head(instance), LOG_STREAM_STDOUT,
+                instance_log(instance, instance_head_here(instance), LOG_STREAM_STDOUT,
                              slice_make(bytes, (size_t)length));
                 if (length == LOG_READ_MAX && !instance->ended) {
                         (void)loop_modify(&thread->loop, &instance->log_source, 0);

@@ -37,6 +37,15 @@ static inline struct invocation *instance_head(const struct instance *instance)
         return CONTAINER_OF(CONTAINER_OF(link, struct pool_call, link), struct invocation, call);
 }
 
+/* The same, where its thread is the instance's: a call of another thread's is promised the instance, and has
+ * not been sent. */
+static inline struct invocation *instance_head_here(struct instance *instance)
+{
+        struct invocation *head = instance_head(instance);
+
+        return head && head->thread == instance_home(instance) ? head : NULL;
+}
+
 /* A copy of a frame that leaves at the end of the turn. The caller says whither. */
 struct pending_frame *pending_frame_add(struct gateway_thread *thread, const struct slice *parts,
                                         size_t count, size_t total);

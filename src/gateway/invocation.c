@@ -140,8 +140,7 @@ static size_t invocation_write_head(const struct invocation *invocation,
         return (size_t)(writer.at - bytes);
 }
 
-/* The number on this instance, and the deadline, into a frame that is about to be sent. Offsets as
- * in wire/worker_protocol.h. */
+/* The number on this instance, and the deadline, into a frame that is about to be sent. */
 static void invocation_address(struct invocation *invocation, struct instance *instance,
                                char *bytes)
 {
@@ -154,8 +153,7 @@ static void invocation_address(struct invocation *invocation, struct instance *i
                                      : ++instance->last_wire_id;
         while (id == 0);
         invocation->wire_id = id;
-        memcpy(bytes + 4, &id, sizeof(id));
-        memcpy(bytes + 8, &deadline_ms, sizeof(deadline_ms));
+        worker_header_address(bytes, id, deadline_ms);
 }
 
 /* Asking the pool --------------------------------------------------------------------------------- */
@@ -405,6 +403,9 @@ static void invocation_on_timer(struct timer *timer)
         pthread_mutex_unlock(&live->lock);
         if (waited)
                 invocation_turn_away(invocation, limit, "No instance became free in time");
+        else if (!late) /* should that one die on its way, the call waits again */
+                loop_set_timer(&invocation->thread->loop, timer,
+                               invocation->thread->gateway->config.wait_max_ms);
         if (late) {
                 (void)snprintf(detail, sizeof(detail),
                                "The function did not answer within its %u ms.",
@@ -460,7 +461,6 @@ void invocation_begin(struct connection *connection, const struct http_request *
                 return;
         }
         memcpy(invocation->frame->data, thread->head, length);
-        invocation->frame->data[1] &= (char)~WORKER_FLAG_END;
         invocation->frame->end = (uint32_t)length;
 }
 
@@ -494,8 +494,8 @@ static bool invocation_send_rest(struct invocation *invocation)
                 if (r == -EAGAIN)
                         invocation_watch_room(invocation);
                 else
-                        instance_fail(invocation->instance, OUTCOME_FUNCTION_PROTOCOL,
-                                      "its process does not take requests any more");
+                        invocation_ruin(invocation, OUTCOME_FUNCTION_PROTOCOL,
+                                        "its process does not take requests any more");
                 return false;
         }
         invocation->body_sent = invocation->rest_is_end;
@@ -525,7 +525,7 @@ static void invocation_body(struct exchange *exchange, struct slice bytes, bool 
                         memcpy(frame->data + frame->end, bytes.data, bytes.length);
                 frame->end += (uint32_t)bytes.length;
                 if (end) {
-                        frame->data[1] |= WORKER_FLAG_END;
+                        worker_header_end(frame->data);
                         invocation->collecting = false;
                 }
                 if (end || frame->end == WORKER_FRAME_MAX)

@@ -9,6 +9,7 @@
 #include <sys/uio.h>
 
 #define LANE_PATIENCE_MS 2000 /* from a hang-up until the agent must have said why */
+#define LANE_REST_ROUNDS 256 /* more than a socket holds: what comes meanwhile is not waited for */
 #define LANE_FRAMES 2 /* a stream is taken frame by frame, so that it stops where its client does */
 
 /* Opening its eyes and closing them ------------------------------------------------------------- */
@@ -114,7 +115,8 @@ void lane_send(struct lane *lane, const struct slice *parts, size_t count)
         struct msghdr message = {.msg_iov = vector, .msg_iovlen = count};
         size_t total = slices_to_vector(parts, count, vector);
 
-        if (total <= ARENA_FRAME_MAX)
+        lane->unsent = total <= ARENA_FRAME_MAX;
+        if (lane->unsent)
                 pending_frame_add(lane->thread, parts, count, total)->lane = lane;
         else if (sendmsg(lane->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
                 lane_miss(lane, parts, count);
@@ -122,6 +124,7 @@ void lane_send(struct lane *lane, const struct slice *parts, size_t count)
 
 void lane_flush(struct lane *lane, struct slice frame)
 {
+        lane->unsent = false;
         if (send(lane->fd, frame.data, frame.length, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
                 lane_miss(lane, &frame, 1);
 }
@@ -171,7 +174,7 @@ bool lane_take_frame(struct lane *lane, const struct worker_frame *frame)
 {
         struct invocation *invocation = lane->invocation;
 
-        if (!invocation || invocation->wire_id != frame->id)
+        if (!invocation || lane->unsent || invocation->wire_id != frame->id)
                 return false;
         switch (frame->type) {
         case WORKER_LOG:
@@ -232,9 +235,14 @@ static int lane_receive(struct lane *lane)
 
 void lane_receive_rest(struct lane *lane)
 {
-        while (lane->fd >= 0 && lane->trunk && trunk_receive(lane->trunk, TRUNK_FRAMES) > 0)
+        unsigned left = LANE_REST_ROUNDS;
+
+        while (left-- > 0 && lane->fd >= 0 && lane->trunk &&
+               trunk_receive(lane->trunk, TRUNK_FRAMES) > 0)
                 ;
-        while (lane->fd >= 0 && !lane->hung_up && lane->invocation && lane_receive(lane) > 0)
+        left = LANE_REST_ROUNDS;
+        while (left-- > 0 && lane->fd >= 0 && !lane->hung_up && lane->invocation &&
+               lane_receive(lane) > 0)
                 ;
 }
 

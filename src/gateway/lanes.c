@@ -46,6 +46,13 @@ void lane_withdraw(struct lane *lane)
         lane->counted = false;
 }
 
+/* Its call ends without an answer; one that was sent may yet be answered. The lane is to be closed. */
+static void lane_give_up(struct lane *lane)
+{
+        lane->invocation = NULL;
+        lane->owes_answer = !lane->unsent;
+}
+
 /* Takes the call off the lane, and off its instance, which is ENDING. */
 static void lane_fail_call(struct lane *lane)
 {
@@ -63,7 +70,7 @@ static void lane_fail_call(struct lane *lane)
         pool_fail(&instance->live->pool, &invocation->call);
         invocation->instance = NULL;
         pthread_mutex_unlock(&instance->live->lock);
-        lane->invocation = NULL;
+        lane_give_up(lane);
         invocation->lane = NULL;
         invocation_fail(invocation, outcome, detail[0] != '\0' ? detail : NULL);
 }
@@ -458,7 +465,7 @@ void lane_drop(struct invocation *invocation, enum outcome outcome, const char *
         if (is_last)
                 scheduler_forget(&thread->gateway->scheduler, instance);
         if (lane) {
-                lane->invocation = NULL;
+                lane_give_up(lane);
                 lane_close(lane);
         }
         invocation_fail(invocation, outcome, detail);

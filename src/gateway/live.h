@@ -38,6 +38,7 @@ struct live {
         pthread_mutex_t lock;      /* guards `pool`, and what says so */
         struct pool pool;
         uint16_t tenant_place;      /* its owner's, in each thread's tenants */
+        bool takes_lanes;           /* an instance has said so; guarded by `lock` */
         struct keep_alive *learned; /* what `pool` learns; NULL where keep-alive is fixed */
         struct boot_record boots;   /* the scheduler's */
         char last_failure[256];     /* why the last boot failed; guarded by `lock` */

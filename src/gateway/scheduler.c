@@ -55,6 +55,8 @@ static void scheduler_remove(struct scheduler *scheduler, struct instance *insta
 
         scheduler->table[place] = NULL;
         scheduler->free_places[scheduler->next_free++] = place;
+        if (instance->is_evicted)
+                scheduler->evicted_bytes -= instance->live->function->memory_bytes;
         provisioner_gone(&scheduler->provisioner, instance->live->function->memory_bytes);
         accounts_give(&scheduler->accounts, instance->live->function->owner_id,
                       instance->live->function->memory_bytes);
@@ -186,7 +188,7 @@ static enum planned scheduler_plan_one(struct scheduler *scheduler, struct live 
                         return PLANNED_FULL;
                 case BOOT_NO_MEMORY:
                         scheduler_want_memory(scheduler, live, true);
-                        if (!scheduler_evict(scheduler, function)) /* else its end plans again */
+                        if (!scheduler_evict(scheduler, function, wanted)) /* else its end plans again */
                                 scheduler_ask_to_yield(scheduler, function);
                         return PLANNED_FULL;
                 case BOOT_TOO_LARGE:
@@ -258,6 +260,7 @@ static void scheduler_run_plan(struct loop_task *task)
 
         if (!scheduler->host_ready)
                 return;
+        scheduler->missing_bytes = 0;
         scheduler_run_trials(scheduler);
         list_init(&todo);
         list_move_all(&scheduler->demand, &todo);
@@ -288,7 +291,7 @@ void scheduler_wake(struct scheduler *scheduler, struct live *live)
 /* What becomes of a boot --------------------------------------------------------------------------- */
 
 /* A native program takes lanes only where it says so: one that does not runs one call at a time, whatever
- * its function's concurrency. False where another instance of it has said so. */
+ * its function's concurrency. False where it says otherwise than another instance of it. */
 static bool scheduler_settle_lanes(struct instance *instance, const struct worker_frame *ready)
 {
         struct live *live = instance->live;
@@ -299,11 +302,12 @@ static bool scheduler_settle_lanes(struct instance *instance, const struct worke
         if (!instance->lanes)
                 return true;
         pthread_mutex_lock(&live->lock);
-        if (!takes_lanes && live->pool.capacity > 1) {
-                is_settled = pool_live_count(&live->pool) + live->pool.ending_count == 0;
-                if (is_settled)
-                        live->pool.capacity = 1;
-        }
+        if (takes_lanes)
+                live->takes_lanes = true;
+        else if (live->takes_lanes)
+                is_settled = false;
+        else
+                live->pool.capacity = 1;
         if (live->pool.capacity == 1) {
                 free(instance->lanes);
                 instance->lanes = NULL;

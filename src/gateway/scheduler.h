@@ -31,6 +31,8 @@ struct scheduler {
         struct sandbox_listener listener;
         struct provisioner provisioner;
         struct accounts accounts;
+        uint64_t evicted_bytes; /* of those that make room for others, and are not gone yet */
+        uint64_t missing_bytes; /* what this plan found no memory for, so far */
         struct timer tick;
         atomic_bool is_ready;  /* host_ready, for other threads */
         struct list demand;    /* struct live: those who want boots */

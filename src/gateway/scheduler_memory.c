@@ -69,12 +69,16 @@ static struct live *scheduler_pick_giver(struct scheduler *scheduler, const stru
         return giver;
 }
 
-bool scheduler_evict(struct scheduler *scheduler, const struct function *taker)
+bool scheduler_evict(struct scheduler *scheduler, const struct function *taker, size_t wanted)
 {
         struct gateway *gateway = scheduler->gateway;
         struct pool_instance *victim = NULL;
         struct live *live;
 
+        scheduler->missing_bytes += wanted * taker->memory_bytes;
+        if (provisioner_free_bytes(&scheduler->provisioner) + scheduler->evicted_bytes >=
+            scheduler->missing_bytes)
+                return true; /* what was ended for it is about to be gone */
         pthread_mutex_lock(&gateway->lives_lock);
         live = scheduler_pick_giver(scheduler, taker);
         if (live)
@@ -92,8 +96,12 @@ bool scheduler_evict(struct scheduler *scheduler, const struct function *taker)
                 list_push_back(&gateway->lives, &live->link);
         }
         pthread_mutex_unlock(&gateway->lives_lock);
-        if (victim)
-                scheduler_kill(scheduler, CONTAINER_OF(victim, struct instance, pool));
+        if (victim) {
+                struct instance *instance = CONTAINER_OF(victim, struct instance, pool);
+                instance->is_evicted = true;
+                scheduler->evicted_bytes += instance->live->function->memory_bytes;
+                scheduler_kill(scheduler, instance);
+        }
         return victim != NULL;
 }
 
@@ -108,14 +116,16 @@ void scheduler_ask_to_yield(struct scheduler *scheduler, const struct function *
         pthread_mutex_lock(&gateway->lives_lock);
         LIST_FOR_EACH (live, &gateway->lives, link) {
                 size_t count;
+                bool may_yield;
                 if (!accounts_must_yield(&scheduler->accounts, live->function->owner_id,
                                          taker->owner_id, taker->memory_bytes))
                         continue;
                 pthread_mutex_lock(&live->lock);
                 asked = asked || live->pool.yielding || live->pool.ending_count > 0;
+                may_yield = live->pool.capacity == 1;
                 count = pool_live_count(&live->pool);
                 pthread_mutex_unlock(&live->lock);
-                if (count <= most || count <= live->function->min_instances)
+                if (!may_yield || count <= most || count <= live->function->min_instances)
                         continue;
                 giver = live;
                 most = count;

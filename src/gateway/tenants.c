@@ -28,6 +28,7 @@ void tenants_see(struct connection *connection, const struct live *live)
 {
         struct gateway_thread *thread = connection->thread;
 
+        turns_forget(&thread->tenants.turns, &connection->turn); /* parked as somebody else's */
         connection->turn.place = live->tenant_place;
         turns_see(&thread->tenants.turns, live->tenant_place, thread->loop.now_ns);
 }

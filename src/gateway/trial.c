@@ -96,7 +96,7 @@ static bool trial_begin(struct scheduler *scheduler, struct trial *trial)
                 trial_post_done(trial, OUTCOME_OVERLOADED);
                 return true;
         case BOOT_NO_MEMORY:
-                (void)scheduler_evict(scheduler, trial->function);
+                (void)scheduler_evict(scheduler, trial->function, 1);
                 return false;
         case BOOT_LATER:
         case BOOT_BACKING_OFF:

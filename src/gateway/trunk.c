@@ -98,16 +98,19 @@ void trunk_leave(struct lane *lane)
                 return;
         lane->trunk = NULL;
         trunk->places[lane->place] = NULL;
-        trunk->left_count++;
+        trunk->left_count += lane->owes_answer;
         if (--trunk->lane_count == 0)
                 trunk_free(trunk);
 }
 
 /* Sending ----------------------------------------------------------------------------------------- */
 
-bool trunk_takes(const struct lane *lane)
+bool trunk_takes(const struct pending_frame *frame)
 {
-        return lane->trunk && lane->known && !lane->hung_up && !lane->invocation->streaming;
+        const struct lane *lane = frame->lane;
+
+        return !frame->by_lane && lane->trunk && lane->known && !lane->hung_up &&
+               !lane->invocation->streaming;
 }
 
 void trunk_flush(struct trunk *trunk, size_t first)
@@ -121,7 +124,7 @@ void trunk_flush(struct trunk *trunk, size_t first)
 
         for (size_t i = first; i < thread->pending_count && count < BATCH; i++) {
                 struct pending_frame *frame = &thread->pending[i];
-                if (!frame->lane || frame->lane->trunk != trunk || !trunk_takes(frame->lane))
+                if (!frame->lane || frame->lane->trunk != trunk || !trunk_takes(frame))
                         continue;
                 places[count] = htole32(frame->lane->place);
                 parts[count][0] =
@@ -133,11 +136,12 @@ void trunk_flush(struct trunk *trunk, size_t first)
         }
         sent = sendmmsg(trunk->fd, headers, (unsigned)count, MSG_NOSIGNAL | MSG_DONTWAIT);
         for (int i = 0; i < count; i++) {
-                struct pending_frame *frame = frames[i];
-                struct lane *lane = frame->lane;
-                frame->lane = NULL;
-                if (lane && i >= sent) /* NULL: what became of one before it has closed this one */
-                        lane_flush(lane, slice_make(thread->arena + frame->offset, frame->length));
+                if (i >= sent) {
+                        frames[i]->by_lane = true;
+                        continue;
+                }
+                frames[i]->lane->unsent = false;
+                frames[i]->lane = NULL;
         }
 }
 
@@ -163,8 +167,10 @@ static bool trunk_take(struct trunk *trunk, const char *bytes, size_t length)
         lane = trunk->places[place];
         if (lane && lane->invocation && lane->invocation->wire_id == frame.id)
                 return lane_take_frame(lane, &frame);
-        if (lane && lane->fd < 0)
+        if (lane && lane->owes_answer) {
+                lane->owes_answer = false;
                 return true;
+        }
         if (trunk->left_count == 0)
                 return false;
         trunk->left_count--;

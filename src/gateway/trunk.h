@@ -19,7 +19,7 @@ struct trunk {
         struct loop_source source;
         int fd;
         unsigned lane_count, place_count;
-        unsigned left_count; /* lanes that have left: an answer each may still come */
+        unsigned left_count; /* calls that were given up with their lanes: an answer each may come */
         struct lane *places[];
 };
 
@@ -29,9 +29,10 @@ void trunk_join(struct lane *lane, uint64_t *ret_value);
 /* The lane is about to be freed. */
 void trunk_leave(struct lane *lane);
 
-/* Does the INVOKE frame that is pending on this lane go by its trunk? */
-bool trunk_takes(const struct lane *lane);
-/* Sends the thread's pending frames for it, from the one at `first` on. */
+/* Does this INVOKE frame, pending on a lane, go by the lane's trunk? */
+bool trunk_takes(const struct pending_frame *frame);
+/* Sends the thread's pending frames for it, from the one at `first` on. Those that find no room stay
+ * pending, to go by their lanes. */
 void trunk_flush(struct trunk *trunk, size_t first);
 /* Takes what has come, of at most `most` frames. Returns their number, 0 when there was none. */
 int trunk_receive(struct trunk *trunk, unsigned most);

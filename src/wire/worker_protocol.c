@@ -28,6 +28,25 @@ void worker_frame_encode_header(const struct worker_frame *frame, void *ret_head
         memcpy(ret_header, &header, sizeof(header));
 }
 
+void worker_header_address(void *bytes, uint32_t id, uint64_t value)
+{
+        struct wire_header header;
+
+        memcpy(&header, bytes, sizeof(header));
+        header.id = htole32(id);
+        header.value = htole64(value);
+        memcpy(bytes, &header, sizeof(header));
+}
+
+void worker_header_end(void *bytes)
+{
+        struct wire_header header;
+
+        memcpy(&header, bytes, sizeof(header));
+        header.flags |= WORKER_FLAG_END;
+        memcpy(bytes, &header, sizeof(header));
+}
+
 int worker_frame_decode(const void *message, size_t length, struct worker_frame *ret_frame)
 {
         struct wire_header header;

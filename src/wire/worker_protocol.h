@@ -124,6 +124,11 @@ struct worker_frame {
 /* Writes the header (WORKER_HEADER_SIZE bytes); meta and payload follow it in the same message. */
 void worker_frame_encode_header(const struct worker_frame *frame, void *ret_header);
 
+/* Changes a header that has been written: whose call it is and until when, once that is known; and that
+ * nothing follows. */
+void worker_header_address(void *header, uint32_t id, uint64_t value);
+void worker_header_end(void *header);
+
 /* 0; -EPROTO for what no well-behaved peer sends: a short or over-long message, an unknown type or
  * flag, a meta that is longer than the message. Borrows from `message`. */
 int worker_frame_decode(const void *message, size_t length, struct worker_frame *ret_frame);

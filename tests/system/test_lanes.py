@@ -5,6 +5,7 @@ import itertools
 import os
 import random
 import threading
+import time
 
 import pytest
 from node_host import NodeHost
@@ -249,6 +250,24 @@ def test_nonsense_on_a_lane_ends_the_instance_and_all_its_calls(server, deploy, 
         assert answer.status == 502 and b"function.protocol" in answer.body, answer
     assert calls.state()[0] != first
     assert calls.call(b"well?").body == b"well?"
+
+
+def answer_ahead(server, calls):
+    """A call is answered together with the one that waits for its lane, which has not been sent."""
+    gateway = NodeHost(server).gateway
+    for _ in range(5):
+        held = calls.hold()
+        first = calls.begin(b"ahead 200")
+        time.sleep(0.05)
+        second = calls.begin(b"well?")
+        eventually(lambda: calls.waiters() == 1, "the second waits")
+        read_all([first, second, *held])  # whichever of them was believed
+        eventually(lambda: calls.call(b"well?").body == b"well?", "another instance answers")
+    assert NodeHost(server).gateway == gateway
+
+
+def test_an_answer_to_a_call_that_was_not_sent_harms_nobody_else(server, deploy):
+    answer_ahead(server, Calls(server, deploy(concurrency=2)))
 
 
 def test_who_answers_twice_is_ended_and_only_the_first_answer_counts(calls):
@@ -542,6 +561,10 @@ def test_a_late_answer_by_trunk_is_nobodys_and_the_others_run_on(warmed):
     assert [answer.body for answer in read_all(others)] == [b"slept"] * len(others)
     assert calls.call(b"sleep 500").body == b"slept"
     assert calls.state()[0] == first
+
+
+def test_an_answer_by_trunk_to_a_call_that_was_not_sent_harms_nobody_else(server, warmed):
+    answer_ahead(server, warmed(concurrency=2))
 
 
 @pytest.mark.parametrize("how", ["other id", "half", "place", "neighbour", "short"])

@@ -20,7 +20,7 @@ enum boot_answer provisioner_ask(const struct provisioner *provisioner,
                 return BOOT_BACKING_OFF;
         if (provisioner_is_full(provisioner))
                 return BOOT_LATER;
-        if (memory_bytes > provisioner->memory_budget_bytes - provisioner->memory_used_bytes)
+        if (memory_bytes > provisioner_free_bytes(provisioner))
                 return BOOT_NO_MEMORY;
         return BOOT_NOW;
 }
@@ -35,7 +35,7 @@ bool provisioner_may_boot_ahead(const struct provisioner *provisioner,
 
 void provisioner_boot_began(struct provisioner *provisioner, uint64_t memory_bytes)
 {
-        assert(memory_bytes <= provisioner->memory_budget_bytes - provisioner->memory_used_bytes);
+        assert(memory_bytes <= provisioner_free_bytes(provisioner));
         provisioner->boots++;
         provisioner->memory_used_bytes += memory_bytes;
 }

@@ -42,6 +42,10 @@ void provisioner_init(struct provisioner *provisioner, uint64_t memory_budget_by
 enum boot_answer provisioner_ask(const struct provisioner *provisioner,
                                  const struct boot_record *record, uint64_t memory_bytes,
                                  uint64_t now_ns);
+static inline uint64_t provisioner_free_bytes(const struct provisioner *provisioner)
+{
+        return provisioner->memory_budget_bytes - provisioner->memory_used_bytes;
+}
 static inline bool provisioner_is_full(const struct provisioner *provisioner)
 {
         return provisioner->boots >= provisioner->boots_max;

@@ -225,6 +225,23 @@ static bool misbehave_on_trunk(struct call *call, const char *command)
         return true;
 }
 
+/* "ahead": answers the call, and in the same breath the one that will be next, which nobody has sent. */
+static void answer_ahead(struct call *call)
+{
+        struct header headers[2] = {{RESULT, END, 0, call->id, 0},
+                                    {RESULT, END, 0, call->id + 1, 0}};
+        struct iovec parts[2][2];
+        struct mmsghdr messages[2] = {0};
+
+        for (int i = 0; i < 2; i++) {
+                parts[i][0] = (struct iovec){&call->place, call->trunk ? sizeof(call->place) : 0};
+                parts[i][1] = (struct iovec){&headers[i], sizeof(headers[i])};
+                messages[i].msg_hdr = (struct msghdr){.msg_iov = parts[i], .msg_iovlen = 2};
+        }
+        (void)sendmmsg(call->trunk ? call->trunk : call->fd, messages, 2, MSG_NOSIGNAL);
+        (void)shutdown(call->fd, SHUT_RDWR);
+}
+
 static void misbehave(struct call *call, const char *command)
 {
         if (strncmp(command, "trunk ", 6) == 0 && !misbehave_on_trunk(call, command + 6))
@@ -286,7 +303,10 @@ static bool run(struct call *call)
                 _exit(atoi(text + 5));
         else if (strcmp(text, "crash") == 0)
                 raise(SIGSEGV);
-        else if (strncmp(text, "bad ", 4) == 0)
+        else if (strncmp(text, "ahead ", 6) == 0) {
+                sleep_ms(atol(text + 6));
+                answer_ahead(call);
+        } else if (strncmp(text, "bad ", 4) == 0)
                 misbehave(call, text + 4);
         else if (strcmp(text, "twice") == 0) {
                 answer(call, "once");
