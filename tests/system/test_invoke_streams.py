@@ -3,6 +3,7 @@ import contextlib
 import os
 import signal
 import threading
+import time
 
 import pytest
 from node_host import NodeHost, resident_bytes
@@ -189,6 +190,19 @@ def test_an_answer_that_its_old_client_does_not_take_ends_in_a_reset(compile_nat
             eventually(lambda: node.metrics()["magpie_connections"] == 1, "it was given up")
             with pytest.raises(ConnectionResetError):
                 client.read_rest()
+
+
+def test_a_function_that_goes_deaf_in_the_middle_of_both_bodies_ends_that_call_only(compile_native):
+    with Server("--stall-timeout", "200ms") as node:
+        function = node.deploy("deaf", "native", {"main": compile_native("protocol")})
+        gateway = NodeHost(node).gateway
+        for _ in range(4):
+            with RawConnection(node.port) as client, contextlib.suppress(ConnectionResetError):
+                client.send(request("POST", f"/api/v1/functions/execute/{function}", token=node.token,
+                                    headers=[f"Content-Length: {6 * MIB}"]) + b"deaf".ljust(5 * MIB))
+                assert client.is_closed() or client.read_head()[0] == 201 and client.read_rest()
+            time.sleep(0.5)  # whatever was to look after the connection later
+        assert node.call(function, b"well?").body == b"well?" and NodeHost(node).gateway == gateway
 
 
 def test_a_gateway_that_dies_in_the_middle_resets_its_old_client(compile_native):

@@ -119,8 +119,22 @@ static void dribble(uint32_t id)
         say(DATA, END, id, 0, "", text);
 }
 
+/* "deaf": half an answer; a while later there is no way in any more. The rest of the body stays where it is. */
+static void go_deaf(uint32_t id)
+{
+        const struct timespec time = {.tv_nsec = 300000000};
+
+        say(RESULT, 0, id, 0, "", "half");
+        (void)nanosleep(&time, NULL);
+        (void)shutdown(3, SHUT_RD);
+        for (;;)
+                pause();
+}
+
 static void run(uint32_t id, const char *command)
 {
+        if (strncmp(command, "deaf", 4) == 0)
+                go_deaf(id);
         if (strcmp(command, "dribble") == 0) {
                 dribble(id);
                 return;
