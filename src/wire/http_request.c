@@ -418,3 +418,15 @@ bool http_header_is_hop_by_hop(struct slice name)
                         return true;
         return slice_starts_with_fold(name, SLICE("proxy-"));
 }
+
+bool http_header_reads_as(struct slice name, struct slice known)
+{
+        if (name.length != known.length)
+                return false;
+        for (size_t i = 0; i < name.length; i++) {
+                char c = name.data[i] == '_' ? '-' : name.data[i];
+                if (!slice_equal_fold(slice_make(&c, 1), slice_make(known.data + i, 1)))
+                        return false;
+        }
+        return true;
+}

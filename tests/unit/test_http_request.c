@@ -335,6 +335,19 @@ TEST(a_member_of_a_list_header_is_found_in_any_of_its_lines)
 }
 TEST_END
 
+TEST(a_name_reads_as_another_where_only_case_and_underscores_differ)
+{
+        const struct slice known = SLICE("magpie-user");
+
+        ck_assert(http_header_reads_as(SLICE("Magpie-User"), known));
+        ck_assert(http_header_reads_as(SLICE("MAGPIE_user"), known));
+        ck_assert(!http_header_reads_as(SLICE("magpie+user"), known));
+        ck_assert(!http_header_reads_as(SLICE("magpie-users"), known));
+        ck_assert(!http_header_reads_as(SLICE("magpie-use"), known));
+        ck_assert(!http_header_reads_as(SLICE("magpie-user"), SLICE("magpie_user")));
+}
+TEST_END
+
 TEST(hop_by_hop_headers_are_known_in_any_case)
 {
         static const char *const mine[] = {"Connection",        "KEEP-ALIVE",        "TE",
@@ -384,5 +397,6 @@ TEST_MAIN("http_request", a_plain_request_is_taken_apart, every_method_has_its_n
           a_head_may_be_exactly_as_large_as_the_limits_say, a_hundred_headers_are_kept,
           a_header_is_found_by_its_name_in_any_case,
           a_member_of_a_list_header_is_found_in_any_of_its_lines,
+          a_name_reads_as_another_where_only_case_and_underscores_differ,
           hop_by_hop_headers_are_known_in_any_case,
           it_is_noted_where_connection_names_other_headers)
