@@ -236,6 +236,17 @@ def test_idle_instances_of_one_function_make_room_for_another(small):
         assert {answer.status for answer in answers} == {201}
 
 
+def test_one_instance_costs_another_function_one(program):
+    with Server("--memory", "512MiB") as node:
+        taker = node.deploy("taker", "native", program, memory="64MiB", max=1)
+        giver = node.deploy("giver", "native", program, memory="64MiB")
+        assert {answer.status for answer in together(8, lambda: node.call(giver, b"sleep 300"))} == {201}
+        assert {answer.status for answer in together(8, lambda: node.call(taker, b"sleep 5"))} == {201}
+        left = [value for name, value in node.metrics().items()
+                if name.startswith("magpie_instances{") and "/giver" in name and "ending" not in name]
+        assert sum(left) == 7
+
+
 def test_a_function_that_can_never_fit_is_told_at_once(small):
     began = time.monotonic()
     code = {"main.py": SLEEPER}
