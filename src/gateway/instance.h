@@ -43,12 +43,12 @@ struct instance {
         struct timer leave_timer;   /* ... until then; the scheduler's */
         struct invocation *moving_to;
         struct lanes
-                *lanes; /* set: it runs several calls at once, none on its own socket; lane.h */
-        bool attached;  /* its sources are in its home's loop */
-        bool paused;    /* the client is slow: nothing is read */
-        bool loud;      /* it sends too much log: nothing is read until log_timer */
-        bool gone;      /* the scheduler knows that its sandbox is gone */
-        bool ended;     /* its home knows too; `end` and `end_code` are set */
+                *lanes;  /* set: it runs several calls at once, none on its own socket; lane.h */
+        bool attached;   /* its sources are in its home's loop */
+        bool paused;     /* the client is slow: nothing is read */
+        bool loud;       /* it sends too much log: nothing is read until log_timer */
+        bool gone;       /* the scheduler knows that its sandbox is gone */
+        bool ended;      /* its home knows too; `end` and `end_code` are set */
         bool is_evicted; /* the scheduler's: it makes room for another function's */
         atomic_bool kill_asked;
         bool spoke_nonsense;

@@ -102,8 +102,8 @@ static bool meta_hides(const struct http_request *request, struct slice name)
 {
         if (request->names_headers && http_request_lists(request, SLICE("connection"), name))
                 return true; /* RFC 9110, section 7.6.1 */
-        return http_header_reads_as(name, SLICE("magpie-user")) || http_header_is_hop_by_hop(name) ||
-               slice_equal_fold(name, SLICE("authorization"));
+        return http_header_reads_as(name, SLICE("magpie-user")) ||
+               http_header_is_hop_by_hop(name) || slice_equal_fold(name, SLICE("authorization"));
 }
 
 /* Writes the header (its id is patched later) and the meta. The length, or 0 when it is too long. */

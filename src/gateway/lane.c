@@ -9,7 +9,7 @@
 #include <sys/uio.h>
 
 #define LANE_PATIENCE_MS 2000 /* from a hang-up until the agent must have said why */
-#define LANE_REST_ROUNDS 256 /* more than a socket holds: what comes meanwhile is not waited for */
+#define LANE_REST_ROUNDS 256  /* more than a socket holds: what comes meanwhile is not waited for */
 #define LANE_FRAMES 2 /* a stream is taken frame by frame, so that it stops where its client does */
 
 /* Opening its eyes and closing them ------------------------------------------------------------- */

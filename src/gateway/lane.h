@@ -48,14 +48,14 @@ struct lane {
         struct trunk *trunk;  /* NULL: it has none */
         uint32_t place;       /* there */
         bool known;           /* the worker has answered over it */
-        bool unsent;          /* its call's INVOKE frame is pending: no answer can be meant for it */
-        bool paused;          /* its client is slow: nothing is read */
-        bool loud;            /* it sends too much log: nothing is read until `timer` */
-        bool owes_answer;     /* closed before its call was answered: that may come by the trunk */
-        bool hung_up;         /* the worker's end is closed */
-        bool shut;            /* another thread needs its place; guarded */
-        bool counted;         /* in lanes->count; guarded */
-        bool told;            /* the letter is on its way; guarded */
+        bool unsent;      /* its call's INVOKE frame is pending: no answer can be meant for it */
+        bool paused;      /* its client is slow: nothing is read */
+        bool loud;        /* it sends too much log: nothing is read until `timer` */
+        bool owes_answer; /* closed before its call was answered: that may come by the trunk */
+        bool hung_up;     /* the worker's end is closed */
+        bool shut;        /* another thread needs its place; guarded */
+        bool counted;     /* in lanes->count; guarded */
+        bool told;        /* the letter is on its way; guarded */
 };
 
 struct lanes {

@@ -188,7 +188,8 @@ static enum planned scheduler_plan_one(struct scheduler *scheduler, struct live 
                         return PLANNED_FULL;
                 case BOOT_NO_MEMORY:
                         scheduler_want_memory(scheduler, live, true);
-                        if (!scheduler_evict(scheduler, function, wanted)) /* else its end plans again */
+                        if (!scheduler_evict(scheduler, function,
+                                             wanted)) /* else its end plans again */
                                 scheduler_ask_to_yield(scheduler, function);
                         return PLANNED_FULL;
                 case BOOT_TOO_LARGE:

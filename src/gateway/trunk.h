@@ -19,7 +19,8 @@ struct trunk {
         struct loop_source source;
         int fd;
         unsigned lane_count, place_count;
-        unsigned left_count; /* calls that were given up with their lanes: an answer each may come */
+        unsigned
+                left_count; /* calls that were given up with their lanes: an answer each may come */
         struct lane *places[];
 };
 
