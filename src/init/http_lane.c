@@ -5,6 +5,7 @@
 #include "init/upstream.h"
 
 #include "base/auto.h"
+#include "base/clock.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -17,6 +18,11 @@
  * what its owner wants to read: the kernel closes a dying process's descriptors before it tells the
  * parent. So the error waits for this long. */
 #define GRACE_MS 25
+
+/* Less than servers let a connection rest before they close it: Gunicorn 2 s, Node and Uvicorn 5 s. Idle
+ * instances are frozen meanwhile, and in the moment of the thaw the server's time is over and the call is
+ * there. */
+#define REST_MAX_MS 1000
 
 static struct http_lane *self_of(struct lane *lane)
 {
@@ -40,6 +46,15 @@ static bool has_something_to_say(struct http_lane *self)
 
         self->readable = false;
         return got >= 0 || errno != EAGAIN;
+}
+
+/* Whether the server may be about to close this idle connection, so that what cannot be sent again had
+ * better take a new one. */
+static bool may_be_ending(struct http_lane *self)
+{
+        uint64_t rested_ns = self->server->service.loop.now_ns - self->rests_since_ns;
+
+        return rested_ns > REST_MAX_MS * NS_PER_MS || has_something_to_say(self);
 }
 
 static void on_event(struct loop_source *source, uint32_t events)
@@ -95,6 +110,7 @@ void http_lane_connected(struct http_lane *self, int fd)
         (void)fd_steal(&owned);
         self->readable = self->hung_up = false;
         self->reused = true;
+        self->rests_since_ns = clock_now_ns();
 }
 
 /* False where nobody listens. */
@@ -119,6 +135,10 @@ static bool take_over_first(struct http_lane *self)
         if (!self->server->first_is_spare || first == self || fd < 0)
                 return false;
         self->server->first_is_spare = false;
+        if (!self->replayable && may_be_ending(first)) {
+                http_lane_disconnect(first);
+                return false;
+        }
         loop_remove(&self->server->service.loop, &first->source);
         http_lane_connected(self, fd);
         return self->source.fd >= 0;
@@ -181,17 +201,16 @@ static void begin(struct http_lane *self, const struct worker_frame *invoke)
         self->answer_state = ANSWER_HEAD;
         self->scanned = self->meta_length = self->begin = self->end = 0;
         self->heard = self->announced = self->request_broken = self->keep = false;
-        self->replayable = true;
         self->payload = invoke->payload;
         self->begun_ns = self->server->service.loop.now_ns;
-        /* What will not be there any more for a second attempt is not tried on a closed one. */
-        if (!lane->body_ended && self->source.fd >= 0 && has_something_to_say(self))
-                http_lane_disconnect(self);
         r = upstream_request_write(invoke, self->head, sizeof(self->head), &self->request);
         if (r == -EPROTO || lane->id == 0) {
                 lane_break(lane);
                 return;
         }
+        self->replayable = lane->body_ended && self->request.is_idempotent;
+        if (!self->replayable && self->source.fd >= 0 && may_be_ending(self))
+                http_lane_disconnect(self);
         self->body_left = self->request.length;
         if (lane == lane->lanes->main)
                 self->server->first_is_spare = false;
@@ -241,7 +260,6 @@ static bool receive_body(struct http_lane *self)
                 lane_break(lane);
                 return false;
         }
-        self->replayable = false;
         lane->body_ended = frame.flags & WORKER_FLAG_END;
         if (count_body(self, frame.payload.length))
                 prepare(self, (struct slice){0}, frame.payload);
@@ -291,7 +309,8 @@ static bool send_request(struct http_lane *self)
 }
 
 /* Once more from the beginning, on a new connection: the old one was closed while it was idle, as
- * far as can be known (RFC 9112, section 9.3.1). False where that is no way out. */
+ * far as can be known (RFC 9112, section 9.3.1). As far as can be known only, so never what must not be
+ * done twice. False where that is no way out. */
 static bool try_again(struct http_lane *self)
 {
         if (!self->reused || !self->replayable || self->heard)
@@ -328,6 +347,7 @@ static void end_invocation(struct http_lane *self)
                 http_lane_disconnect(self);
         self->reused = true;
         self->readable = false;
+        self->rests_since_ns = self->server->service.loop.now_ns;
         self->lane.id = 0;
 }
 

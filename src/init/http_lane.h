@@ -44,12 +44,13 @@ struct http_lane {
         bool readable;             /* there may be something to read */
         bool hung_up;              /* the server sends nothing more than that */
         bool reused;               /* it has been idle: the server may just be closing it */
+        uint64_t rests_since_ns;   /* where no invocation runs */
 
         /* the request */
         struct upstream_request request;
         struct slice payload;            /* of the INVOKE frame, which is in `frame` */
         struct slice unsent[UNSENT_MAX]; /* into `head`, `frame` and `chunk` */
-        bool replayable;                 /* all that was sent is still there */
+        bool replayable;                 /* may be sent once more, and is all there */
         bool request_broken;             /* the server takes no more of it */
         uint64_t body_left;              /* where its length is known */
         char chunk[HTTP_CHUNK_HEAD_MAX];

@@ -157,6 +157,17 @@ static bool expects_body(struct slice method)
                slice_equal(method, SLICE("PATCH"));
 }
 
+static bool is_idempotent(struct slice method)
+{
+        static const struct slice methods[] = {{"GET", 3},   {"HEAD", 4}, {"OPTIONS", 7},
+                                               {"TRACE", 5}, {"PUT", 3},  {"DELETE", 6}};
+
+        for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
+                if (slice_equal(method, methods[i]))
+                        return true;
+        return false;
+}
+
 static int put_framing(struct writer *writer, const struct worker_frame *invoke,
                        const struct head *head, const struct notes *notes,
                        struct upstream_request *request)
@@ -206,6 +217,7 @@ int upstream_request_write(const struct worker_frame *invoke, char *ret_head, si
                 return -ENOBUFS;
         request.head_length = writer.length;
         request.is_head = slice_equal(head.method, SLICE("HEAD"));
+        request.is_idempotent = is_idempotent(head.method);
         request.is_websocket = notes.is_websocket;
         *ret_request = request;
         return 0;

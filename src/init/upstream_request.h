@@ -9,10 +9,11 @@
 
 struct upstream_request {
         size_t head_length;
-        bool is_head;      /* the answer has no body */
-        bool is_websocket; /* cannot be handed on: an upgrade is no request and answer */
-        bool chunked;      /* how the body goes out */
-        uint64_t length;   /* of the body where it is not chunked */
+        bool is_head;       /* the answer has no body */
+        bool is_idempotent; /* to do it twice is to do it once: RFC 9110, section 9.2.2 */
+        bool is_websocket;  /* cannot be handed on: an upgrade is no request and answer */
+        bool chunked;       /* how the body goes out */
+        uint64_t length;    /* of the body where it is not chunked */
 };
 
 /* Writes the head of the request that an INVOKE frame begins. 0; -EPROTO for a meta that is none,

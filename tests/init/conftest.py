@@ -1,6 +1,9 @@
 """magpie-init as the first process of namespaces of its own, without the rest of a sandbox."""
+import contextlib
 import os
 import pathlib
+import signal
+import time
 
 import pytest
 from http_servers import ECHO, RAW
@@ -56,6 +59,26 @@ class InitStarter:
     def stop(self):
         for worker in self.workers:
             worker.__exit__()
+
+
+@contextlib.contextmanager
+def held(worker):
+    """magpie-init stands still within, and the function's program goes on: what happens meanwhile is all
+    there, in its order, when it looks again."""
+    outer = worker.process.pid
+    inner = int(pathlib.Path(f"/proc/{outer}/task/{outer}/children").read_text())
+    os.kill(inner, signal.SIGSTOP)
+    while pathlib.Path(f"/proc/{inner}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+        time.sleep(0.001)
+    yield
+    os.kill(inner, signal.SIGCONT)
+
+
+def await_log(worker, text):
+    """Until the program has printed it."""
+    came = ""
+    while text not in came:
+        came += worker.raw_log()
 
 
 @pytest.fixture

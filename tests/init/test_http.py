@@ -1,12 +1,13 @@
 """The http contract: a server of the function's own, of any make."""
 import json
+import os
 import re
 import socket
 import threading
 import time
 
 import pytest
-from conftest import NODE, PYTHON
+from conftest import NODE, PYTHON, await_log, held
 from http_servers import ECHO, url
 from worker_client import DATA, END, INVOKE, RESULT, pack
 
@@ -242,7 +243,10 @@ def test_a_connection_closed_between_requests_is_tried_anew(raw):
     worker = raw("""
 body = b"%d %s" % (number, text.split(b"\\r\\n\\r\\n")[1])
 connection.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: %d\\r\\n\\r\\n%b" % (len(body), body))
-return path == "/close"
+if path == "/close":
+    connection.close()
+    print("closed", flush=True)
+    return True
 """)
     numbers = []
     for path in ("/close", "/close", "/", "/"):
@@ -250,26 +254,77 @@ return path == "/close"
         number, body = answer.body.split()
         assert body == b"body"
         numbers.append(int(number))
+        if path == "/close":
+            await_log(worker, "closed")
     assert numbers == [0, 1, 2, 2]
 
 
-def test_a_request_that_a_dying_connection_swallows_is_tried_once_more(raw):
+def test_a_post_is_not_sent_on_a_connection_that_was_closed_since_the_last_look(raw, tmp_path):
+    os.mkfifo(tmp_path / "door")
     worker = raw("""
-if path == "/swallow" and number == 0:
+connection.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 1\\r\\n\\r\\n%d" % number)
+if number == 0:
+    open("door").read()
+    connection.close()
+    print("closed", flush=True)
     return True
-body = b"%d" % number
-connection.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: %d\\r\\n\\r\\n%b" % (len(body), body))
 """)
+    assert worker.invoke().body == b"0"
+    with held(worker):
+        number = worker.send()  # comes first, so that it is looked at before the connection's end
+        (tmp_path / "door").write_text("")
+        await_log(worker, "closed")
+    assert worker.result(number).body == b"1"
+
+
+# Whatever it is that swallows the first.
+SWALLOW = """
+print("asked", flush=True)
+if path != "/" and number == 0:
+    return True
+connection.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 1\\r\\n\\r\\n%d" % number)
+"""
+
+
+@pytest.mark.parametrize("method", ["GET", "OPTIONS", "TRACE", "PUT", "DELETE"])
+def test_a_request_that_a_dying_connection_swallows_is_tried_once_more(raw, method):
+    worker = raw(SWALLOW)
     assert worker.invoke(**url("GET", "/")).body == b"0"
-    assert worker.invoke(**url("GET", "/swallow")).body == b"1"
+    assert worker.invoke(**url(method, "/swallow")).body == b"1"
 
 
-def test_a_request_is_not_tried_twice_on_new_connections(raw):
+@pytest.mark.parametrize("method", ["POST", "PATCH", "LOCK", "get"])
+def test_what_must_not_be_done_twice_is_not_tried_once_more(raw, method):
+    worker = raw(SWALLOW)
+    assert worker.invoke(**url("GET", "/")).body == b"0"
+    answer = worker.invoke(**url(method, "/swallow"))
+    assert answer.status is None and "closed the connection" in answer.error["errorMessage"]
+    assert worker.invoke(**url(method, "/")).body == b"1"
+    assert worker.raw_log().count("asked") == 3
+
+
+def test_a_connection_that_has_rested_for_a_second_takes_nothing_that_must_not_be_done_twice(raw):
+    worker = raw("""
+connection.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 1\\r\\n\\r\\n%d" % number)
+if path == "/rest":
+    time.sleep(1.5)
+    print("rested", flush=True)
+""")
+    for _ in range(2):
+        assert worker.invoke(**url("GET", "/rest")).body == b"0"
+        await_log(worker, "rested")
+    assert worker.invoke(**url("POST", "/")).body == b"1"
+    assert worker.invoke(**url("POST", "/")).body == b"1"
+
+
+@pytest.mark.parametrize("method, times", [("GET", 2), ("POST", 1)])
+def test_a_request_is_not_tried_twice_on_new_connections(raw, method, times):
     worker = raw("print('asked', flush=True)\nreturn True")
-    answer = worker.invoke()
+    answer = worker.invoke(**url(method, "/"))
     assert answer.error["errorType"] == "ProtocolError"
     assert "closed the connection" in answer.error["errorMessage"]
-    assert worker.raw_log().count("asked") == 2  # the one that was kept from the start, and a new one
+    # On the connection that was kept from the start, and perhaps on a new one.
+    assert worker.raw_log().count("asked") == times
 
 
 def test_an_answer_that_breaks_off_is_an_error_after_its_beginning(raw):
