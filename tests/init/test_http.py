@@ -40,6 +40,17 @@ def test_a_function_url_request_passes_as_it_was_sent(echo):
         ["content-length", "3"]]
 
 
+@pytest.mark.parametrize("name", [
+    "magpie_user", "magpie-invocation_id", "magpie_invocation-id", "magpie_deadline_ms", "x_forwarded_for",
+    "x-forwarded_proto", "content_length", "transfer_encoding"])
+def test_a_name_that_a_server_would_read_as_the_platforms_is_dropped(echo, name):
+    seen = echo.invoke(user="me", **url("POST", headers=[("x_mine", "a"), (name, "7")])).json
+    headers = dict(seen["headers"])
+    assert name not in headers and headers["x_mine"] == "a"
+    assert (headers["magpie-user"], headers["x-forwarded-for"]) == ("me", "192.0.2.7")
+    assert (headers["x-forwarded-proto"], headers["content-length"]) == ("http", "0")
+
+
 def test_an_anonymous_caller_is_none_and_a_proxys_protocol_stays(echo):
     headers = dict(echo.invoke(**url(headers=[("x-forwarded-proto", "https")])).json["headers"])
     assert "magpie-user" not in headers and "content-length" not in headers
