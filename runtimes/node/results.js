@@ -65,12 +65,13 @@ function piece(chunk) {
 }
 
 // RESULT goes out with the first piece, so that a failure before it is still a clean one. Each
-// piece leaves at once, in a write that waits while the gateway has no room: the back-pressure.
+// piece leaves at once, in a write that waits while the gateway has no room: the back-pressure. An
+// invocation may be given up while its stream still waits, and what the stream does then is nobody's.
 async function stream(status, meta, pieces) {
   const number = frame.state.running;
   let begun = false;
   for await (const chunk of pieces) {
-    if (frame.state.running !== number) return; // given up meanwhile
+    if (frame.state.running !== number) return;
     const bytes = piece(chunk);
     if (begun) {
       frame.data(bytes);
@@ -79,6 +80,7 @@ async function stream(status, meta, pieces) {
       begun = true;
     }
   }
+  if (frame.state.running !== number) return;
   require('./logs').flush();
   if (begun) frame.end();
   else frame.answer(status, meta ?? BYTES_META, '');

@@ -120,6 +120,28 @@ exports.handler = (event) => {
     assert [worker.invoke(b"%d" % n).json for n in range(5)] == list(range(5))
 
 
+@pytest.mark.parametrize("before, after", [("", ""), ("yield 'a';", ""), ("", "yield 'b';")])
+@pytest.mark.parametrize("wrap", ["%s", "({statusCode: 200, body: %s})"])
+@pytest.mark.parametrize("answer", ["return 'own'", "return (async function* () { yield 'own'; })()"])
+def test_the_end_of_a_stream_that_was_given_up_is_nobodys(node, before, after, wrap, answer):
+    stream = wrap % f"(async function* () {{ {before} await gate; {after} }})()"
+    worker = node.start(f"""
+let open;
+const gate = new Promise((done) => {{ open = done; }});
+exports.handler = async (event) => {{
+  if (event === "stream") return {stream};
+  open();
+  await new Promise(setImmediate); // whatever has waited for it goes on now
+  {answer};
+}};
+""")
+    given_up = worker.invoke(b'"stream"')
+    assert given_up.error["errorType"] == "Runtime.UnsettledPromise"
+    for _ in range(3):
+        answer = worker.invoke(b'"other"')
+        assert (answer.body, answer.error) == (b"own", None)
+
+
 @pytest.mark.parametrize("statement, kind", [
     ("setTimeout(() => { throw new RangeError('stray'); }, 1); await sleep(1000)", "RangeError"),
     ("process.nextTick(() => { throw new RangeError('stray'); }); await sleep(1000)", "RangeError"),
