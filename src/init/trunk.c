@@ -26,22 +26,29 @@ static void trunk_close(struct trunk *trunk)
         free(trunk);
 }
 
+/* The latest of that number: one that has ended may not be known as such. NULL: none. */
+static struct trunk *find(const struct lanes *lanes, uint32_t number)
+{
+        struct trunk *trunk;
+
+        LIST_FOR_EACH (trunk, &lanes->trunks, link)
+                if (trunk->number == number)
+                        return trunk;
+        return NULL;
+}
+
 void trunk_join(struct lane *lane, uint64_t value)
 {
         uint32_t number = (uint32_t)(value >> 32), place = (uint32_t)value;
-        struct trunk *trunk;
+        struct trunk *trunk = number != 0 ? find(lane->lanes, number) : NULL;
 
-        /* The latest is the first: one that has ended may not be known as such. */
-        LIST_FOR_EACH (trunk, &lane->lanes->trunks, link) {
-                if (number == 0 || trunk->number != number || place >= LANES_MAX)
-                        continue;
-                if (trunk->places[place])
-                        trunk->places[place]->trunk = NULL; /* it is closed, and will hear of it */
-                trunk->places[place] = lane;
-                lane->trunk = trunk;
-                lane->place = place;
+        if (!trunk || place >= LANES_MAX)
                 return;
-        }
+        if (trunk->places[place])
+                trunk_leave(trunk->places[place]); /* it is closed, and will hear of it */
+        trunk->places[place] = lane;
+        lane->trunk = trunk;
+        lane->place = place;
 }
 
 void trunk_leave(struct lane *lane)

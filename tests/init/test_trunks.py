@@ -1,7 +1,10 @@
 """Trunks of the http contract (docs/worker-protocol.md, "Trunks")."""
+import os
 import select
+from types import SimpleNamespace
 
 import pytest
+from conftest import await_log, held
 from http_servers import url
 from worker_client import PATIENCE, pack
 
@@ -95,6 +98,32 @@ def test_a_call_by_trunk_for_a_lane_that_has_gone_is_nobodys(raw):
     trunk.send(gone)
     trunk.send(lane)
     assert trunk.result(lane).body == b"ok" and gone not in trunk.answers
+
+
+def test_an_answer_that_finds_its_place_given_away_is_not_the_next_lanes(raw, tmp_path):
+    os.mkfifo(tmp_path / "door")
+    worker = raw("""
+size = 7000
+if path == "/late":
+    open("door").read()
+connection.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: %d\\r\\n\\r\\n" % size + b"x" * size)
+if path == "/late":
+    print("answered", flush=True)
+""")
+    trunk = worker.open_trunk()
+    given_up = worker.open_lane(trunk)
+    trunk.send(given_up, **url("GET", "/late"))
+    lanes = [worker.open_lane(trunk) for _ in range(200)]
+    for lane in lanes:
+        lane.send(**url("GET", "/"))
+    assert select.select([lane.gateway for lane in lanes], [], [], PATIENCE)[0]  # the trunk is full
+    with held(worker):
+        (tmp_path / "door").write_text("")
+        await_log(worker, "answered")
+        heir = worker.open_lane(SimpleNamespace(add=lambda _: trunk.number << 32))  # of place 0
+        given_up.gateway.close()
+    heir.last_number = given_up.last_number
+    assert len(heir.invoke(**url("GET", "/")).body) == 7000  # its own, by the number
 
 
 def test_an_answer_of_a_dying_server_arrives_by_trunk(raw):
