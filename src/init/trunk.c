@@ -121,7 +121,7 @@ bool trunk_post(const struct lane *lane, const struct worker_frame *frame)
         char *at;
 
         if (!trunk || frame->type != WORKER_RESULT || !(frame->flags & WORKER_FLAG_END) ||
-            length > TRUNK_FRAME_MAX)
+            length > WORKER_PLACE_SIZE + WORKER_TRUNK_MAX)
                 return false;
         if (trunk->posted_count == TRUNK_BATCH ||
             trunk->posted_length + length > sizeof(trunk->outbox))

@@ -6,7 +6,6 @@
 
 #include "init/lanes.h"
 
-#define TRUNK_FRAME_MAX 8192
 #define TRUNK_BATCH 32
 
 struct trunk {
@@ -19,8 +18,8 @@ struct trunk {
         /* what leaves with this turn: a place and a frame each, one behind the other */
         size_t posted_count, posted_length;
         struct slice posted[TRUNK_BATCH];
-        char outbox[8 * TRUNK_FRAME_MAX];
-        char inbox[TRUNK_BATCH][WORKER_PLACE_SIZE + TRUNK_FRAME_MAX];
+        char outbox[8 * (WORKER_PLACE_SIZE + WORKER_TRUNK_MAX)];
+        char inbox[TRUNK_BATCH][WORKER_PLACE_SIZE + WORKER_TRUNK_MAX];
 };
 
 /* Takes `fd` over. Where there is no memory for it, its lanes go without. */

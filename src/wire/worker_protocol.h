@@ -60,6 +60,7 @@
 #define WORKER_FRAME_MAX 65536 /* header, meta and payload together */
 #define WORKER_META_MAX 40960
 #define WORKER_PLACE_SIZE 4
+#define WORKER_TRUNK_MAX 8192 /* a frame on a trunk, without its place */
 
 enum worker_frame_type {
         WORKER_INVOKE = 1,
@@ -89,7 +90,6 @@ enum worker_flag {
 /* With this status an interpreter ends that could not load one and is no use any more. */
 #define WORKER_HEIRLOOM_BROKEN 122
 
-/* On the wire: u8 type, u8 flags, u16 meta_length, u32 id, u64 value. */
 /* The two halves of a RESULT's value. */
 static inline uint32_t worker_result_status(uint64_t value)
 {
@@ -112,6 +112,7 @@ uint64_t worker_start_encode(const struct worker_start *start);
  * `most_us` that have passed. */
 int worker_start_decode(uint64_t value, uint64_t most_us, struct worker_start *ret_start);
 
+/* On the wire: u8 type, u8 flags, u16 meta_length, u32 id, u64 value. */
 struct worker_frame {
         enum worker_frame_type type;
         uint8_t flags;
