@@ -14,11 +14,6 @@
 
 #define WATCHED (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)
 
-/* A connection that breaks may be the first that is seen of the server's end, and how that ended is
- * what its owner wants to read: the kernel closes a dying process's descriptors before it tells the
- * parent. So the error waits for this long. */
-#define GRACE_MS 25
-
 /* Less than servers let a connection rest before they close it: Gunicorn 2 s, Node and Uvicorn 5 s. Idle
  * instances are frozen meanwhile, and in the moment of the thaw the server's time is over and the call is
  * there. */
@@ -327,7 +322,7 @@ void http_lane_break_off(struct http_lane *self)
         if (try_again(self))
                 return;
         self->answer_state = ANSWER_BROKEN;
-        loop_set_timer(&self->server->service.loop, &self->timer, GRACE_MS);
+        loop_set_timer(&self->server->service.loop, &self->timer, SERVICE_GRACE_MS);
 }
 
 void http_lane_fail(struct http_lane *self, const char *fault)

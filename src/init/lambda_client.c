@@ -345,14 +345,10 @@ static void client_run(struct lambda_client *client)
 
         for (int steps = 0; progress == PROGRESS_MADE && steps < STEPS_MAX; steps++)
                 progress = step(client);
-        if (progress == PROGRESS_OVER) {
+        if (progress == PROGRESS_OVER)
                 client_close(client);
-        } else if (progress == PROGRESS_MADE) {
-                /* The others' turn: an edge that was told is told once more in the next. */
-                struct epoll_event event = {.events = WATCHED, .data.ptr = &client->source};
-                (void)epoll_ctl(client->lambda->service.loop.epoll_fd, EPOLL_CTL_MOD,
-                                client->source.fd, &event);
-        }
+        else if (progress == PROGRESS_MADE)
+                loop_defer_turn(&client->lambda->service.loop, &client->task);
 }
 
 static void on_event(struct loop_source *source, uint32_t events)

@@ -8,8 +8,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* As in http_lane.c: how the program ended is better news than that its connection did. */
-#define GRACE_MS 25
 #define PAYLOAD_MAX (WORKER_FRAME_MAX - WORKER_HEADER_SIZE)
 
 static struct lambda_lane *self_of(struct lane *lane)
@@ -349,7 +347,7 @@ void lambda_lane_abandon(struct lambda_lane *self)
                 payload->data = self->frame;
         }
         become(self, LAMBDA_LANE_BROKEN);
-        loop_set_timer(&self->lambda->service.loop, &self->timer, GRACE_MS);
+        loop_set_timer(&self->lambda->service.loop, &self->timer, SERVICE_GRACE_MS);
 }
 
 void lambda_lane_begin_answer(struct lambda_lane *self, struct lambda_client *client, bool streams)

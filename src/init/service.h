@@ -7,6 +7,11 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+/* A connection that breaks may be the first that is seen of the program's end, and how that ended is
+ * what its owner wants to read: the kernel closes a dying process's descriptors before it tells the
+ * parent. So the error waits for this long. */
+#define SERVICE_GRACE_MS 25
+
 struct service {
         struct loop loop;
         pid_t pid; /* the program's */
