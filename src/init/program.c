@@ -59,12 +59,17 @@ static int become_script(const char *path, char *const *arguments, char *const *
         return errno;
 }
 
-int program_become(const char *path, char *const *arguments, char *const *environment)
+/* In the child. Only returns where it fails: the errno. */
+static int become(const char *path, char *const *arguments, char *const *environment,
+                  const int *streams)
 {
         struct sigaction standard = {.sa_handler = SIG_DFL};
         struct rlimit files;
         sigset_t none;
 
+        for (int i = 0; streams && i < 3; i++)
+                if (dup2(streams[i], i) < 0)
+                        return errno;
         sigemptyset(&none);
         (void)sigaction(SIGPIPE, &standard, NULL);
         (void)sigprocmask(SIG_SETMASK, &none, NULL);
@@ -78,18 +83,14 @@ int program_become(const char *path, char *const *arguments, char *const *enviro
 }
 
 /* The child shares our memory until it executes, so its errno needs no pipe. */
-pid_t program_start(char *const *command)
+pid_t program_spawn(const char *path, char *const *arguments, char *const *environment,
+                    const int *streams)
 {
-        char path[PATH_MAX];
         volatile int failure = 0;
-        int found = program_find(command[0], path);
-        pid_t child;
+        pid_t child = vfork();
 
-        if (found < 0)
-                return found;
-        child = vfork();
         if (child == 0) {
-                failure = program_become(path, command, environ);
+                failure = become(path, arguments, environment, streams);
                 _exit(127);
         }
         if (child < 0)
@@ -99,4 +100,12 @@ pid_t program_start(char *const *command)
                 return -failure;
         }
         return child;
+}
+
+pid_t program_start(char *const *command)
+{
+        char path[PATH_MAX];
+        int found = program_find(command[0], path);
+
+        return found < 0 ? found : program_spawn(path, command, environ, NULL);
 }

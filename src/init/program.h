@@ -8,11 +8,11 @@
  * name in the environment's PATH that may be executed. 0, or a negative errno as execvp(3) has it. */
 int program_find(const char *name, char ret_path[PATH_MAX]);
 
-/* In a child, after fork: becomes the program, with every signal as a program expects it. A script
- * without "#!" is the shell's, as execvp(3) has it. `arguments` begins with the program's name. Only
- * returns where it fails: the errno. */
-int program_become(const char *path, char *const *arguments, char *const *environment);
+/* Starts the program that lies at `path`, with every signal as a program expects it; a script without
+ * "#!" is the shell's, as execvp(3) has it. `arguments` begins with the program's name. `streams` become
+ * its three standard ones; NULL: it has ours. Its pid, or the negative errno that tells why it cannot run. */
+pid_t program_spawn(const char *path, char *const *arguments, char *const *environment,
+                    const int *streams);
 
-/* Starts what runs as long as the instance does, on our own standard streams. Its pid, or the
- * negative errno that tells why it cannot run. */
+/* Starts what runs as long as the instance does, on our own standard streams. As above. */
 pid_t program_start(char *const *command);
