@@ -48,6 +48,10 @@ static int login_run(struct cli *cli, int argc, char **argv)
                 return CLI_FAILED;
         }
         say_done("you are %s at %s", email, client.url);
+        if (client.token_is_given) {
+                say_note("MAGPIE_TOKEN is set, and counts before what was kept now");
+                say_hint("unset MAGPIE_TOKEN");
+        }
         if (needs_naming(client.url))
                 say_hint("export MAGPIE_URL=%s to talk to it without --server", client.url);
         return CLI_OK;

@@ -14,8 +14,8 @@ int target_url(const struct cli *cli, char **ret_url, struct err *err);
 int target_normalize(const char *text, char **ret_url, struct err *err);
 
 /* MAGPIE_TOKEN, else the one that `login` kept for this node, else the administrator's from the
- * data folder when the node is on this machine: $MAGPIE_DATA_DIR, else where NODES_DIR says, else
- * /var/lib/magpie. NULL where there is none. The caller frees. */
+ * data folder when the node is on this machine: $MAGPIE_DATA_DIR alone where that is set, else where
+ * NODES_DIR says, else /var/lib/magpie. NULL where there is none. The caller frees. */
 int target_token(const char *url, char **ret_token, struct err *err);
 
 /* Is this URL's host the loopback of this machine? */

@@ -85,7 +85,8 @@ static int user_delete(const struct cli *cli, bool confirmed)
                                NULL, &reply);
         if (exit_code != CLI_OK)
                 return exit_code;
-        if (config_forget_token(client.url, &err) < 0)
+        /* What `login` kept is another account's where the token came from elsewhere. */
+        if (!client.token_is_given && config_forget_token(client.url, &err) < 0)
                 say_note("%s", err.text); /* the account is gone all the same */
         say_done("%s is deleted", json_text(user, "email"));
         return CLI_OK;

@@ -362,6 +362,21 @@ def test_the_login_beats_the_administrators_token_and_the_environment_beats_both
     assert node.good("user", "me").stdout == administrator
 
 
+def test_an_account_that_a_given_token_deletes_takes_no_kept_token_of_another_one_with_it(node):
+    for email in ("kept@example.org", "given@example.org"):
+        create_user(node, email)
+    answer = node.server.request("POST", "/api/v1/users/login",
+                                 {"email": "given@example.org", "password": PASSWORD})
+    given = answer.json()["token"]
+    useless = node.good("login", "--email", "kept@example.org", input=PASSWORD + "\n",
+                        MAGPIE_TOKEN=given)
+    assert "counts before" in useless.stderr and "unset MAGPIE_TOKEN" in useless.stderr
+    assert "MAGPIE_TOKEN" not in node.good("login", "--email", "kept@example.org",
+                                           input=PASSWORD + "\n").stderr
+    node.good("user", "delete", "--yes", MAGPIE_TOKEN=given)
+    assert node.good("user", "me").stdout == "kept@example.org\n"
+
+
 def test_a_node_on_this_machine_is_administered_wherever_its_data_lies(node):
     del node.environment["MAGPIE_DATA_DIR"]
     assert node.good("user", "me").stdout == "admin@localhost\n"
