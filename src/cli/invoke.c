@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct invoke {
@@ -40,6 +41,23 @@ static int invoke_on_data(void *context, struct slice data)
         return 0;
 }
 
+static int invoke_open_payload(const char *path, int *ret_fd)
+{
+        AUTO(fd_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
+        struct stat info;
+
+        if (fd < 0 || fstat(fd, &info) < 0) {
+                say_error("cannot open '%s': %s", path, strerror(errno));
+                return CLI_USAGE;
+        }
+        if (S_ISDIR(info.st_mode)) { /* which can be opened, but not read */
+                say_error("cannot read '%s': %s", path, strerror(EISDIR));
+                return CLI_USAGE;
+        }
+        *ret_fd = fd_steal(&fd);
+        return CLI_OK;
+}
+
 /* -d TEXT, -d @FILE, -d - (stdin); nothing is an empty payload. */
 static int invoke_set_payload(struct invoke *invoke, const char *data)
 {
@@ -51,11 +69,8 @@ static int invoke_set_payload(struct invoke *invoke, const char *data)
         if (strcmp(data, "-") == 0) {
                 invoke->payload_fd = STDIN_FILENO;
         } else if (*data == '@') {
-                invoke->payload_fd = open(data + 1, O_RDONLY | O_CLOEXEC);
-                if (invoke->payload_fd < 0) {
-                        say_error("cannot open '%s': %s", data + 1, strerror(errno));
+                if (invoke_open_payload(data + 1, &invoke->payload_fd) != CLI_OK)
                         return CLI_USAGE;
-                }
         } else {
                 request->body = slice_of(data);
                 return CLI_OK;

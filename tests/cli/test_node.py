@@ -202,6 +202,8 @@ def test_a_payload_comes_from_text_a_file_or_the_input(node):
     assert node.good("invoke", "payload", "-d", "-", input="piped").stdout == "'piped'"
     missing = node.run("invoke", "payload", "-d", "@nowhere")
     assert missing.returncode == 2 and "cannot open 'nowhere'" in missing.stderr
+    folder = node.run("invoke", "payload", "-d", "@/tmp")
+    assert folder.returncode == 2 and "cannot read '/tmp': Is a directory" in folder.stderr
 
 
 def test_a_payload_over_the_limit_is_refused(node):
