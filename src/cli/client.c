@@ -130,8 +130,9 @@ static size_t on_header(char *data, size_t size, size_t count, void *context)
                 /* libcurl has checked the line, and "\r\n" ends it. */
                 reply->status = space ? (int)strtol(space + 1, NULL, 10) : 0;
                 reply->is_problem = false;
+                *reply->start = *reply->invocation_id = '\0';
         }
-        if (slice_starts_with(type, SLICE("application/problem+json")))
+        if (reply->status >= 400 && slice_starts_with(type, SLICE("application/problem+json")))
                 reply->is_problem = true;
         keep_header(line, "Magpie-Invocation-Id", reply->invocation_id,
                     sizeof(reply->invocation_id));
@@ -249,6 +250,21 @@ static const char *client_remedy(const struct client *client)
         return "log in again: magpie login --email YOU";
 }
 
+/* A function may answer with a problem of its own, which is its result like any other. */
+static int hand_over_functions_problem(struct transfer *transfer)
+{
+        const struct request *request = transfer->request;
+        struct reply *reply = transfer->reply;
+
+        if (!reply->is_problem || problem_is_platforms(reply))
+                return 0;
+        reply->is_problem = false;
+        if (request->on_data)
+                transfer->sink_error =
+                        request->on_data(request->context, buffer_slice(&reply->body));
+        return transfer->sink_error;
+}
+
 int client_send(struct client *client, const struct request *request, struct reply *ret_reply,
                 struct err *err)
 {
@@ -270,12 +286,15 @@ int client_send(struct client *client, const struct request *request, struct rep
 
         code = curl_easy_perform(client->curl);
         ret_reply->is_strangers = ret_reply->status == 401 && !client->token && !request->remedy;
+        ret_reply->remedy_is_requests = request->remedy != NULL;
         ret_reply->remedy = request->remedy ? request->remedy : client_remedy(client);
         ret_reply->elapsed_ms = (double)(clock_now_ns() - begun_ns) / (double)NS_PER_MS;
         /* A node that refuses a large body early may close while it is still being sent. */
         if (code == CURLE_SEND_ERROR && ret_reply->status >= 400)
-                return 0;
-        return code == CURLE_OK ? 0 : transfer_error(client, &transfer, code, error_text, err);
+                code = CURLE_OK;
+        if (code != CURLE_OK || hand_over_functions_problem(&transfer) < 0)
+                return transfer_error(client, &transfer, code, error_text, err);
+        return 0;
 }
 
 int client_ask(struct client *client, const struct request *request, const char *function,

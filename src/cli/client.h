@@ -38,13 +38,14 @@ struct request {
 
 struct reply {
         int status;
-        bool is_problem; /* application/problem+json (RFC 9457) */
+        bool is_problem; /* the node's own, in application/problem+json (RFC 9457) */
         struct buffer body;
         char invocation_id[32]; /* Magpie-Invocation-Id, "" where there was none */
         char start[16];         /* Magpie-Start */
         double elapsed_ms;
-        bool is_strangers;  /* a 401 to a request without a token */
-        const char *remedy; /* the request's, or how to log in */
+        bool is_strangers;       /* a 401 to a request without a token */
+        const char *remedy;      /* the request's, or how to log in */
+        bool remedy_is_requests; /* ... it is the request's */
 };
 
 /* Finds out the node and the token. On failure it has said why; returns a cli_exit. */

@@ -8,28 +8,31 @@
 #include <errno.h>
 #include <string.h>
 
-/* By the problem's reason where it has one that helps, else by its status. */
+/* By the reason alone: one status has many, and a hint that does not fit is worse than none. */
 static const struct {
-        const char *reason;
-        int status;
-        const char *hint;
+        const char *reason, *hint;
 } hints[] = {
-        {"function.out_of_memory", 0, "give it more: magpie deploy --memory 256MiB"},
-        {"function.timeout", 0, "give it longer: magpie deploy --timeout 60s"},
-        {"throttled", 429, "too many calls at once; wait a little and try again"},
-        {"overloaded", 503, "the node is busy or stopping; wait a little and try again"},
-        {"payload.too_large", 413, "send less, or let the function fetch what it needs"},
-        {"image.credentials", 0,
+        {"function.out_of_memory", "give it more: magpie deploy --memory 256MiB, in its folder"},
+        {"function.timeout", "give it longer: magpie deploy --timeout 60s, in its folder"},
+        {"throttled", "too many calls at once; wait a little and try again"},
+        {"overloaded", "the node is busy; wait a little and try again"},
+        {"draining", "the node is stopping; try again when it is back"},
+        {"starting", "the node has just begun; wait a little and try again"},
+        {"payload.too_large", "send less, or let the function fetch what it needs"},
+        {"image.credentials",
          "say who you are: MAGPIE_REGISTRY_USER and MAGPIE_REGISTRY_PASSWORD, or docker login"},
-        {"image.no_transport", 0, "on the node: apt-get install -y skopeo"},
-        {NULL, 403, "this needs another account: magpie login --email YOU"},
+        {"image.no_transport", "on the node: apt-get install -y skopeo"},
+        {"image.pulls", "wait until one of your pulls has ended, and try again"},
+        {"image.registry",
+         "who runs the node says where images may come from: magpie serve --registries"},
 };
 
-static const char *problem_hint(int status, const char *reason)
+static const char *problem_hint(const struct reply *reply, const char *reason)
 {
+        if (reply->status == 401 || (strcmp(reason, "taken") == 0 && reply->remedy_is_requests))
+                return reply->remedy;
         for (size_t i = 0; i < sizeof(hints) / sizeof(hints[0]); i++)
-                if ((hints[i].reason && strcmp(hints[i].reason, reason) == 0) ||
-                    (hints[i].status && hints[i].status == status))
+                if (strcmp(hints[i].reason, reason) == 0)
                         return hints[i].hint;
         return NULL;
 }
@@ -46,6 +49,22 @@ int problem_exit_code(int status, const char *reason)
         if (status == 404)
                 return CLI_NOT_FOUND;
         return CLI_FAILED;
+}
+
+static cJSON *problem_parse(const struct reply *reply)
+{
+        return cJSON_ParseWithLength(reply->body.data ? reply->body.data : "", reply->body.length);
+}
+
+bool problem_is_platforms(const struct reply *reply)
+{
+        AUTO(json_free) cJSON *problem = NULL;
+
+        if (!*reply->start)
+                return true;
+        problem = problem_parse(reply);
+        return *json_text(problem, "reason") && *reply->invocation_id &&
+               strcmp(json_text(problem, "invocationId"), reply->invocation_id) == 0;
 }
 
 /* The first of these that the problem has. */
@@ -99,13 +118,9 @@ static void print_sentence(const struct reply *reply, const char *sentence, cons
 
 int problem_report(const struct reply *reply, const char *function)
 {
-        AUTO(json_free)
-        cJSON *problem =
-                cJSON_ParseWithLength(reply->body.data ? reply->body.data : "", reply->body.length);
+        AUTO(json_free) cJSON *problem = problem_parse(reply);
         const char *sentence = problem_sentence(problem), *reason = json_text(problem, "reason");
-        const char *hint = reply->status == 401 || (reply->status == 409 && !function)
-                                   ? reply->remedy
-                                   : problem_hint(reply->status, reason);
+        const char *hint = problem_hint(reply, reason);
         const char *invocation = json_text(problem, "invocationId");
 
         if (reply->status == 404 && function) {

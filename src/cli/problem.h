@@ -5,6 +5,11 @@
 #include "base/err.h"
 #include "cli/client.h"
 
+/* Of an error in application/problem+json: does the node say so, or the function? What a function
+ * answers always has Magpie-Start, which it cannot take away; where that is said of a call that
+ * failed, the node's problem names this very call. */
+bool problem_is_platforms(const struct reply *reply);
+
 /* For an answer that is not 2xx. `function` is the name of the function it is about, else NULL. */
 int problem_report(const struct reply *reply, const char *function);
 /* For no answer at all. */

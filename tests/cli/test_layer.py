@@ -48,6 +48,7 @@ def test_a_layer_is_published_used_listed_and_removed(node):
 
     refused = node.run("layer", "rm", "cli-shared:2")
     assert refused.returncode == 1 and "in use by: cli-user" in refused.stderr
+    assert "log in" not in refused.stderr
     assert "cli-shared:1 is removed" in node.good("layer", "rm", "cli-shared:1").stderr
     gone = node.run("layer", "rm", "cli-shared:1")
     assert gone.returncode == 3 and "There is no such layer." in gone.stderr

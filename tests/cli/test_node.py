@@ -239,6 +239,21 @@ def test_a_functions_own_error_status_is_its_result_and_5(node):
     assert "status 418" in answered.stderr
 
 
+PROBLEM = '{"title": "No such pet", "status": %s, "reason": "not_found", "detail": "Rex"}'
+
+
+@pytest.mark.parametrize("status, ended", [(200, 0), (404, 5), (503, 5)])
+def test_a_functions_own_problem_is_its_result_and_not_the_platforms(node, status, ended):
+    body = PROBLEM % status
+    node.deploy(f"own-{status}", "def handler(event, context):\n"
+                "    return {'statusCode': %d, 'body': '%s',\n"
+                "            'headers': {'content-type': 'application/problem+json'}}\n"
+                % (status, body))
+    answered = node.run("invoke", f"own-{status}")
+    assert (answered.returncode, answered.stdout) == (ended, body), answered
+    assert "there is no function" not in answered.stderr and "try again" not in answered.stderr
+
+
 @pytest.mark.parametrize("verb", ["invoke", "inspect", "logs", "rm"])
 def test_what_is_not_there_is_3_and_the_nearest_name_is_suggested(node, verb):
     node.deploy("greeting")
