@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "cli/registry_login.h"
 #include "cli/text.h"
+#include "core/registry/function.h"
 #include "wire/image_reference.h"
 
 #include <errno.h>
@@ -25,6 +26,8 @@ int deploy_image_prepare(struct deploy *deploy, struct err *err)
                 return r;
         if (!manifest->name) {
                 image_reference_name(&reference, 0, name, sizeof(name));
+                if (function_name_is_reserved(slice_of(name))) /* as the node would */
+                        image_reference_name(&reference, 1, name, sizeof(name));
                 manifest->name = text_copy(name);
         }
         if (manifest->build)

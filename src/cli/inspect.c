@@ -4,6 +4,7 @@
 #include "cli/human.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/problem.h"
 #include "cli/suggest.h"
 
 #include <string.h>
@@ -180,6 +181,8 @@ static int inspect_run(struct cli *cli, int argc, char **argv)
 
         if (!options_parse(cli, &verb_inspect, NULL, argc, argv, &arguments, &exit_code))
                 return exit_code;
+        if (problem_report_reserved(arguments.items[0]))
+                return CLI_NOT_FOUND;
         path = client_path("/api/v1/functions/%s", arguments.items[0]);
         exit_code = client_open(&client, cli);
         if (exit_code == CLI_OK)

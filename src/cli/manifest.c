@@ -150,13 +150,11 @@ static int key_check_plainly(const struct key *key, const char *value, struct er
 
         switch (key->kind) {
         case KEY_NAME:
-                return name_validate(slice_of(value), err);
+                return function_name_validate(slice_of(value), err);
         case KEY_RUNTIME:
                 if (runtime_parse(slice_of(value), &runtime))
                         return 0;
-                return err_set(err, -EINVAL,
-                               "runtime is python3, node, native, exec, provided or image, not "
-                               "'%s'",
+                return err_set(err, -EINVAL, "runtime is python3, node, native or exec, not '%s'",
                                value);
         case KEY_ZYGOTE:
                 if (zygote_parse(slice_of(value), &starts_plainly))

@@ -127,7 +127,7 @@ static int new_run(struct cli *cli, int argc, char **argv)
         while (strlen(folder) > 1 && text_ends_with(folder, "/"))
                 folder[strlen(folder) - 1] = '\0';
         name = strrchr(folder, '/') ? strrchr(folder, '/') + 1 : folder;
-        if (name_validate(slice_of(name), &err) < 0)
+        if (function_name_validate(slice_of(name), &err) < 0)
                 return usage_error(&verb_new, "%s", err.text);
         if (write_all(folder, name, runtime, &err) < 0) {
                 say_error("%s", err.text);

@@ -4,6 +4,7 @@
 #include "base/auto.h"
 #include "cli/output.h"
 #include "cli/text.h"
+#include "core/registry/function.h"
 
 #include <errno.h>
 #include <string.h>
@@ -137,6 +138,14 @@ int problem_report(const struct reply *reply, const char *function)
         if (*invocation && function)
                 say_hint("what it wrote: magpie logs %s --invocation %s", function, invocation);
         return problem_exit_code(reply->status, reason);
+}
+
+bool problem_report_reserved(const char *function)
+{
+        if (!function_name_is_reserved(slice_of(function)))
+                return false;
+        say_error("there is no function '%s': the name is taken by the API itself", function);
+        return true;
 }
 
 int problem_report_silence(const struct err *err)

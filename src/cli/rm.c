@@ -3,6 +3,7 @@
 #include "cli/client.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/problem.h"
 #include "cli/suggest.h"
 
 #include <limits.h>
@@ -11,9 +12,12 @@ static int rm_one(struct client *client, const struct cli *cli, const char *name
 {
         AUTO(memory_free) char *path = client_path("/api/v1/functions/%s", name);
         AUTO(reply_deinit) struct reply reply = {0};
-        int exit_code = client_ask(client, &(struct request){.method = "DELETE", .path = path},
-                                   name, &reply);
+        int exit_code;
 
+        if (problem_report_reserved(name))
+                return CLI_NOT_FOUND;
+        exit_code = client_ask(client, &(struct request){.method = "DELETE", .path = path}, name,
+                               &reply);
         if (exit_code == CLI_OK && cli->quiet)
                 (void)puts(name);
         else if (exit_code == CLI_NOT_FOUND)

@@ -116,8 +116,7 @@ static bool choose_name(struct code_call *self)
         for (; image->name_attempt < NAME_TRIES; image->name_attempt++) {
                 image_reference_name(&reference, image->name_attempt, function->name,
                                      sizeof(function->name));
-                /* Two that the API has for itself. */
-                if (strcmp(function->name, "me") != 0 && strcmp(function->name, "execute") != 0 &&
+                if (!function_name_is_reserved(slice_of(function->name)) &&
                     !catalog_find_function_by_name(gateway_catalog(self->gateway),
                                                    slice_of(self->call->user->id),
                                                    slice_of(function->name)))

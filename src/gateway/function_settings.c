@@ -39,11 +39,9 @@ static int read_name(const cJSON *value, void *target, struct err *err)
         int r = json_read_text(value, &name, err);
 
         if (r == 0)
-                r = name_validate(slice_of(name), err);
+                r = function_name_validate(slice_of(name), err);
         if (r < 0)
                 return r;
-        if (strcmp(name, "me") == 0 || strcmp(name, "execute") == 0)
-                return err_set(err, -EINVAL, "The name '%s' is taken by the API itself.", name);
         ((struct deployment *)target)->has_name = true;
         return copy_text(value, function_of(target)->name, sizeof(function_of(target)->name), err);
 }
@@ -57,8 +55,7 @@ static int read_runtime(const cJSON *value, void *target, struct err *err)
                 return r;
         if (!runtime_parse(slice_of(name), &function_of(target)->runtime))
                 return err_set(err, -EINVAL,
-                               "runtime must be one of python3, node, native, exec, provided and "
-                               "image.");
+                               "runtime must be one of python3, node, native, exec and image.");
         ((struct deployment *)target)->has_runtime = true;
         return 0;
 }

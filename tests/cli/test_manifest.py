@@ -112,7 +112,7 @@ def test_a_build_that_fails_ends_the_deployment(folder):
     ("name: a\nmemroy: 1\n", 2, "there is no key 'memroy'; did you mean 'memory'?"),
     ("name: a\n\nname: b\n", 3, "'name' is said twice"),
     ("name: Not A Name\n", 1, "is not allowed"),
-    ("runtime: ruby\n", 1, "runtime is python3, node, native, exec, provided or image, not 'ruby'"),
+    ("runtime: ruby\n", 1, "runtime is python3, node, native or exec, not 'ruby'"),
     ("# one\n# two\nmemory: lots\n", 3, "memory: 'lots' is not a size"),
     ("timeout: soon\n", 1, "timeout: 'soon' is not a duration"),
     ("concurrency: two\n", 1, "concurrency is a whole number, not 'two'"),

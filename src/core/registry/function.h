@@ -161,6 +161,9 @@ int function_validate(const struct function *function, struct err *err);
  * valid, and runs with function_capacity(). */
 int function_validate_sharing(const struct function *function, struct err *err);
 int name_validate(struct slice name, struct err *err); /* [a-z0-9]([a-z0-9-]*[a-z0-9])?, <= 63 */
+/* Some names are the API's own, as in /api/v1/functions/me: no function may have one. */
+bool function_name_is_reserved(struct slice name);
+int function_name_validate(struct slice name, struct err *err); /* a name, and not reserved */
 int email_validate(struct slice email, struct err *err);
 int env_validate(struct slice assignment, struct err *err); /* NAME=value; MAGPIE_ is reserved */
 

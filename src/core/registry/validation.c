@@ -33,6 +33,26 @@ int name_validate(struct slice name, struct err *err)
                        text_quote(name).text, NAME_MAX_LENGTH);
 }
 
+bool function_name_is_reserved(struct slice name)
+{
+        static const struct slice reserved[] = {{"me", 2}, {"execute", 7}};
+
+        for (size_t i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++)
+                if (slice_equal(name, reserved[i]))
+                        return true;
+        return false;
+}
+
+int function_name_validate(struct slice name, struct err *err)
+{
+        int r = name_validate(name, err);
+
+        if (r == 0 && function_name_is_reserved(name))
+                r = err_set(err, -EINVAL, "the name '%s' is taken by the API itself",
+                            text_quote(name).text);
+        return r;
+}
+
 /* What browsers accept in <input type=email>: HTML Living Standard, "valid email address". */
 static bool email_is_valid(struct slice email)
 {
