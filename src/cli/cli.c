@@ -46,7 +46,7 @@ const char *verb_guess(const char *name)
         return text_nearest(name, names);
 }
 
-static int unknown_verb(const char *name)
+int verb_unknown(const char *name)
 {
         const char *nearest = verb_guess(name);
 
@@ -104,6 +104,6 @@ int cli_main(int argc, char **argv, const struct cli_apps *apps)
                 argv[1] = version;
         verb = verb_find(argv[1]);
         if (!verb)
-                return unknown_verb(argv[1]);
+                return verb_unknown(argv[1]);
         return finish(verb->run(&cli, argc - 1, argv + 1));
 }

@@ -59,12 +59,8 @@ static int help_run(struct cli *cli, int argc, char **argv)
                 return CLI_OK;
         }
         verb = verb_find(arguments.items[0]);
-        if (!verb) {
-                const char *nearest = verb_guess(arguments.items[0]);
-                return usage_error(&verb_help, "there is no '%s'%s%s%s", arguments.items[0],
-                                   nearest ? "; did you mean '" : "", nearest ? nearest : "",
-                                   nearest ? "'?" : "");
-        }
+        if (!verb)
+                return verb_unknown(arguments.items[0]);
         return verb->run(cli, 2, (char *[]){arguments.items[0], page, NULL});
 }
 

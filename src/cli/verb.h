@@ -34,3 +34,5 @@ extern const struct verb *const verbs[];
 const struct verb *verb_find(const char *name);
 /* The name that was probably meant; NULL where nothing is near. */
 const char *verb_guess(const char *name);
+/* Says that there is no such verb, and which one may have been meant. Returns CLI_USAGE. */
+int verb_unknown(const char *name);

@@ -32,6 +32,7 @@ def test_an_unknown_verb_suggests_the_one_that_was_meant(cli, slip, meant):
     refused = cli.run(slip)
     assert refused.returncode == 2 and refused.stdout == ""
     assert f"did you mean 'magpie {meant}'?" in refused.stderr
+    assert cli.run("help", slip).stderr == refused.stderr
 
 
 def test_an_unknown_verb_that_is_like_nothing_suggests_nothing(cli):
