@@ -173,6 +173,7 @@ static int deploy_pack(struct deploy *deploy, struct err *err)
 /* Everything up to the packed code. */
 static int deploy_prepare(struct deploy *deploy, const struct deploy_flags *flags)
 {
+        bool is_unsaid = false; /* what cannot be told from the code either */
         struct err err;
         int r = deploy_read_manifest(deploy, &err);
 
@@ -191,15 +192,17 @@ static int deploy_prepare(struct deploy *deploy, const struct deploy_flags *flag
         r = deploy_build(deploy, &err);
         if (r == 0)
                 r = package_collect(deploy->path, &deploy->package, &err);
-        if (r == 0)
+        if (r == 0) {
                 r = guess_fill(&deploy->manifest, &deploy->package, deploy->cli->quiet, &err);
+                is_unsaid = r == -EINVAL;
+        }
         if (r == 0)
                 r = deploy_pack(deploy, &err);
         if (r < 0)
                 say_error("%s", err.text);
         if (r == -ENOENT)
                 say_hint("magpie new NAME makes a folder with a function that works");
-        return r < 0 ? CLI_FAILED : CLI_OK;
+        return r == 0 ? CLI_OK : is_unsaid ? CLI_USAGE : CLI_FAILED;
 }
 
 /* --dry-run: the settings as they would be sent, and the files. */
@@ -220,8 +223,23 @@ static void deploy_show_plan(const struct deploy *deploy)
         print_json(plan);
 }
 
-static void deploy_show_result(const struct deploy *deploy, const cJSON *function)
+/* The command that deploys the same thing once more, from where this one was given. The caller frees. */
+static char *deploy_command(const struct deploy *deploy, const struct deploy_flags *flags)
 {
+        static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                    "/._-+@:,=";
+        const char *path = strcmp(deploy->path, ".") == 0 ? "" : deploy->path;
+        const char *quote = path[strspn(path, plain)] ? "'" : "";
+
+        return text_format("magpie deploy%s%s%s%s%s%s%s%s", *path ? " " : "", quote, path, quote,
+                           flags->image ? " --image " : "", flags->image ? flags->image : "",
+                           flags->name ? " --name " : "", flags->name ? flags->name : "");
+}
+
+static void deploy_show_result(const struct deploy *deploy, const struct deploy_flags *flags,
+                               const cJSON *function)
+{
+        AUTO(memory_free) char *again = deploy_command(deploy, flags);
         const char *name = json_text(function, "name");
         const char *handler = json_text(function, deploy->manifest.image ? "contract" : "handler");
 
@@ -229,9 +247,10 @@ static void deploy_show_result(const struct deploy *deploy, const cJSON *functio
                 (void)puts(name);
                 return;
         }
-        say_done("%s is deployed: version %.0f, %s%s%s, %s", name, json_number(function, "version"),
-                 json_text(function, "runtime"), *handler ? " " : "", handler,
-                 json_text(function, "memory"));
+        say_done("%s is deployed: version %.0f, %s%s%s, %s%s", name,
+                 json_number(function, "version"), json_text(function, "runtime"),
+                 *handler ? " " : "", handler, json_text(function, "memory"),
+                 json_flag(function, "public") ? ", public" : "");
         if (deploy->cli->json)
                 print_json(function);
         else
@@ -241,7 +260,7 @@ static void deploy_show_result(const struct deploy *deploy, const cJSON *functio
                 return;
         say_hint("magpie invoke %s -d '{\"name\": \"you\"}'", name);
         if (!json_flag(function, "public"))
-                say_hint("the url answers you alone; magpie deploy --public opens it to everybody");
+                say_hint("the url answers you alone; %s --public opens it to everybody", again);
 }
 
 static int deploy_all(struct deploy *deploy, const struct deploy_flags *flags)
@@ -261,7 +280,7 @@ static int deploy_all(struct deploy *deploy, const struct deploy_flags *flags)
         if (exit_code == CLI_OK)
                 exit_code = deploy_send(deploy, &function);
         if (exit_code == CLI_OK)
-                deploy_show_result(deploy, function);
+                deploy_show_result(deploy, flags, function);
         return exit_code;
 }
 
@@ -271,39 +290,39 @@ static int deploy_run(struct cli *cli, int argc, char **argv)
         const struct option options[] = {
                 {"name", 0, OPTION_TEXT, "NAME", "what it is called (else the folder's name)",
                  &flags.name},
-                {"runtime", 0, OPTION_TEXT, "RUNTIME", "python3, node, native, exec or provided",
-                 &flags.runtime},
+                {"runtime", 0, OPTION_TEXT, "RUNTIME",
+                 "python3, node, native or exec (else from the code)", &flags.runtime},
                 {"handler", 0, OPTION_TEXT, "FILE.FUNCTION",
                  "what to call; for native and exec the program's path", &flags.handler},
-                {"memory", 0, OPTION_TEXT, "SIZE", "most memory of an instance (128MiB)",
+                {"memory", 0, OPTION_TEXT, "SIZE", "most memory of an instance (new: 128MiB)",
                  &flags.memory},
-                {"timeout", 0, OPTION_TEXT, "TIME", "longest a call may take (30s)",
+                {"timeout", 0, OPTION_TEXT, "TIME", "longest a call may take (new: 30s)",
                  &flags.timeout},
                 {"env", 0, OPTION_LIST, "NAME=VALUE", "an environment variable; may be repeated",
                  &flags.env},
-                {"concurrency", 0, OPTION_TEXT, "N", "calls an instance may hold at once (1)",
+                {"concurrency", 0, OPTION_TEXT, "N", "calls an instance may hold at once (new: 1)",
                  &flags.concurrency},
-                {"min", 0, OPTION_TEXT, "N", "instances to keep ready (0)", &flags.min},
-                {"max", 0, OPTION_TEXT, "N", "most instances at once (1000)", &flags.max},
+                {"min", 0, OPTION_TEXT, "N", "instances to keep ready (new: 0)", &flags.min},
+                {"max", 0, OPTION_TEXT, "N", "most instances at once (new: 1000)", &flags.max},
                 {"keep-alive", 0, OPTION_TEXT, "TIME",
-                 "how long an idle instance is kept (10m); 0s: not at all; auto: learned",
+                 "how long an idle instance is kept (new: 10m); 0s: not at all; auto: learned",
                  &flags.keep_alive},
                 {"zygote", 0, OPTION_TEXT, "auto|off",
-                 "off: each interpreter is started plainly, not forked (auto)", &flags.zygote},
+                 "off: each interpreter is started plainly, not forked (new: auto)", &flags.zygote},
                 {"image", 0, OPTION_TEXT, "REF", "a container image instead of code", &flags.image},
                 {"contract", 0, OPTION_TEXT, "exec|http|lambda",
                  "how the image's program is asked (guessed from the image)", &flags.contract},
-                {"port", 0, OPTION_TEXT, "N", "contract http: where it listens (8080)",
+                {"port", 0, OPTION_TEXT, "N", "contract http: where it listens (new: 8080)",
                  &flags.port},
                 {"network", 0, OPTION_TEXT, "none|egress",
-                 "egress: it may reach the outside (none)", &flags.network},
+                 "egress: it may reach the outside (new: none)", &flags.network},
                 {"reach", 0, OPTION_LIST, "NAME",
                  "with egress: private addresses that the server calls so; may be repeated",
                  &flags.reach},
                 {"layer", 0, OPTION_LIST, "NAME[:VERSION]", "a layer at /opt", &flags.layers},
                 {"public", 0, OPTION_FLAG, NULL, "anybody may call the function's url",
                  &flags.is_public},
-                {"private", 0, OPTION_FLAG, NULL, "only you may call it (the default)",
+                {"private", 0, OPTION_FLAG, NULL, "only you may call it (new: so it is)",
                  &flags.is_private},
                 {"dry-run", 0, OPTION_FLAG, NULL, "show what would be sent, and send nothing",
                  &flags.dry_run},
@@ -339,6 +358,8 @@ const struct verb verb_deploy = {
                  "which checks that it starts, and prints the function's url. What the flags do\n"
                  "not say comes from function.yaml beside the code; what that does not say is\n"
                  "guessed from the code. Calls that are running finish on the old version.\n"
+                 "Settings that are said nowhere stay what they are; a new function begins with\n"
+                 "what stands behind `new:`.\n"
                  "A .magpieignore names what to leave out.\n"
                  "With --image, or `image:` in function.yaml, the node pulls a container image\n"
                  "instead; MAGPIE_REGISTRY_USER and MAGPIE_REGISTRY_PASSWORD, or what `docker\n"

@@ -86,14 +86,27 @@ static const char *runtime_of_program(const struct package *package,
         return "exec";
 }
 
-static const char *guess_program(const struct package *package)
+/* Programs at the top: the one that the node would choose by its name, else the first. NULL where there
+ * is none of this runtime (NULL: of either). `ret_count` says how many there are. */
+static const struct package_file *find_program(const struct package *package, const char *runtime,
+                                               const char *name, size_t *ret_count)
 {
-        const char *found = NULL;
+        const char *const usual[] = {"main", "bootstrap", name};
+        const struct package_file *first = NULL, *found = NULL;
 
-        for (size_t i = 0; i < package->count && !found; i++)
-                if (is_top_level(&package->files[i]))
-                        found = runtime_of_program(package, &package->files[i]);
-        return found;
+        *ret_count = 0;
+        for (size_t i = 0; i < package->count; i++) {
+                const struct package_file *file = &package->files[i];
+                const char *of = is_top_level(file) ? runtime_of_program(package, file) : NULL;
+                if (!of || (runtime && strcmp(of, runtime) != 0))
+                        continue;
+                (*ret_count)++;
+                first = first ? first : file;
+                for (size_t k = 0; k < sizeof(usual) / sizeof(usual[0]) && !found; k++)
+                        if (strcmp(file->name, usual[k]) == 0)
+                                found = file;
+        }
+        return found ? found : first;
 }
 
 static bool has_source(const struct package *package, const char *runtime)
@@ -109,14 +122,22 @@ static bool has_source(const struct package *package, const char *runtime)
 static int guess_runtime(struct manifest *manifest, const struct package *package, struct err *err)
 {
         bool python = has_source(package, "python3"), node = has_source(package, "node");
-        const char *runtime;
+        const struct package_file *program;
+        const char *runtime = node ? "node" : python ? "python3" : NULL;
+        size_t count;
 
         if (python && node && !package_find(package, "package.json"))
                 return err_set(err, -EINVAL,
                                "'%s' holds Python and JavaScript; say --runtime python3 or "
                                "--runtime node",
                                package->path);
-        runtime = node ? "node" : python ? "python3" : guess_program(package);
+        if (!runtime) {
+                program = find_program(package, NULL, manifest->name, &count);
+                runtime = program ? runtime_of_program(package, program) : NULL;
+                /* Where the node finds more than one file, it would not know which. */
+                if (runtime && !manifest->handler)
+                        manifest->handler = text_copy(program->name);
+        }
         if (!runtime)
                 return err_set(err, -EINVAL,
                                "cannot tell what runs '%s'; say --runtime python3, node, native or "
@@ -173,13 +194,36 @@ static int guess_name(struct manifest *manifest, const struct package *package, 
         name[used] = '\0';
         if (used == 0)
                 return err_set(err, -EINVAL, "what is it called? say --name NAME");
+        if (function_name_is_reserved(slice_of(name)))
+                return err_set(err, -EINVAL,
+                               "the name '%s' is taken by the API itself; say --name NAME", name);
         manifest->name = text_copy(name);
         return 0;
 }
 
+/* Of a program whose runtime was said: the only one there is. Where there are several, the node may
+ * know one by its name. */
+static void guess_only_program(struct manifest *manifest, const struct package *package)
+{
+        size_t count;
+        const struct package_file *program =
+                find_program(package, manifest->runtime, manifest->name, &count);
+
+        if (count == 1)
+                manifest->handler = text_copy(program->name);
+}
+
 static int guess_handler(struct manifest *manifest, const struct package *package, struct err *err)
 {
-        const struct package_file *source = find_source(package, manifest->runtime);
+        const struct package_file *source;
+
+        if (strcmp(manifest->runtime, "exec") == 0 || strcmp(manifest->runtime, "native") == 0) {
+                guess_only_program(manifest, package);
+                return 0;
+        }
+        if (strcmp(manifest->runtime, "python3") != 0 && strcmp(manifest->runtime, "node") != 0)
+                return 0;
+        source = find_source(package, manifest->runtime);
 
         if (!source)
                 return err_set(err, -EINVAL,
@@ -193,6 +237,7 @@ int guess_fill(struct manifest *manifest, const struct package *package, bool qu
                struct err *err)
 {
         bool no_runtime = !manifest->runtime, no_name = !manifest->name;
+        bool no_handler = !manifest->handler;
         int r = 0;
 
         if (no_name)
@@ -206,12 +251,9 @@ int guess_fill(struct manifest *manifest, const struct package *package, bool qu
         if (no_runtime && !quiet)
                 say_note("runtime: %s (from the code)", manifest->runtime);
         assert(manifest->runtime);
-        /* For programs the node knows by itself which file to start. */
-        if (manifest->handler ||
-            (strcmp(manifest->runtime, "python3") != 0 && strcmp(manifest->runtime, "node") != 0))
-                return 0;
-        r = guess_handler(manifest, package, err);
-        if (r == 0 && !quiet)
+        if (!manifest->handler)
+                r = guess_handler(manifest, package, err);
+        if (r == 0 && no_handler && manifest->handler && !quiet)
                 say_note("handler: %s (from the code)", manifest->handler);
         return r;
 }

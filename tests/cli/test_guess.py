@@ -18,9 +18,9 @@ def plan(cli, *arguments):
     return json.loads(planned.stdout), planned.stderr
 
 
-def refusal(cli, *arguments):
+def refusal(cli, *arguments, ended=1):
     refused = cli.run("deploy", *arguments, "--dry-run")
-    assert refused.returncode == 1 and refused.stdout == "", refused
+    assert refused.returncode == ended and refused.stdout == "", refused
     return refused.stderr
 
 
@@ -37,7 +37,9 @@ def refusal(cli, *arguments):
      "node", "index.handler"),
     ({"index.js": "module.exports.handler = () => 1\n", "package.json": "{}", "tool.py": "x = 1\n"},
      "node", "index.handler"),
-    ({"run": "#!/bin/sh\ncat\n"}, "exec", None),
+    ({"run": "#!/bin/sh\ncat\n"}, "exec", "run"),
+    ({"main.sh": "#!/bin/sh\ncat words.txt\n", "words.txt": "a\n"}, "exec", "main.sh"),
+    ({"helper.sh": "#!/bin/sh\n", "main": "#!/bin/sh\ncat\n"}, "exec", "main"),
 ])
 def test_name_runtime_and_handler_are_taken_from_the_code(cli, files, runtime, handler):
     for name, content in files.items():
@@ -46,7 +48,7 @@ def test_name_runtime_and_handler_are_taken_from_the_code(cli, files, runtime, h
     assert (settings["name"], settings["runtime"]) == ("my-echo-2", runtime)
     assert settings.get("handler") == handler
     assert "name:    my-echo-2" in said and f"runtime: {runtime}" in said
-    assert handler is None or f"handler: {handler}" in said
+    assert f"handler: {handler}" in said
 
 
 def test_a_program_made_with_the_c_shim_is_native_and_another_one_is_exec(cli):
@@ -109,7 +111,30 @@ def test_quiet_guesses_without_a_word(cli):
 def test_what_cannot_be_told_is_asked_for(cli, files, sentence):
     for name, content in files.items():
         cli.write(f"code/{name}", content)
-    assert sentence in refusal(cli, "code")
+    assert sentence in refusal(cli, "code", ended=2)
+
+
+def test_of_a_runtime_that_was_said_the_only_program_is_the_handler(cli):
+    cli.write("code/function.yaml", "runtime: exec\n")
+    cli.write("code/run.sh", "#!/bin/sh\ncat\n", 0o755)
+    cli.write("code/words.txt", "a\n")
+    assert plan(cli, "code")[0]["handler"] == "run.sh"
+    cli.write("code/other.sh", "#!/bin/sh\ncat\n", 0o755)
+    assert "handler" not in plan(cli, "code")[0]  # the node may know one by its name
+
+
+@pytest.mark.parametrize("name", ["me", "execute"])
+def test_a_name_that_the_api_has_for_itself_is_refused(cli, name):
+    taken = f"the name '{name}' is taken by the API itself"
+    cli.write(f"{name}/main.py", PYTHON)
+    assert taken in refusal(cli, name, ended=2)
+    assert taken in refusal(cli, name, "--name", name, ended=2)
+    made = cli.run("new", f"below/{name}")
+    assert made.returncode == 2 and taken in made.stderr and not (cli.folder / "below").exists()
+    for verb in ("inspect", "rm"):
+        missing = cli.run(verb, name)
+        assert missing.returncode == 3
+        assert f"there is no function '{name}'" in missing.stderr
 
 
 def test_a_damaged_zip_and_a_missing_path_are_told_apart(cli):

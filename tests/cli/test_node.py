@@ -153,7 +153,16 @@ def test_deploy_prints_a_name_or_an_object_where_that_is_asked_for(node):
     assert node.good("deploy", "quiet", "-q").stdout == "quiet\n"
     function = json.loads(node.good("deploy", "quiet", "--public", "-o", "json").stdout)
     assert function["name"] == "quiet" and function["public"] is True
+    assert "128MiB, public\n" in node.good("deploy", "quiet").stderr
     assert node.good("inspect", function["functionId"], "-q").stdout == "quiet\n"
+
+
+@pytest.mark.parametrize("arguments, again", [
+    (["below/hints"], "below/hints"), (["two words"], "'two words'"),
+    (["below/hints", "--name", "hinted"], "below/hints --name hinted")])
+def test_the_hint_after_a_deployment_works_from_where_it_is_shown(node, arguments, again):
+    node.write(f"{arguments[0]}/main.py", ECHO)
+    assert f"magpie deploy {again} --public opens it" in node.good("deploy", *arguments).stderr
 
 
 @pytest.mark.parametrize("runtime, answer", [
@@ -164,6 +173,13 @@ def test_the_examples_deploy_as_they_are(node, runtime, answer):
         shutil.copytree(ROOT / folder, node.folder / folder)
     node.good("deploy", f"examples/{runtime}")
     assert node.good("invoke", runtime, "-d", '{"name": "magpie"}').stdout == answer
+
+
+def test_a_script_is_found_among_its_data(node):
+    node.write("reader/main.sh", "#!/bin/sh\ncat words.txt\n", 0o755)
+    node.write("reader/words.txt", "some words\n")
+    node.good("deploy", "reader")
+    assert node.good("invoke", "reader").stdout == "some words\n"
 
 
 @pytest.mark.parametrize("name, content", [
