@@ -1,3 +1,5 @@
 export async function handler(event, context) {
-  return { message: `Hello, ${event?.name ?? "world"}!` };
+  const name = event?.name ?? "world";
+  console.log(`greeting ${name}`); // the log: magpie logs {{name}}
+  return { message: `Hello, ${name}!` };
 }
