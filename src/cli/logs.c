@@ -9,6 +9,14 @@
 #define LINES_DEFAULT 100
 #define LINES_MAX 10000
 
+/* The node stops, or the function is gone: who follows would else wait for nothing. */
+static int logs_say_end(const char *name)
+{
+        say_error("the node ended the connection: no more of what %s writes comes", name);
+        say_hint("magpie logs %s -f goes on when it is there again", name);
+        return CLI_FAILED;
+}
+
 static int logs_on_data(void *context, struct slice data)
 {
         return logview_feed(context, data);
@@ -35,7 +43,8 @@ static int logs_run(struct cli *cli, int argc, char **argv)
         const struct option options[] = {
                 {"follow", 'f', OPTION_FLAG, NULL, "wait for new lines and show them as they come",
                  &follow},
-                {"lines", 'n', OPTION_TEXT, "N", "how many lines at most (100)", &count},
+                {"lines", 'n', OPTION_TEXT, "N", "how many lines at most, the last ones (100)",
+                 &count},
                 {"invocation", 'i', OPTION_TEXT, "ID", "only what this invocation wrote",
                  &invocation},
                 {0},
@@ -57,14 +66,20 @@ static int logs_run(struct cli *cli, int argc, char **argv)
         exit_code = client_open(&client, cli);
         if (exit_code != CLI_OK)
                 return exit_code;
-        exit_code = client_ask(
-                &client,
-                &(struct request){
-                        .method = "GET", .path = path, .on_data = logs_on_data, .context = &view},
-                arguments.items[0], &reply);
+        exit_code = client_ask(&client,
+                               &(struct request){.method = "GET",
+                                                 .path = path,
+                                                 .on_data = follow ? logs_on_data : NULL,
+                                                 .context = &view},
+                               arguments.items[0], &reply);
         if (exit_code == CLI_NOT_FOUND)
                 suggest_function(&client, arguments.items[0]);
-        if (exit_code == CLI_OK && !view.shown && !view.json)
+        if (exit_code != CLI_OK)
+                return exit_code;
+        if (follow)
+                return logs_say_end(arguments.items[0]);
+        logview_print_reversed(&view, buffer_slice(&reply.body));
+        if (reply.body.length == 0 && !view.json)
                 say_note("%s has written nothing%s", arguments.items[0],
                          invocation ? " in that invocation" : "");
         return exit_code;
@@ -75,7 +90,8 @@ const struct verb verb_logs = {
         .arguments = "NAME [OPTIONS]",
         .summary = "show what a function wrote",
         .about = "Shows what a function wrote to stdout and stderr, and what the platform has to\n"
-                 "say about it: the newest first; with -f the new lines as they come.",
+                 "say about it: the last lines, in the order in which they were written; with -f\n"
+                 "the new lines as they come.",
         .examples = "  magpie logs hello\n"
                     "  magpie logs hello -f\n"
                     "  magpie logs hello -n 5 -o json\n",

@@ -63,7 +63,6 @@ int logview_feed(struct logview *view, struct slice data)
         while (rest.length > 0 && (end = memchr(rest.data, '\n', rest.length))) {
                 size_t length = (size_t)(end - rest.data);
                 logview_print(view, slice_make(rest.data, length));
-                view->shown = true;
                 rest = slice_skip(rest, length + 1);
         }
         buffer_consume(&view->partial, view->partial.length - rest.length);

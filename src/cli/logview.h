@@ -10,7 +10,6 @@
 struct logview {
         FILE *stream;
         bool json;             /* pass the lines on as they are */
-        bool shown;            /* there was a line */
         struct buffer partial; /* a line whose end has not come yet */
 };
 

@@ -11,7 +11,7 @@ import time
 import zipfile
 
 import pytest
-from server import ROOT
+from server import ROOT, Server
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: a node makes sandboxes")
 
@@ -78,6 +78,7 @@ def test_the_template_of_each_runtime_answers(node, runtime):
     node.good("new", name, "--runtime", runtime)
     node.good("deploy", name)
     assert "ello" in node.good("invoke", name, "-d", "you").stdout
+    assert "greeting " in await_output(node, "logs", name)
 
 
 def test_inspect_shows_where_the_time_of_cold_starts_went(node):
@@ -290,7 +291,7 @@ def await_output(node, *arguments):
             return shown
 
 
-def test_logs_are_newest_first_and_can_be_counted_and_filtered(node):
+def test_logs_are_the_last_lines_in_order_and_can_be_counted_and_filtered(node):
     node.deploy("chatty", "import sys\ndef handler(event, context):\n"
                           "    print('out', event)\n    print('err', event, file=sys.stderr)\n")
     for number in range(3):
@@ -298,9 +299,9 @@ def test_logs_are_newest_first_and_can_be_counted_and_filtered(node):
     node.good("invoke", "chatty", "-d", "9", "--logs")
     lines = await_output(node, "logs", "chatty").splitlines()
     texts = [line for line in lines if " out" in line or " err" in line]
-    assert any("stderr" in line and "err 9" in line for line in texts[:2])
-    assert "0" in texts[-1]
-    assert len(node.good("logs", "chatty", "-n", "2").stdout.splitlines()) == 2
+    assert any("stderr" in line and "err 9" in line for line in texts[-2:])
+    assert texts[0].endswith(" 0")
+    assert node.good("logs", "chatty", "-n", "2").stdout.splitlines() == lines[-2:]
     entries = [json.loads(line) for line in
                node.good("logs", "chatty", "-o", "json").stdout.splitlines()]
     assert {"stdout", "stderr"} <= {entry["stream"] for entry in entries}
@@ -340,6 +341,29 @@ def test_logs_are_followed_as_they_come(node):
         follower.terminate()
         follower.wait(20)
         follower.stdout.close()
+
+
+def test_a_traceback_reads_from_above(node):
+    node.deploy("tracing", "import traceback\ndef handler(event, context):\n    try:\n"
+                "        1 / 0\n    except ZeroDivisionError:\n        traceback.print_exc()\n")
+    node.good("invoke", "tracing")
+    shown = await_output(node, "logs", "tracing")
+    assert shown.index("Traceback") < shown.index("1 / 0") < shown.index("division by zero")
+
+
+def test_who_follows_is_told_that_the_node_has_ended(cli):
+    with Server() as server:
+        node = NodeCommandLine(cli, server)
+        node.deploy("ending", "def handler(event, context):\n    print('heard', event)\n")
+        with subprocess.Popen([node.program, "logs", "ending", "-f"], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, env=node.environment, cwd=node.folder,
+                              text=True) as follower:
+            while not select.select([follower.stdout], [], [], 0.2)[0]:  # it hears the first call
+                node.good("invoke", "ending", "-d", "1")
+            server.stop()
+            _, said = follower.communicate(timeout=30)
+            assert follower.returncode == 1
+            assert "the node ended the connection" in said and "has written nothing" not in said
 
 
 def test_foreign_text_cannot_drive_the_terminal(node):
