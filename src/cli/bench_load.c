@@ -251,7 +251,7 @@ int bench_read_words(struct bench *bench, int argument_count, char **arguments)
         struct err err;
         int exit_code;
 
-        bench->is_extreme = strcmp(arguments[0], "extreme") == 0;
+        bench->is_extreme = argument_count > 0 && strcmp(arguments[0], "extreme") == 0;
         if (!words->method)
                 words->method = words->data ? "POST" : "GET";
         bench->load.keep_alive = !words->no_keep_alive;

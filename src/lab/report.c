@@ -65,7 +65,8 @@ static void warn_of_lag(struct warnings *warnings, const struct run_result *resu
         uint64_t latency_ns = histogram_percentile(&result->total.latency, 0.5);
         uint64_t late_ns = histogram_percentile(&lab->starts, 0.99);
 
-        if (lag_ns > LAB_LAG_LEAST_NS && (double)lag_ns > LAB_LAG_SHARE * (double)latency_ns)
+        if (result->total.latency.count > 0 && lag_ns > LAB_LAG_LEAST_NS &&
+            (double)lag_ns > LAB_LAG_SHARE * (double)latency_ns)
                 warn(warnings,
                      "the lab's loop took %.2f ms a turn, of a median latency of %.2f ms: much of "
                      "that is the lab's own",

@@ -69,6 +69,15 @@ def test_thresholds_decide_the_exit_code(lab, target, condition, code):
         assert any(one["failed"] for one in told) and ": it was " in ended.stderr_text
 
 
+def test_without_a_good_answer_no_latency_is_judged_and_at_401_it_is_said_what_is_missing(lab, target):
+    ended = lab.raw("--url", target.url + "/status/401", "-c", 1, "-n", 50, "--fail-on", "p99>1s")
+    assert ended.returncode == 1
+    assert "p99>1s: there was no good answer" in ended.stderr_text
+    assert "median" not in ended.stderr_text
+    assert '-H "Authorization: Bearer $MAGPIE_TOKEN"' in ended.stderr_text
+    assert "Authorization" not in lab.raw(target.url + "/ok", "-c", 1, "-n", 5).stderr_text
+
+
 def test_a_run_is_compared_with_an_earlier_one(lab, target):
     before = lab.folder / "before.json"
     before.write_text(json.dumps(lab.run(target.url + "/delay/20", "--stages", "1:300ms,2:300ms")))

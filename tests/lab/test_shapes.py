@@ -146,6 +146,7 @@ def test_ctrl_c_ends_it_early_and_tells_what_there_was(lab, target):
     (["http://h/", "--max-clients", "5"], "is for magpie bench extreme"),
     (["extreme", "http://h/", "--rate", "5"], "extreme has its own plan"),
     (["extreme"], "whom?"),
+    ([], "whom?"),
     (["http://h/", "http://i/"], "'http://i/'"),
     (["gopher://h/"], "neither http nor https"),
     (["http://h/", "-c", "0"], "there must be somebody"),
