@@ -125,9 +125,7 @@ static int doctor_run(struct cli *cli, int argc, char **argv)
 {
         AUTO(json_free) cJSON *list = NULL;
         const char *environment = getenv("MAGPIE_DATA_DIR");
-        struct doctor doctor = {
-                .data_dir = environment && *environment ? environment : DATA_DIR_DEFAULT,
-        };
+        struct doctor doctor = {.data_dir = environment && *environment ? environment : NULL};
         const struct option options[] = {
                 {"data-dir", 0, OPTION_TEXT, "DIR", "where the node keeps its data",
                  &doctor.data_dir},
@@ -139,6 +137,9 @@ static int doctor_run(struct cli *cli, int argc, char **argv)
 
         if (!options_parse(cli, &verb_doctor, options, argc, argv, &arguments, &exit_code))
                 return exit_code;
+        doctor.data_dir_is_said = doctor.data_dir != NULL;
+        if (!doctor.data_dir)
+                doctor.data_dir = DATA_DIR_DEFAULT;
         list = cli->json ? cJSON_CreateArray() : NULL;
         for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
                 if (!list)

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum verdict { VERDICT_OK, VERDICT_WARN, VERDICT_FAIL };
@@ -22,6 +23,7 @@ struct finding {
 
 struct doctor {
         const char *data_dir;
+        bool data_dir_is_said; /* by a person, who expects it to be there */
 };
 
 struct check {

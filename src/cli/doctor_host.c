@@ -7,6 +7,7 @@
 #include "cli/text.h"
 
 #include <fcntl.h>
+#include <pwd.h>
 #include <spawn.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -152,6 +153,20 @@ static char *existing_folder(const char *path)
         return folder;
 }
 
+/* Where the data will lie: what is looked at is the folder above, and one that was said may be a slip
+ * of the fingers. */
+static bool look_missing_folder(const struct doctor *doctor, const char *folder,
+                                struct finding *ret_finding)
+{
+        AUTO(memory_free) char *mend = text_format("mkdir -p %s", doctor->data_dir);
+
+        if (!doctor->data_dir_is_said || strcmp(folder, doctor->data_dir) == 0)
+                return false;
+        finding_set(ret_finding, VERDICT_WARN, text_format("there is no %s", doctor->data_dir),
+                    "the node makes it when it starts; is it the folder that was meant?", mend);
+        return true;
+}
+
 static void look_disk(const struct doctor *doctor, const struct check *check,
                       struct finding *ret_finding)
 {
@@ -166,13 +181,15 @@ static void look_disk(const struct doctor *doctor, const struct check *check,
         uint64_t free_bytes;
 
         (void)check;
+        if (look_missing_folder(doctor, folder, ret_finding))
+                return;
         (void)statvfs(folder, &info);
         free_bytes = (uint64_t)info.f_bavail * info.f_frsize;
         verdict = verdict_of_amount(free_bytes, DISK_LEAST, DISK_ENOUGH);
         if (info.f_files > 0 && info.f_favail < FILES_LEAST && verdict == VERDICT_OK)
                 verdict = VERDICT_WARN;
         amount = human_bytes((double)free_bytes);
-        finding_set(ret_finding, verdict, text_format("%s free at %s", amount, doctor->data_dir),
+        finding_set(ret_finding, verdict, text_format("%s free at %s", amount, folder),
                     "code, logs and the database live there", verdict == VERDICT_OK ? NULL : mend);
 }
 
@@ -201,8 +218,32 @@ static void look_path(const struct doctor *doctor, const struct check *check,
                 if (slash == full)
                         break;
         }
-        finding_set(ret_finding, VERDICT_OK, text_format("%s can be reached", doctor->data_dir),
+        if (look_missing_folder(doctor, folder, ret_finding))
+                return;
+        finding_set(ret_finding, VERDICT_OK, text_format("%s can be reached", folder),
                     "the node gives up its rights and still finds its data", NULL);
+}
+
+/* As `magpie serve` chooses without --user. */
+static void look_user(const struct doctor *doctor, const struct check *check,
+                      struct finding *ret_finding)
+{
+        /* With the node stopped: what it has made so far is nobody's. */
+        AUTO(memory_free)
+        char *mend =
+                text_format("useradd --system --no-create-home --shell /usr/sbin/nologin magpie "
+                            "&& find %s -user nobody -exec chown -h magpie: {} +",
+                            doctor->data_dir);
+
+        (void)check;
+        if (getpwnam("magpie"))
+                finding_set(ret_finding, VERDICT_OK, text_copy("magpie"),
+                            "the node gives up its rights for those of a user of its own", NULL);
+        else
+                finding_set(ret_finding, VERDICT_WARN, text_copy("no user magpie"),
+                            "the node runs as nobody, whom other daemons share: they could reach "
+                            "what is its own (stop it before you mend it)",
+                            mend);
 }
 
 static void look_clock(const struct doctor *doctor, const struct check *check,
@@ -246,6 +287,7 @@ const struct check checks_host[] = {
         {.name = "swap", .look = look_swap},
         {.name = "disk", .look = look_disk},
         {.name = "data folder", .look = look_path},
+        {.name = "user", .look = look_user},
         {.name = "clock", .look = look_clock},
         {0},
 };

@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import pwd
 import re
 import subprocess
 
@@ -54,6 +55,28 @@ def test_a_data_folder_that_the_node_could_not_reach_fails_with_the_command(cli)
     assert found["data folder"]["verdict"] == "fail"
     # The temporary folder above may be closed as well, whichever is nearest comes first.
     assert found["data folder"]["mend"] == f"chmod o+x {closed}"
+
+
+def test_a_data_folder_that_is_not_there_is_not_ok(cli):
+    for arguments, environment in (["--data-dir", "/nonexistent/data"], {}), \
+                                  ([], {"MAGPIE_DATA_DIR": "/nonexistent/data"}):
+        _, found = checks(cli, *arguments, **environment)
+        for name in ("disk", "data folder"):
+            assert found[name]["verdict"] == "warn", found[name]
+            assert found[name]["found"] == "there is no /nonexistent/data"
+    _, found = checks(cli, "--data-dir", "/")
+    assert found["data folder"]["verdict"] == "ok"
+
+
+def test_a_node_without_a_user_of_its_own_is_warned_of(cli):
+    _, found = checks(cli)
+    try:
+        pwd.getpwnam("magpie")
+    except KeyError:
+        assert found["user"]["verdict"] == "warn" and "nobody" in found["user"]["meaning"]
+        assert found["user"]["mend"].startswith("useradd --system")
+    else:
+        assert found["user"]["verdict"] == "ok"
 
 
 def instances(check):
