@@ -115,6 +115,19 @@ TEST(a_name_has_lower_case_letters_digits_and_inner_hyphens)
 }
 TEST_END
 
+TEST(a_function_has_no_name_that_the_api_has_for_itself)
+{
+        struct err err;
+
+        ck_assert_int_eq(function_name_validate(SLICE("me"), &err), -EINVAL);
+        ck_assert_str_eq(err.text, "the name 'me' is taken by the API itself");
+        ck_assert_int_eq(function_name_validate(SLICE("execute"), &err), -EINVAL);
+        ck_assert_int_eq(function_name_validate(SLICE("My Function"), &err), -EINVAL);
+        ck_assert_int_eq(function_name_validate(SLICE("mean"), &err), 0);
+        ck_assert_int_eq(name_validate(SLICE("me"), &err), 0); /* a layer's, say */
+}
+TEST_END
+
 TEST(an_email_address_is_what_a_browser_accepts)
 {
         static const char *const right[] = {"a@b", "jo.doe+x@example.org", "UPPER@Example.ORG",
@@ -462,6 +475,7 @@ TEST_END
 TEST_MAIN("function", a_new_function_has_the_documented_defaults_and_is_valid,
           a_copy_is_deep_and_has_no_live_state, the_last_reference_frees_and_null_is_nobody,
           runtimes_have_one_spelling, a_name_has_lower_case_letters_digits_and_inner_hyphens,
+          a_function_has_no_name_that_the_api_has_for_itself,
           an_email_address_is_what_a_browser_accepts, an_email_address_is_stored_in_lower_case,
           a_namespace_made_from_an_email_address_is_a_name,
           an_environment_variable_needs_a_name_of_its_own, every_number_has_bounds_and_a_sentence,
