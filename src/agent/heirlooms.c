@@ -31,7 +31,7 @@ struct heirloom {
         uint64_t number, used_ns, bytes;
         int fd; /* Python: a memfd; Node: a file in the template's folder of caches */
         size_t key_length;
-        char key[]; /* digest, handler, layers, environment, each with its NUL */
+        char key[]; /* function, digest, handler, layers, environment, each with its NUL */
 };
 
 static void heirloom_close(struct heirlooms *heirlooms, struct heirloom *heirloom)
@@ -64,8 +64,8 @@ void heirlooms_lost_nursery(struct heirlooms *heirlooms)
 
 static size_t key_length(const struct agent_spawn *request)
 {
-        size_t length =
-                strlen(request->digest) + strlen(request->handler) + strlen(request->layers) + 3;
+        size_t length = strlen(request->function) + strlen(request->digest) +
+                        strlen(request->handler) + strlen(request->layers) + 4;
 
         for (size_t i = 0; i < request->env_count; i++)
                 length += strlen(request->env[i]) + 1;
@@ -93,7 +93,8 @@ static struct heirloom *heirloom_new(const struct agent_spawn *request, uint64_t
         heirloom->number = number;
         heirloom->fd = -1;
         heirloom->key_length = length;
-        at = put(put(put(heirloom->key, request->digest), request->handler), request->layers);
+        at = put(put(heirloom->key, request->function), request->digest);
+        at = put(put(at, request->handler), request->layers);
         for (size_t i = 0; i < request->env_count; i++)
                 at = put(at, request->env[i]);
         return heirloom;
@@ -111,7 +112,8 @@ static bool is_of(const struct heirloom *heirloom, const struct agent_spawn *req
 {
         const char *at = heirloom->key;
 
-        if (heirloom->key_length != key_length(request) || !is_next(&at, request->digest) ||
+        if (heirloom->runtime != request->runtime || heirloom->key_length != key_length(request) ||
+            !is_next(&at, request->function) || !is_next(&at, request->digest) ||
             !is_next(&at, request->handler) || !is_next(&at, request->layers))
                 return false;
         for (size_t i = 0; i < request->env_count; i++)

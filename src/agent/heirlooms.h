@@ -5,8 +5,8 @@
  *   because Node can receive no descriptor.
  *
  * The agent keeps them and never looks into one but for its first word. An instance writes to one, or
- * reads one that only an instance of the same code, handler, layers and environment can have written; before
- * anybody reads it, nobody can change it any more.
+ * reads one that only an instance of the same function, code, handler, layers and environment (which
+ * names the version) can have written; before anybody reads it, nobody can change it any more.
  *
  * They are bounded in number and size, and the first to go when the host is short of memory.
  */

@@ -242,10 +242,10 @@ static int instance_park_for(struct agent *agent, const struct agent_spawn *requ
         return park_for(agent, request, false, ret_instance, err);
 }
 
-/* A trial is of code that nobody may ever run again. */
+/* A trial is of code that nobody may ever run again, and of a function that may have no id yet. */
 static bool can_inherit(const struct instance *instance, const struct agent_spawn *request)
 {
-        return !request->verify &&
+        return !request->verify && request->function[0] != '\0' &&
                (instance->made.from_nursery || request->runtime == AGENT_RUNTIME_NODE);
 }
 

@@ -100,6 +100,12 @@ static bool is_digest(const char *text)
         return strlen(text) == AGENT_DIGEST_LENGTH && hex_is_valid(text, AGENT_DIGEST_LENGTH);
 }
 
+static bool is_function(const char *text)
+{
+        return strlen(text) == AGENT_FUNCTION_LENGTH &&
+               strspn(text, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == AGENT_FUNCTION_LENGTH;
+}
+
 /* Folder and command line. Where they lead is the kernel's business, inside of the image. */
 static int take_command(const char **at, const char *end, size_t word_count,
                         struct agent_spawn *spawn)
@@ -167,6 +173,9 @@ int agent_spawn_decode(const struct agent_message *message, const char *extra,
         if (!spawn.layers || (spawn.layers[0] != '\0' &&
                               (spawn.runtime == AGENT_RUNTIME_IMAGE || !is_digest(spawn.layers))))
                 return -EPROTO;
+        spawn.function = next_string(&at, end);
+        if (!spawn.function || (spawn.function[0] != '\0' && !is_function(spawn.function)))
+                return -EPROTO;
         if (spawn.runtime == AGENT_RUNTIME_IMAGE)
                 r = take_command(&at, end, message->word_count, &spawn);
         if (r == 0)
@@ -229,6 +238,7 @@ int agent_spawn_encode(const struct agent_spawn *spawn, void *ret_message, size_
             !put_string(data, capacity, &used, spawn->digest) ||
             !put_string(data, capacity, &used, spawn->handler) ||
             !put_string(data, capacity, &used, spawn->layers) ||
+            !put_string(data, capacity, &used, spawn->function) ||
             (spawn->directory && !put_string(data, capacity, &used, spawn->directory)) ||
             !put_strings(data, capacity, &used, spawn->words, spawn->word_count) ||
             !put_strings(data, capacity, &used, spawn->env, spawn->env_count))

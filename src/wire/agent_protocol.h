@@ -7,9 +7,9 @@
  *
  * gateway -> agent
  *   SPAWN    make a sandbox. extra: NUL-terminated strings: digest of the code or of the image's
- *            manifest (64 hexadecimal digits), handler, the digest of the layers' tree or ""; of an
- *            image the folder that it starts in and `word_count` words of a command line; then the
- *            environment ("NAME=value"). In all at most AGENT_EXTRA_MAX bytes.
+ *            manifest (64 hexadecimal digits), handler, the digest of the layers' tree or "", the function's id
+ *            or ""; of an image the folder that it starts in and `word_count` words of a command
+ *            line; then the environment ("NAME=value"). In all at most AGENT_EXTRA_MAX bytes.
  *   KILL     end this instance, whatever it does. Unknown ids are ignored (it may just have died).
  * agent -> gateway
  *   HELLO    with one descriptor: the folder of all sandboxes' groups in the cgroup v2 hierarchy.
@@ -23,7 +23,7 @@
  *   STOCK    how many sandboxes are parked: a figure to show, some milliseconds late.
  *
  * Parsed by the agent as hostile input: an unknown type, a wrong length, an unterminated string, a
- * digest that is not one, a limit out of range, ends the connection (and with it every sandbox that
+ * digest or an id that is not one, a limit out of range, ends the connection (and with it every sandbox that
  * this gateway owns).
  */
 #pragma once
@@ -32,10 +32,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define AGENT_PROTOCOL_VERSION 3u
+#define AGENT_PROTOCOL_VERSION 4u
 #define AGENT_EXTRA_MAX 57344 /* so that a BOOT frame can hold it (worker_protocol.h) */
 #define AGENT_ENV_MAX 176     /* an image's, a function's and the platform's */
 #define AGENT_DIGEST_LENGTH 64
+#define AGENT_FUNCTION_LENGTH 26 /* of an id: digits and capital letters */
 #define AGENT_WORDS_MAX 64
 #define AGENT_COMMAND_MAX 16384 /* bytes of words and folder, each with its NUL */
 #define AGENT_ID_MAX 65535u     /* users and groups inside */
@@ -155,6 +156,9 @@ struct agent_spawn {
         const char *digest;
         const char *handler;
         const char *layers; /* digest of what it finds at /opt; "": nothing */
+        /* Whose instance it is: what one function's instances leave to the next is no other's, be
+         * code and settings the same. "": nobody's yet, to whom nothing is left. */
+        const char *function;
         enum agent_network network;
         uint32_t reach;
         enum agent_contract contract; /* this and the rest of an image's */

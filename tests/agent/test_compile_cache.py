@@ -72,6 +72,12 @@ def test_later_instances_have_what_the_first_one_compiled(agent, gateway):
     assert "helper.js:1:30" in first["works"]["stack"]  # columns count as in the source
 
 
+def test_another_function_of_the_same_code_finds_nothing_of_it(agent, gateway):
+    code = agent.add_code({**FILES, "note.txt": (0o644, b"two functions")})
+    answers_of(gateway, code, 2)
+    assert answers_of(gateway, code, 1, function="01HF7YAT00YYYYYYYYYYYYYYYY")[0]["found"] == ""
+
+
 def test_what_is_found_can_be_changed_by_nobody(agent, gateway):
     _, *others = answers_of(gateway, agent.add_code(FILES), 3)
     for other in others:

@@ -3,8 +3,8 @@ import socket
 import subprocess
 
 import pytest
-from agent_client import (BY_EXEC, BY_HTTP, BY_LAMBDA, EXEC, EXITED, HELLO, IMAGE, KILL, MESSAGE,
-                          MIB, PROVIDED, REFUSED, SPAWN, SPAWNED, VERSION, Refused)
+from agent_client import (BY_EXEC, BY_HTTP, BY_LAMBDA, EXEC, EXITED, FUNCTION, HELLO, IMAGE, KILL,
+                          MESSAGE, MIB, PROVIDED, REFUSED, SPAWN, SPAWNED, VERSION, Refused)
 from conftest import start_agent
 from server import build_dir
 
@@ -22,8 +22,8 @@ def assert_ended(gateway):
         gateway.receive()
 
 
-def spawn_extra(digest, handler="probe", *env, layers=""):
-    return b"".join(text.encode() + b"\0" for text in (digest, handler, layers, *env))
+def spawn_extra(digest, handler="probe", *env, layers="", function=FUNCTION):
+    return b"".join(text.encode() + b"\0" for text in (digest, handler, layers, function, *env))
 
 
 def test_greeting_with_another_version_ends_the_connection(agent):
@@ -78,6 +78,9 @@ def test_a_limit_out_of_range_ends_the_connection(connection, probe_code, change
     spawn_extra("0" * 64, "probe", *["A=1"] * 200), b"0" * 64 + b"\0probe\0",
     spawn_extra("0" * 64, layers="0" * 63), spawn_extra("0" * 64, layers="../" + "0" * 61),
     spawn_extra("0" * 64, layers="/opt"), spawn_extra("0" * 64, layers="A" * 64),
+    b"0" * 64 + b"\0probe\0\0", spawn_extra("0" * 64, function=FUNCTION[1:]),
+    spawn_extra("0" * 64, function=FUNCTION + "0"), spawn_extra("0" * 64, function=FUNCTION.lower()),
+    spawn_extra("0" * 64, function="../" + FUNCTION[3:]),
 ])
 def test_strings_that_are_not_a_spawns_end_the_connection(connection, extra):
     connection.send(SPAWN, instance_id=1, **GOOD, extra=extra)

@@ -10,6 +10,7 @@ from sandbox_host import eventually
 from stocked import command, confinement, from_nursery, parked
 
 ROUNDS = 5
+ANOTHER = "01HF7YAT00YYYYYYYYYYYYYYYY"  # function
 
 # What takes long to import, and keeps much of what an import can change.
 HEAVY = b"""import decimal, email.message, html.parser, http.client, json, os, random, ssl, signal, sqlite3
@@ -104,6 +105,26 @@ def handle(event, context):
         assert {tuple(answer[:2]) for answer in blue} == {("blue", "blue")}
         assert {tuple(answer[:2]) for answer in red} == {("red", "red")}
         assert len({answer[2] for answer in blue + red}) == 2
+
+
+def test_another_function_of_the_same_code_has_a_snapshot_of_its_own(agent, gateway):
+    """Another tenant's, say: what was drawn at random when it was imported is the first one's secret."""
+    code = agent.add_code({"main.py": (0o644, b"""import os, time
+time.sleep(0.02)
+SECRET = os.urandom(8).hex()
+def handle(event, context):
+    return [SECRET]
+""")})
+    for _ in range(2):
+        mine = {secret for [secret] in answers_of(agent, gateway, code, 3)}
+        other = {secret for [secret] in answers_of(agent, gateway, code, 3, function=ANOTHER)}
+        assert len(mine) == len(other) == 1 and not mine & other
+
+
+def test_who_has_no_id_yet_is_left_nothing(agent, gateway):
+    code = agent.add_code({"main.py": (0o644, HEAVY)})
+    found = answers_of(agent, gateway, code, 3, function="")
+    assert len({answer["loaded"] for answer in found}) == len(found)
 
 
 def test_a_function_with_an_event_loop_has_one_of_its_own(agent, gateway):

@@ -33,6 +33,9 @@ static void check_spawn(const struct agent_message *message, const struct agent_
         }
         FUZZ_EXPECT(strlen(spawn->layers) == 0 || (strlen(spawn->layers) == AGENT_DIGEST_LENGTH &&
                                                    !strpbrk(spawn->layers, "/.")));
+        FUZZ_EXPECT(strlen(spawn->function) == 0 ||
+                    (strlen(spawn->function) == AGENT_FUNCTION_LENGTH &&
+                     !strpbrk(spawn->function, "/.=")));
         for (size_t i = 0; i < spawn->env_count; i++)
                 FUZZ_EXPECT(strchr(spawn->env[i], '=') > spawn->env[i]);
 

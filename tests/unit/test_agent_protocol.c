@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define DIGEST "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define FUNCTION "01HF7YAT00ZZZZZZZZZZZZZZZZ"
 
 static const struct agent_spawn sample = {
         .instance_id = 7,
@@ -21,6 +22,7 @@ static const struct agent_spawn sample = {
         .digest = DIGEST,
         .handler = "bin/hello",
         .layers = DIGEST,
+        .function = FUNCTION,
         .env_count = 2,
         .env = {"A=1", "B="},
 };
@@ -34,6 +36,7 @@ static const struct agent_spawn image = {
         .digest = DIGEST,
         .handler = "",
         .layers = "",
+        .function = FUNCTION,
         .network = AGENT_NETWORK_EGRESS,
         .contract = AGENT_CONTRACT_HTTP,
         .port = 8080,
@@ -82,6 +85,7 @@ TEST(a_spawn_comes_out_as_it_went_in)
         ck_assert_str_eq(spawn.digest, DIGEST);
         ck_assert_str_eq(spawn.handler, "bin/hello");
         ck_assert_str_eq(spawn.layers, DIGEST);
+        ck_assert_str_eq(spawn.function, FUNCTION);
         ck_assert_uint_eq(spawn.env_count, 2);
         ck_assert_str_eq(spawn.env[0], "A=1");
         ck_assert_str_eq(spawn.env[1], "B=");
@@ -99,6 +103,7 @@ TEST(what_an_image_says_comes_out_as_it_went_in)
         ck_assert_uint_eq(spawn.port, 8080);
         ck_assert_uint_eq(spawn.user, 33);
         ck_assert_uint_eq(spawn.user_group, 65535);
+        ck_assert_str_eq(spawn.function, FUNCTION);
         ck_assert_str_eq(spawn.directory, "/srv");
         ck_assert_uint_eq(spawn.word_count, 3);
         ck_assert_str_eq(spawn.words[0], "server");
@@ -301,6 +306,27 @@ TEST(layers_are_a_digest_or_none)
 }
 TEST_END
 
+TEST(a_function_is_an_id_or_none)
+{
+        static const char *const wrong[] = {"x",
+                                            "..",
+                                            "A=1",
+                                            FUNCTION "0",
+                                            "01HF7YAT00zzzzzzzzzzzzzzzz",
+                                            "01HF7YAT00/ZZZZZZZZZZZZZZZ"};
+        struct agent_spawn spawn, changed = sample;
+
+        for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+                changed.function = wrong[i];
+                ck_assert_int_eq(pass(&changed, &spawn), -EPROTO);
+        }
+        changed.function = "";
+        ck_assert_int_eq(pass(&changed, &spawn), 0);
+        ck_assert_str_eq(spawn.function, "");
+        ck_assert_uint_eq(spawn.env_count, 2);
+}
+TEST_END
+
 TEST(an_environment_that_is_none_is_refused)
 {
         struct agent_spawn spawn, bad = sample;
@@ -335,5 +361,5 @@ TEST_MAIN("agent_protocol", a_spawn_comes_out_as_it_went_in,
           ranges_are_reached_by_those_alone_who_have_a_way_out,
           a_message_beyond_the_last_type_is_refused, every_cut_of_a_spawn_is_refused,
           limits_out_of_range_are_refused, a_digest_or_handler_that_leads_elsewhere_is_refused,
-          layers_are_a_digest_or_none, an_environment_that_is_none_is_refused,
-          what_does_not_fit_is_not_sent)
+          layers_are_a_digest_or_none, a_function_is_an_id_or_none,
+          an_environment_that_is_none_is_refused, what_does_not_fit_is_not_sent)

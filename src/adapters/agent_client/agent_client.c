@@ -18,6 +18,7 @@ _Static_assert(IMAGE_ENV_MAX + ENV_MAX_COUNT + FACTS_MAX <= AGENT_ENV_MAX, "none
 _Static_assert(IMAGE_WORDS_MAX <= AGENT_WORDS_MAX && IMAGE_TEXT_MAX <= AGENT_COMMAND_MAX &&
                        IMAGE_ID_MAX <= AGENT_ID_MAX,
                "the agent takes every image");
+_Static_assert(ID_LENGTH == AGENT_FUNCTION_LENGTH, "the agent takes every function's id");
 
 static void agent_client_disconnect(struct agent_client *client)
 {
@@ -302,6 +303,7 @@ static int agent_client_make(struct sandbox_host *host, const struct sandbox_ord
                 .digest = order->code,
                 .handler = function->handler,
                 .layers = function->layers_digest,
+                .function = function->id,
                 .network = function->network == NETWORK_EGRESS ? AGENT_NETWORK_EGRESS
                                                                : AGENT_NETWORK_NONE,
         };
