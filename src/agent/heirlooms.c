@@ -17,6 +17,9 @@
 
 #define COUNT_MAX 64
 #define BYTES_MAX (512ull << 20)
+/* Somewhat more than the shim writes at most (compile_cache.js): whatever is larger is not its work,
+ * and would be copied while everybody waits. */
+#define CACHE_BYTES_MAX (33ull << 20)
 #define UNUSED_NS (3600 * 1000000000ull)
 /* Whoever has not written it by then never will. */
 #define FILLING_NS (60 * 1000000000ull)
@@ -49,6 +52,13 @@ static void heirloom_free(struct heirlooms *heirlooms, struct heirloom *heirloom
         list_remove(&heirloom->link);
         heirlooms->count--;
         free(heirloom);
+}
+
+/* What is kept is that there is none: its function starts the plain way. */
+static void forbid(struct heirlooms *heirlooms, struct heirloom *heirloom)
+{
+        heirloom_close(heirlooms, heirloom);
+        heirloom->state = IMPOSSIBLE;
 }
 
 void heirlooms_lost_nursery(struct heirlooms *heirlooms)
@@ -176,18 +186,18 @@ static int copy(struct heirlooms *heirlooms, struct heirloom *heirloom, uint64_t
 
 static void finish(struct heirlooms *heirlooms, struct heirloom *heirloom)
 {
+        const uint64_t most = heirloom->runtime == AGENT_RUNTIME_NODE ? CACHE_BYTES_MAX : BYTES_MAX;
         struct stat status;
         int r = fstat(heirloom->fd, &status) < 0 ? -errno : 0;
         uint64_t size = (uint64_t)status.st_size;
 
-        if (r == 0 && size > BYTES_MAX)
+        if (r == 0 && size > most)
                 r = -EFBIG;
         if (r == 0)
                 r = heirloom->runtime == AGENT_RUNTIME_NODE ? copy(heirlooms, heirloom, size)
                                                             : seal(heirloom);
         if (r < 0) {
-                heirloom_close(heirlooms, heirloom);
-                heirloom->state = IMPOSSIBLE;
+                forbid(heirlooms, heirloom);
                 return;
         }
         heirloom->state = USABLE;
@@ -202,12 +212,10 @@ static void look(struct heirlooms *heirlooms, struct heirloom *heirloom)
 
         if (pread(heirloom->fd, &word, sizeof(word), 0) != sizeof(word))
                 return;
-        if (word == WORKER_HEIRLOOM_COMPLETE) {
+        if (word == WORKER_HEIRLOOM_COMPLETE)
                 finish(heirlooms, heirloom);
-        } else if (word == WORKER_HEIRLOOM_REFUSED) {
-                heirloom_close(heirlooms, heirloom);
-                heirloom->state = IMPOSSIBLE;
-        }
+        else if (word == WORKER_HEIRLOOM_REFUSED)
+                forbid(heirlooms, heirloom);
 }
 
 /* At once, so that no caller's request finds a file that the instance can still change: its shim waits
@@ -219,8 +227,9 @@ static void on_written(struct loop_source *source, uint32_t events)
         char notices[4096];
 
         (void)events;
-        while (read(heirlooms->watch_fd, notices, sizeof(notices)) > 0)
-                ;
+        /* Once an event: who opens and closes files without end shall not keep us here. */
+        if (read(heirlooms->watch_fd, notices, sizeof(notices)) <= 0)
+                return;
         LIST_FOR_EACH_SAFE (heirloom, after, &heirlooms->all, link)
                 if (heirloom->state == BEING_FILLED && heirloom->runtime == AGENT_RUNTIME_NODE)
                         look(heirlooms, heirloom);
@@ -232,7 +241,7 @@ int heirlooms_init(struct heirlooms *heirlooms, struct loop *loop, const struct 
         *heirlooms = (struct heirlooms){.loop = loop, .template = template, .proc_fd = proc_fd};
         list_init(&heirlooms->all);
         loop_source_init(&heirlooms->written, on_written);
-        heirlooms->watch_fd = template_watch_caches(template);
+        heirlooms->watch_fd = template_watch_caches();
         if (heirlooms->watch_fd < 0)
                 return heirlooms->watch_fd;
         return loop_add(loop, &heirlooms->written, heirlooms->watch_fd, EPOLLIN);
@@ -293,16 +302,37 @@ struct heirloom_lent heirlooms_lend(struct heirlooms *heirlooms, const struct ag
                                       .fd = heirloom->fd};
 }
 
-void heirlooms_condemn(struct heirlooms *heirlooms, uint64_t number)
+static struct heirloom *find_number(struct heirlooms *heirlooms, uint64_t number)
 {
         struct heirloom *heirloom;
 
         LIST_FOR_EACH (heirloom, &heirlooms->all, link)
-                if (heirloom->number == number) {
-                        heirloom_close(heirlooms, heirloom);
-                        heirloom->state = IMPOSSIBLE;
-                        return;
-                }
+                if (heirloom->number == number)
+                        return heirloom;
+        return NULL;
+}
+
+void heirlooms_left(struct heirlooms *heirlooms, uint64_t number, bool by_itself)
+{
+        struct heirloom *heirloom = find_number(heirlooms, number);
+
+        if (!heirloom || heirloom->state != BEING_FILLED)
+                return;
+        look(heirlooms, heirloom);
+        if (heirloom->state != BEING_FILLED)
+                return;
+        if (by_itself)
+                forbid(heirlooms, heirloom);
+        else
+                heirloom_free(heirlooms, heirloom);
+}
+
+void heirlooms_condemn(struct heirlooms *heirlooms, uint64_t number)
+{
+        struct heirloom *heirloom = find_number(heirlooms, number);
+
+        if (heirloom)
+                forbid(heirlooms, heirloom);
 }
 
 /* ---- how long ---- */
@@ -321,7 +351,7 @@ static bool is_short_of_memory(int proc_fd)
 
 void heirlooms_review(struct heirlooms *heirlooms, uint64_t now_ns)
 {
-        bool is_short = heirlooms->bytes > 0 && is_short_of_memory(heirlooms->proc_fd);
+        bool is_short = heirlooms->count > 0 && is_short_of_memory(heirlooms->proc_fd);
         struct heirloom *heirloom, *after;
 
         LIST_FOR_EACH_SAFE (heirloom, after, &heirlooms->all, link)

@@ -45,12 +45,16 @@ int heirlooms_init(struct heirlooms *heirlooms, struct loop *loop, const struct 
 void heirlooms_close(struct heirlooms *heirlooms);
 /* Snapshots go with the address layout of their nursery. */
 void heirlooms_lost_nursery(struct heirlooms *heirlooms);
-/* Drops what nobody has used for an hour, and all where memory is short. */
+/* Drops what nobody has used for an hour or filled in a minute, and all where memory is short. */
 void heirlooms_review(struct heirlooms *heirlooms, uint64_t now_ns);
 
 /* For the next instance of this request. */
 struct heirloom_lent heirlooms_lend(struct heirlooms *heirlooms, const struct agent_spawn *request,
                                     uint64_t now_ns);
+/* An instance that was to fill that one has ended. What it has not finished is given up: nobody is
+ * charged for it any more. `by_itself`: the function starts the plain way from now on, lest each of
+ * its instances dies of the writing. Unknown numbers are ignored, here and below. */
+void heirlooms_left(struct heirlooms *heirlooms, uint64_t number, bool by_itself);
 /* An instance that had taken that one has ended by a signal or because it could not use it: nobody
- * else shall take it. Unknown numbers are ignored. */
+ * else shall take it. */
 void heirlooms_condemn(struct heirlooms *heirlooms, uint64_t number);

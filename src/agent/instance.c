@@ -117,6 +117,15 @@ static void condemn_what_it_took(const struct instance *instance)
                 heirlooms_condemn(&instance->agent->heirlooms, instance->heirloom);
 }
 
+static void give_up_what_it_fills(const struct instance *instance)
+{
+        bool by_itself =
+                instance->cause == AGENT_EXIT_SIGNAL || instance->cause == AGENT_EXIT_OUT_OF_MEMORY;
+
+        if (instance->fills != 0)
+                heirlooms_left(&instance->agent->heirlooms, instance->fills, by_itself);
+}
+
 /* The death of a pid namespace's first process is the death of all in it, and no one can leave it;
  * the kill catches what that reasoning has overlooked. */
 static void instance_empty(struct instance *instance)
@@ -154,6 +163,7 @@ static void instance_on_exit(struct loop_source *source, uint32_t events)
         fd_close(&instance->made.pid_fd);
         read_usage(instance);
         condemn_what_it_took(instance);
+        give_up_what_it_fills(instance);
         instance_empty(instance);
 }
 
@@ -289,6 +299,8 @@ int instance_spawn(struct agent *agent, struct gateway *gateway, struct agent_sp
                 heirloom = heirlooms_lend(&agent->heirlooms, request, agent->loop.now_ns);
         if (heirloom.use == HEIRLOOM_TO_TAKE)
                 instance->heirloom = heirloom.number;
+        if (heirloom.use == HEIRLOOM_TO_FILL)
+                instance->fills = heirloom.number;
         r = spawner_assign(&agent->spawner, &instance->made, request, code_fd, layers_fd, &heirloom,
                            err);
         if (r == 0) {

@@ -33,14 +33,15 @@ struct instance {
         struct list by_birth; /* on the stock's list while it waits for a fork of the nursery */
         uint64_t birth;       /* the number under which that was asked for */
         uint64_t heirloom;    /* the number of what it has taken over; 0: nothing */
+        uint64_t fills;       /* the number of what it is to leave to the others; 0: nothing */
 };
 
 /* Makes a sandbox without a function and watches it. It belongs to whoever has it in a list. */
 int instance_park(struct agent *agent, const struct parking *parking,
                   struct instance **ret_instance, struct err *err);
 /* Gives this gateway a sandbox as asked, from stock or new. What its layers bring is added to the
- * request's environment. The descriptors in ret_instance->made are
- * to be closed when they have been sent. */
+ * request's environment. The descriptors in ret_instance->made are to be closed when they have been
+ * sent. */
 int instance_spawn(struct agent *agent, struct gateway *gateway, struct agent_spawn *request,
                    struct instance **ret_instance, struct err *err);
 /* Asks for the end; gateway_send_exited() follows. */

@@ -58,5 +58,5 @@ void template_come_back(const struct template *template);
 int template_make_cache(const struct template *template, uint64_t number);
 int template_open_cache(const struct template *template, uint64_t number, bool writable);
 /* Readable whenever one that was open for writing has been closed. */
-int template_watch_caches(const struct template *template);
+int template_watch_caches(void);
 void template_remove_cache(const struct template *template, uint64_t number);

@@ -115,6 +115,25 @@ exports.handle = () => ['well'];
             assert call(made) == ["well"]
 
 
+def test_what_no_shim_has_written_is_not_copied(agent, gateway):
+    """It would be the agent's own time, and the place of all."""
+    code = agent.add_code({"main.js": (0o644, b"""const fs = require('fs');
+const PATH = '/run/compile-cache';
+const size = fs.statSync(PATH).size;
+try {
+  const fd = fs.openSync(PATH, 'r+');
+  fs.ftruncateSync(fd, 34 << 20);
+  fs.writeSync(fd, 'mapshot1', 0);
+  fs.closeSync(fd);
+} catch {}
+exports.handle = () => [size];
+""")})
+    for _ in range(3):
+        with gateway.spawn(code, "main.handle", runtime=NODE) as made:
+            made.wait_ready()
+            assert call(made)[0] <= 8
+
+
 def test_too_much_is_not_kept(agent, gateway):
     """One cannot fill the place that all have together for long."""
     code = agent.add_code({"main.js": (0o644, b"""const fs = require('fs');

@@ -4,9 +4,9 @@ import os
 import signal
 
 import pytest
-from agent_client import MIB, OUT_OF_MEMORY
+from agent_client import MIB, OUT_OF_MEMORY, PYTHON3
 from conftest import start_agent
-from sandbox_host import eventually
+from sandbox_host import Watch, eventually
 from stocked import command, confinement, from_nursery, parked
 
 ROUNDS = 5
@@ -251,6 +251,24 @@ def test_who_forges_a_snapshot_harms_nobody_but_itself(agent, gateway, forgery):
             return False
     assert eventually(serves, 60)
     assert len({answer["loaded"] for answer in answers_of(agent, gateway, other, 3)}) == 1
+
+
+@pytest.mark.parametrize("end", ["os._exit(1)", "os.kill(os.getpid(), 9)"])
+def test_what_an_instance_has_not_finished_ends_with_it(agent, gateway, end):
+    code = agent.add_code({"main.py": (0o644, b"""import os, time
+time.sleep(0.02)
+os.pwrite(4, b"x" * (20 << 20), 8)
+%s
+""" % end.encode())})
+    watch = Watch(agent)
+
+    def kept():
+        return sum("magpie-snapshot" in name for name in watch.descriptors())
+    before = kept()
+    made = gateway.spawn(code, "main.handle", runtime=PYTHON3)
+    made.wait_exited()
+    made.__exit__()
+    assert kept() == before
 
 
 def test_a_snapshot_whose_instances_crash_is_used_no_more(agent, gateway):
