@@ -31,17 +31,35 @@
 
 int template_clone_mount(int directory_fd, const char *path, struct err *err)
 {
+        const unsigned int flags =
+                OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (path[0] == '\0' ? AT_EMPTY_PATH : 0);
         struct mount_attr attributes = {
                 .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV,
                 .propagation = MS_PRIVATE,
         };
-        AUTO(fd_close) int fd = open_tree(directory_fd, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+        AUTO(fd_close) int fd = open_tree(directory_fd, path, flags);
 
         if (fd < 0)
                 return err_errno(err, -errno, "opening '%s'", path);
         if (mount_setattr(fd, "", AT_EMPTY_PATH, &attributes, sizeof(attributes)) < 0)
                 return err_errno(err, -errno, "making '%s' read-only", path);
         return fd_steal(&fd);
+}
+
+/* A folder of the data directory, which is the gateway's: a link that it left there instead would show
+ * sandboxes any folder of the host's. */
+static int clone_store(int data_fd, const char *name, struct err *err)
+{
+        struct open_how how = {
+                .flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
+                .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS,
+        };
+        AUTO(fd_close)
+        int fd = (int)syscall(SYS_openat2, data_fd, name, &how, sizeof(how));
+
+        if (fd < 0)
+                return err_errno(err, -errno, "opening '%s'", name);
+        return template_clone_mount(fd, "", err);
 }
 
 static int attach(int mount_fd, const char *path)
@@ -155,13 +173,13 @@ static int open_stores(const char *data_dir, struct stores *stores, struct err *
 
         if (data_fd < 0)
                 return err_errno(err, -errno, "opening the data directory '%s'", data_dir);
-        stores->code = template_clone_mount(data_fd, "code", err);
+        stores->code = clone_store(data_fd, "code", err);
         if (stores->code < 0)
                 return stores->code;
-        stores->staging = template_clone_mount(data_fd, "staging", err);
+        stores->staging = clone_store(data_fd, "staging", err);
         if (stores->staging < 0)
                 return stores->staging;
-        stores->images = template_clone_mount(data_fd, "images", err);
+        stores->images = clone_store(data_fd, "images", err);
         return stores->images < 0 ? stores->images : 0;
 }
 

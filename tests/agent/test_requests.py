@@ -207,3 +207,18 @@ def test_a_data_directory_without_a_code_store_is_named(tmp_path, capfd):
         assert "opening 'code': No such file or directory" in capfd.readouterr().err
         (tmp_path / "code").mkdir()
         agent.start()
+
+
+@pytest.mark.parametrize("store", ["code", "staging", "images"])
+def test_a_link_in_place_of_a_store_is_not_followed(tmp_path, capfd, store):
+    """The data directory is the gateway's; the agent would show what it leads to as root."""
+    with start_agent(tmp_path) as agent:
+        agent.end()
+        (tmp_path / store).rmdir()
+        (tmp_path / store).symlink_to("/etc")
+        agent.start()
+        assert agent.process.wait(30) == 1
+        assert f"opening '{store}': Too many levels of symbolic links" in capfd.readouterr().err
+        (tmp_path / store).unlink()
+        (tmp_path / store).mkdir()
+        agent.start()
