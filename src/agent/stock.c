@@ -46,6 +46,7 @@ void stock_init(struct stock *stock, struct agent *agent, size_t most)
         list_init(&stock->asked);
         timer_init(&stock->refill, refill_on_timer);
         timer_init(&stock->review, review_on_timer);
+        loop_set_timer(&agent->loop, &stock->review, REVIEW_EVERY_MS); /* of heirlooms, too */
         if (most == 0)
                 return;
         bare = stock_add_kind(stock, 0);
@@ -53,7 +54,6 @@ void stock_init(struct stock *stock, struct agent *agent, size_t most)
                                               .process_max = PROCESSES_FIRST};
         bare->tmp_bytes = TMP_FIRST;
         loop_set_timer(&agent->loop, &stock->refill, 0);
-        loop_set_timer(&agent->loop, &stock->review, REVIEW_EVERY_MS);
 }
 
 /* Takes the oldest out of its kind. */
