@@ -226,7 +226,8 @@ static int prepare_v1(const struct cgroup_tree *tree, struct cgroup *group, int 
         bool has_memory = tree->v1_fd[CGROUP_MEMORY] >= 0;
         int r = 0;
 
-        if (group->has_v1 && has_memory && left_charged(place) > LEFT_CHARGED_MAX)
+        if (group->has_v1 &&
+            (group->is_spoilt || (has_memory && left_charged(place) > LEFT_CHARGED_MAX)))
                 r = remove_v1(tree, group);
         if (r < 0)
                 return r;
@@ -310,7 +311,11 @@ int cgroup_leave(const struct cgroup_tree *tree, struct cgroup *group)
                 group->limits.process_max = 0;
         if (tree->v1_fd[CGROUP_CPU] < 0)
                 group->limits.cpu_millis = 0;
-        return group->is_spoilt ? remove_v1(tree, group) : 0;
+        /* Nobody is left in them. Where they stay for all that, nothing would ever tell us to try
+         * again: prepare_v1() does, for the next sandbox. */
+        if (group->is_spoilt)
+                (void)remove_v1(tree, group);
+        return 0;
 }
 
 int cgroup_remove(const struct cgroup_tree *tree, struct cgroup *group)
