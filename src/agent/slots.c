@@ -196,15 +196,15 @@ static struct slot *add_slot(struct slots *slots)
         return slot;
 }
 
-/* The last one of these ids, else the last. There must be one. */
+/* The one of these ids that has been free for longest, else of all. There must be one. */
 static struct slot *pop_kept(struct slots *slots, struct slot_ids ids)
 {
         struct slot_stack *kept = &slots->kept;
-        uint32_t at = kept->count, number;
+        uint32_t at = 0, number;
 
-        while (at > 0 && !same_ids(slots->slots[kept->numbers[at - 1]].ids, ids))
-                at--;
-        at = at > 0 ? at - 1 : kept->count - 1;
+        while (at < kept->count && !same_ids(slots->slots[kept->numbers[at]].ids, ids))
+                at++;
+        at = at < kept->count ? at : 0;
         number = kept->numbers[at];
         kept->count--;
         memmove(kept->numbers + at, kept->numbers + at + 1, (kept->count - at) * sizeof(number));

@@ -9,8 +9,11 @@
  *   says why a slot has one host user and not 65536);
  * - its control groups in v1 hierarchies (cgroup.h);
  * - a network namespace with nothing but a loopback: 3 us, and 450. No process can stay in it, a
- *   socket ends with the last process that has it, and none waits out its time (TIME_WAIT is off):
- *   the next sandbox finds it as it was. One that had a way out is given up: egress.h.
+ *   socket ends with the last descriptor of it, and none waits out its time (TIME_WAIT is off): the
+ *   next sandbox finds it as it was. Nearly: a socket that was sent to the gateway over descriptor 3
+ *   ends when the gateway, which never takes one, closes its end. It holds its port until then, and
+ *   nobody can read from it; that is why the slot that has been free for longest is taken first. One
+ *   that had a way out is given up: egress.h.
  */
 #pragma once
 
@@ -36,7 +39,7 @@ struct slot_ids {
         uint32_t user, group;
 };
 
-/* The one given back last is warm in the caches. */
+/* The one given back first at the bottom. */
 struct slot_stack {
         uint32_t count;
         uint32_t *numbers;
