@@ -106,8 +106,10 @@ static int on_hello(struct gateway *gateway, const struct agent_message *request
         if (request->code != AGENT_PROTOCOL_VERSION || request->extra_length != 0)
                 return -EPROTO;
         groups_fd = cgroup_open_parent(&gateway->agent->spawner.cgroups);
-        if (groups_fd < 0)
+        if (groups_fd < 0) {
+                log_error("opening the folder of all sandboxes' groups: %s", strerror(-groups_fd));
                 return groups_fd;
+        }
         gateway->state = GATEWAY_GREETED;
         send_answer(gateway, &answer, NULL, &groups_fd, 1);
         tell_stock(gateway);
@@ -163,8 +165,10 @@ static int on_kill(struct gateway *gateway, const struct agent_message *request,
 static const struct {
         enum agent_message_type request;
         enum gateway_state allowed_in;
-        int (*handle)(struct gateway *gateway, const struct agent_message *request,
-                      const char *extra); /* 0, or -EPROTO, which ends the connection */
+        int (*handle)(
+                struct gateway *gateway, const struct agent_message *request,
+                const char *extra); /* 0; -EPROTO: it may not be asked; an errno: logged, and it
+                                             cannot be done. Both end the connection */
 } permitted[] = {
         {AGENT_HELLO, GATEWAY_NEW, on_hello},
         {AGENT_SPAWN, GATEWAY_GREETED, on_spawn},
@@ -215,14 +219,19 @@ static void gateway_on_event(struct loop_source *source, uint32_t events)
         struct gateway *gateway = CONTAINER_OF(source, struct gateway, source);
         char *bytes = gateway->agent->request;
         ssize_t length = receive(gateway, bytes, sizeof(gateway->agent->request));
+        int r;
 
         (void)events;
         if (length < 0 && (errno == EAGAIN || errno == EINTR))
                 return;
-        if (length <= 0)
+        if (length <= 0) {
                 gateway_end(gateway, NULL);
-        else if (dispatch(gateway, bytes, (size_t)length) < 0)
-                gateway_end(gateway, "it asked for something that is not permitted");
+                return;
+        }
+        r = dispatch(gateway, bytes, (size_t)length);
+        if (r < 0)
+                gateway_end(gateway, r == -EPROTO ? "it asked for something that is not permitted"
+                                                  : strerror(-r));
 }
 
 void gateway_end(struct gateway *gateway, const char *why)
