@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <linux/seccomp.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <stddef.h>
@@ -20,6 +21,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -27,13 +29,14 @@
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define LOW_32 0xffffffffull
 #define MAY_BE_MASKED(argument, mask, value) SCMP_CMP64(argument, SCMP_CMP_MASKED_EQ, mask, value)
+#define KIND_IS(kind) MAY_BE_MASKED(1, 0xf /* the rest are flags */, kind)
 #define IS_32(argument, value) MAY_BE_MASKED(argument, LOW_32, value)
 
 /* Words that name system calls; a name that libseccomp does not know fails the start. */
 static const char *const allowed[] = {
-        /* memory */
-        "brk mmap munmap mprotect mremap madvise mincore msync mlock mlock2 munlock mlockall",
-        "munlockall membarrier memfd_create pkey_alloc pkey_free pkey_mprotect",
+        /* memory; mmap and memfd_create have their own rules */
+        "brk munmap mprotect mremap madvise mincore msync mlock mlock2 munlock mlockall",
+        "munlockall membarrier pkey_alloc pkey_free pkey_mprotect",
         /* processes and threads; clone has its own rule, clone3 cannot be checked */
         "fork vfork execve execveat exit exit_group wait4 waitid kill tkill tgkill getpid",
         "getppid gettid getpgid getpgrp setpgid getsid setsid set_tid_address set_robust_list",
@@ -155,18 +158,59 @@ static int allow_if(scmp_filter_ctx context, int number, struct scmp_arg_cmp con
         return seccomp_rule_add_array(context, SCMP_ACT_ALLOW, number, 1, &condition);
 }
 
+/* Kind and protocol, too: asked for one that it does not have, the kernel loads the module of that name
+ * (SCTP, DCCP, L2TP), whoever asks. Raw sockets it refuses itself, but not before that. */
+static int add_internet_rules(scmp_filter_ctx context, int family)
+{
+        static const struct {
+                int kind, protocol;
+        } known[] = {{SOCK_STREAM, 0},
+                     {SOCK_STREAM, IPPROTO_TCP},
+                     {SOCK_DGRAM, 0},
+                     {SOCK_DGRAM, IPPROTO_UDP}};
+        struct scmp_arg_cmp raw[] = {IS_32(0, (uint64_t)family), KIND_IS(SOCK_RAW)};
+        int r = seccomp_rule_add_array(context, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 2, raw);
+
+        for (size_t i = 0; i < COUNT(known) && r == 0; i++) {
+                struct scmp_arg_cmp one[] = {IS_32(0, (uint64_t)family),
+                                             KIND_IS((uint64_t)known[i].kind),
+                                             IS_32(2, (uint64_t)known[i].protocol)};
+                r = seccomp_rule_add_array(context, SCMP_ACT_ALLOW, SCMP_SYS(socket), 3, one);
+        }
+        return r;
+}
+
 static int add_socket_rules(scmp_filter_ctx context)
 {
-        static const int families[] = {AF_UNIX, AF_INET, AF_INET6};
         struct scmp_arg_cmp route[] = {IS_32(0, AF_NETLINK), IS_32(2, 0 /* NETLINK_ROUTE */)};
-        int r = 0;
+        int r = allow_if(context, SCMP_SYS(socket), IS_32(0, AF_UNIX));
 
-        for (size_t i = 0; i < COUNT(families) && r == 0; i++)
-                r = allow_if(context, SCMP_SYS(socket), IS_32(0, (uint64_t)families[i]));
+        if (r == 0)
+                r = add_internet_rules(context, AF_INET);
+        if (r == 0)
+                r = add_internet_rules(context, AF_INET6);
         if (r == 0) /* getifaddrs(3) */
                 r = seccomp_rule_add_array(context, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2, route);
         if (r == 0)
                 r = allow_if(context, SCMP_SYS(socketpair), IS_32(0, AF_UNIX));
+        return r;
+}
+
+/* Huge pages are the host's, and no limit of a sandbox counts them. */
+static int add_memory_rules(scmp_filter_ctx context)
+{
+        struct scmp_arg_cmp huge_map = MAY_BE_MASKED(3, MAP_HUGETLB, MAP_HUGETLB);
+        struct scmp_arg_cmp huge_file = MAY_BE_MASKED(1, MFD_HUGETLB, MFD_HUGETLB);
+        int r = allow_if(context, SCMP_SYS(mmap), MAY_BE_MASKED(3, MAP_HUGETLB, 0));
+
+        if (r == 0)
+                r = allow_if(context, SCMP_SYS(memfd_create), MAY_BE_MASKED(1, MFD_HUGETLB, 0));
+        if (r == 0)
+                r = seccomp_rule_add_array(context, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(mmap), 1,
+                                           &huge_map);
+        if (r == 0)
+                r = seccomp_rule_add_array(context, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(memfd_create),
+                                           1, &huge_file);
         return r;
 }
 
@@ -211,6 +255,8 @@ int filter_install(struct err *err)
                 r = seccomp_rule_add(context, SCMP_ACT_ALLOW, for_the_agent[i], 0);
         if (r == 0)
                 r = add_socket_rules(context);
+        if (r == 0)
+                r = add_memory_rules(context);
         if (r == 0)
                 r = add_argument_rules(context);
         if (r == 0)

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
@@ -174,6 +175,14 @@ static long crypto_socket(void) { return socket(38 /* AF_ALG */, SOCK_SEQPACKET,
 static long audit_socket(void) { return socket(AF_NETLINK, SOCK_RAW, 9); }
 static long netfilter_socket(void) { return socket(AF_NETLINK, SOCK_RAW, 12); }
 static long smuggled_socket(void) { return syscall(SYS_socket, (1ul << 32) | AF_PACKET, SOCK_DGRAM, 0); }
+static long sctp_socket(void) { return socket(AF_INET, SOCK_STREAM, 132); }
+static long sctp_messages(void) { return socket(AF_INET6, SOCK_SEQPACKET, 132); }
+static long dccp_by_kind(void) { return socket(AF_INET, 6 /* SOCK_DCCP */, 0); }
+static long l2tp_socket(void) { return socket(AF_INET, SOCK_DGRAM, 115); }
+static long smuggled_protocol(void) { return syscall(SYS_socket, AF_INET, SOCK_STREAM, (1ul << 32) | 132); }
+static long raw_l2tp(void) { return socket(AF_INET6, SOCK_RAW | SOCK_CLOEXEC, 115); }
+static long huge_pages(void) { return (long)mmap(NULL, 2 << 20, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | 0x40000 /* MAP_HUGETLB */, -1, 0); }
+static long huge_file(void) { return syscall(SYS_memfd_create, "x", 4 /* MFD_HUGETLB */); }
 static long change_interface(void)
 {
         struct ifreq request = {.ifr_name = "lo"};
@@ -214,6 +223,11 @@ static long core_dumps(void)
 static long drop_no_new_privs(void) { return prctl(PR_SET_NO_NEW_PRIVS, 0, 0, 0, 0); }
 static long real_time(void) { struct sched_param most = {.sched_priority = 99}; return sched_setscheduler(0, SCHED_FIFO, &most); }
 static long nicer(void) { return setpriority(PRIO_PROCESS, 0, -20); }
+static long killable_as_others(void)
+{
+        int fd = open("/proc/self/oom_score_adj", O_WRONLY);
+        return fd < 0 ? fd : write(fd, "0", 1);
+}
 static long less_killable(void)
 {
         int fd = open("/proc/self/oom_score_adj", O_WRONLY);
@@ -250,6 +264,8 @@ static const struct {
 #endif
         ATTEMPT(packet_socket), ATTEMPT(raw_socket), ATTEMPT(vsock), ATTEMPT(crypto_socket),
         ATTEMPT(audit_socket), ATTEMPT(netfilter_socket), ATTEMPT(smuggled_socket),
+        ATTEMPT(sctp_socket), ATTEMPT(sctp_messages), ATTEMPT(dccp_by_kind), ATTEMPT(l2tp_socket),
+        ATTEMPT(smuggled_protocol), ATTEMPT(raw_l2tp), ATTEMPT(huge_pages), ATTEMPT(huge_file),
         ATTEMPT(change_interface), ATTEMPT(reach_outside), ATTEMPT(write_root),
         ATTEMPT(write_usr), ATTEMPT(write_etc), ATTEMPT(write_code), ATTEMPT(change_code),
         ATTEMPT(write_init), ATTEMPT(write_dev), ATTEMPT(write_proc), ATTEMPT(read_shadow),
@@ -258,6 +274,7 @@ static const struct {
         ATTEMPT(read_memory_device), ATTEMPT(open_terminal), ATTEMPT(climb_by_link),
         ATTEMPT(climb_by_init_root), ATTEMPT(climb_by_cwd), ATTEMPT(core_dumps),
         ATTEMPT(drop_no_new_privs), ATTEMPT(real_time), ATTEMPT(nicer), ATTEMPT(less_killable),
+        ATTEMPT(killable_as_others),
 };
 
 /* clang-format on */
