@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 
 #define INBOX_COUNT 32
-#define ARENA_FRAME_MAX 8192 /* larger ones are sent at once, uncopied */
+#define ARENA_FRAME_MAX WORKER_TRUNK_MAX /* larger ones are sent at once, uncopied */
 #define LOG_READ_MAX 65536
 #define LOG_PAUSE_MS 20 /* so one instance logs 3 MiB/s at most, then its write(2) waits */
 #define CHATTER_MIN 64  /* bytes that a frame of log counts for at least: an empty one costs, too */

@@ -56,20 +56,6 @@ struct notes {
         bool is_websocket;
 };
 
-#define KNOWN_NAME_MAX 32
-
-/* CGI and its heirs read `_` in a name as `-` (RFC 3875, section 4.1.18): to a server of that kind
- * `Magpie_User` from outside would be the verified one. The name as they read it: itself where that is
- * all the same, or longer than any that matters here; else in `buffer`. */
-static struct slice read_by_cgi(struct slice name, char buffer[static KNOWN_NAME_MAX])
-{
-        if (name.length > KNOWN_NAME_MAX || !memchr(name.data, '_', name.length))
-                return name;
-        for (size_t i = 0; i < name.length; i++)
-                buffer[i] = (char)(name.data[i] == '_' ? '-' : name.data[i]);
-        return slice_make(buffer, name.length);
-}
-
 /* True for a header that is not handed on as it is. */
 static bool take_note(struct notes *notes, struct slice name, struct slice value)
 {
@@ -88,21 +74,19 @@ static bool take_note(struct notes *notes, struct slice name, struct slice value
                 {SLICE("x-forwarded-for"), &notes->forwarded_for},
                 {SLICE("x-forwarded-proto"), &notes->forwarded_proto},
         };
-        char buffer[KNOWN_NAME_MAX];
-        struct slice read = read_by_cgi(name, buffer);
 
         for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
-                if (slice_equal_fold(read, kept[i].name)) {
-                        if (read.data == name.data)
+                if (http_header_reads_as(name, kept[i].name)) {
+                        if (slice_equal_fold(name, kept[i].name))
                                 *kept[i].slot = value;
                         return true;
                 }
         for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
-                if (slice_equal_fold(read, ours[i]))
+                if (http_header_reads_as(name, ours[i]))
                         return true;
         if (slice_equal_fold(name, SLICE("sec-websocket-key")))
                 notes->is_websocket = true;
-        return http_header_is_hop_by_hop(read);
+        return http_header_is_hop_by_hop(name);
 }
 
 /* The request line and the headers that are handed on. */
