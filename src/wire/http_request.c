@@ -414,9 +414,9 @@ bool http_header_is_hop_by_hop(struct slice name)
         };
 
         for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-                if (slice_equal_fold(name, names[i]))
+                if (http_header_reads_as(name, names[i]))
                         return true;
-        return slice_starts_with_fold(name, SLICE("proxy-"));
+        return name.length >= 6 && http_header_reads_as(slice_make(name.data, 6), SLICE("proxy-"));
 }
 
 bool http_header_reads_as(struct slice name, struct slice known)

@@ -103,7 +103,8 @@ const struct http_header *http_request_find(const struct http_request *request, 
 bool http_request_lists(const struct http_request *request, struct slice name, struct slice token);
 
 /* Headers that speak of one connection only and are not handed on, in either direction: Connection,
- * Keep-Alive, Proxy-*, TE, Trailer, Transfer-Encoding, Upgrade (RFC 9110, section 7.6.1). */
+ * Keep-Alive, Proxy-*, TE, Trailer, Transfer-Encoding, Upgrade (RFC 9110, section 7.6.1). Names that some
+ * server reads as one of these are none either. */
 bool http_header_is_hop_by_hop(struct slice name);
 /* Is it `known`, in any case, to a server that reads `_` in a name as `-`? CGI and its heirs do (RFC 3875,
  * section 4.1.18): to them a header `Magpie_User` from outside would be the verified one. */

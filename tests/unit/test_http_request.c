@@ -350,9 +350,15 @@ TEST_END
 
 TEST(hop_by_hop_headers_are_known_in_any_case)
 {
-        static const char *const mine[] = {"Connection",        "KEEP-ALIVE",        "TE",
-                                           "Trailer",           "transfer-encoding", "Upgrade",
-                                           "Proxy-Authenticate"};
+        static const char *const mine[] = {"Connection",
+                                           "KEEP-ALIVE",
+                                           "TE",
+                                           "Trailer",
+                                           "transfer-encoding",
+                                           "Upgrade",
+                                           "Proxy-Authenticate",
+                                           "Transfer_Encoding",
+                                           "proxy_x"};
         static const char *const others[] = {"Content-Length", "Connections", "T", "Proxy", ""};
 
         for (size_t i = 0; i < sizeof(mine) / sizeof(mine[0]); i++)
