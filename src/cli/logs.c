@@ -43,7 +43,7 @@ static int logs_run(struct cli *cli, int argc, char **argv)
         const struct option options[] = {
                 {"follow", 'f', OPTION_FLAG, NULL, "wait for new lines and show them as they come",
                  &follow},
-                {"lines", 'n', OPTION_TEXT, "N", "how many lines at most, the last ones (100)",
+                {"lines", 'n', OPTION_TEXT, "N", "how many lines at most, the newest ones (100)",
                  &count},
                 {"invocation", 'i', OPTION_TEXT, "ID", "only what this invocation wrote",
                  &invocation},
@@ -78,7 +78,7 @@ static int logs_run(struct cli *cli, int argc, char **argv)
                 return exit_code;
         if (follow)
                 return logs_say_end(arguments.items[0]);
-        logview_print_reversed(&view, buffer_slice(&reply.body));
+        logview_print_calls(&view, buffer_slice(&reply.body));
         if (reply.body.length == 0 && !view.json)
                 say_note("%s has written nothing%s", arguments.items[0],
                          invocation ? " in that invocation" : "");
@@ -90,8 +90,9 @@ const struct verb verb_logs = {
         .arguments = "NAME [OPTIONS]",
         .summary = "show what a function wrote",
         .about = "Shows what a function wrote to stdout and stderr, and what the platform has to\n"
-                 "say about it: the last lines, in the order in which they were written; with -f\n"
-                 "the new lines as they come.",
+                 "say about it: the newest call first, of each its lines as they were written; "
+                 "with\n"
+                 "-f the new lines as they come.",
         .examples = "  magpie logs hello\n"
                     "  magpie logs hello -f\n"
                     "  magpie logs hello -n 5 -o json\n",

@@ -83,3 +83,35 @@ void logview_print_reversed(struct logview *view, struct slice lines)
                 lines.length = from;
         }
 }
+
+static size_t line_length(struct slice lines)
+{
+        const char *end = memchr(lines.data, '\n', lines.length);
+
+        return end ? (size_t)(end - lines.data) + 1 : lines.length;
+}
+
+/* How many bytes at the front are lines of one invocation. */
+static size_t calls_length(struct slice lines)
+{
+        AUTO(json_free) cJSON *first = cJSON_ParseWithLength(lines.data, line_length(lines));
+        size_t length = line_length(lines);
+
+        while (length < lines.length) {
+                struct slice rest = slice_skip(lines, length);
+                AUTO(json_free) cJSON *next = cJSON_ParseWithLength(rest.data, line_length(rest));
+                if (strcmp(json_text(first, "invocation"), json_text(next, "invocation")) != 0)
+                        break;
+                length += line_length(rest);
+        }
+        return length;
+}
+
+void logview_print_calls(struct logview *view, struct slice lines)
+{
+        while (lines.length > 0) {
+                size_t length = calls_length(lines);
+                logview_print_reversed(view, slice_make(lines.data, length));
+                lines = slice_skip(lines, length);
+        }
+}

@@ -291,7 +291,7 @@ def await_output(node, *arguments):
             return shown
 
 
-def test_logs_are_the_last_lines_in_order_and_can_be_counted_and_filtered(node):
+def test_logs_are_newest_call_first_and_can_be_counted_and_filtered(node):
     node.deploy("chatty", "import sys\ndef handler(event, context):\n"
                           "    print('out', event)\n    print('err', event, file=sys.stderr)\n")
     for number in range(3):
@@ -299,9 +299,9 @@ def test_logs_are_the_last_lines_in_order_and_can_be_counted_and_filtered(node):
     node.good("invoke", "chatty", "-d", "9", "--logs")
     lines = await_output(node, "logs", "chatty").splitlines()
     texts = [line for line in lines if " out" in line or " err" in line]
-    assert any("stderr" in line and "err 9" in line for line in texts[-2:])
-    assert texts[0].endswith(" 0")
-    assert node.good("logs", "chatty", "-n", "2").stdout.splitlines() == lines[-2:]
+    assert any("stderr" in line and "err 9" in line for line in texts[:2])
+    assert any(texts[-1].endswith(f" {word} 0") for word in ("out", "err"))
+    assert node.good("logs", "chatty", "-n", "2").stdout.splitlines() == lines[:2]
     entries = [json.loads(line) for line in
                node.good("logs", "chatty", "-o", "json").stdout.splitlines()]
     assert {"stdout", "stderr"} <= {entry["stream"] for entry in entries}
