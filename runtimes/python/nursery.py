@@ -38,6 +38,9 @@ SECCOMP_MODE_FILTER = 2
 CAPABILITY_VERSION_3 = 0x20080522
 # setgid, setuid, sys_chroot, sys_ptrace, sys_admin: entering namespaces takes these.
 CAPABILITIES = 1 << 6 | 1 << 7 | 1 << 18 | 1 << 19 | 1 << 21
+# Where the agent has it: what is written to a new process's oom_score_adj is the least that the function
+# can write there, too.
+SYS_RESOURCE = 1 << 24
 
 _libc = ctypes.PyDLL(None, use_errno=True)  # PyDLL: a clone must not happen without the interpreter's lock
 _answer = Struct("=QI")
@@ -64,6 +67,13 @@ def _set_capabilities(mask):
     header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
     data = (ctypes.c_uint32 * 6)(mask, mask, 0, 0, 0, 0)
     _check(_libc.capset(header, data))
+
+
+def _is_permitted(mask):
+    header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
+    data = (ctypes.c_uint32 * 6)()
+    _check(_libc.capget(header, data))
+    return data[1] & mask == mask
 
 
 def _mount_proc():
@@ -198,7 +208,7 @@ def main():
 
     sys.path.remove(here)
     _mount_proc()
-    _set_capabilities(CAPABILITIES)
+    _set_capabilities(CAPABILITIES | (SYS_RESOURCE if _is_permitted(SYS_RESOURCE) else 0))
     control = _socket.socket(fileno=CONTROL)
     filter_bytes = control.recv(4096)
     gc.collect()

@@ -113,6 +113,25 @@ static int set_limits(const struct child_plan *plan)
         return 0;
 }
 
+/* When the whole host is short of memory, functions go first. Written with CAP_SYS_RESOURCE, so that it
+ * is also the least that the function can write (oom_score_adj_min in the kernel's fs/proc/base.c);
+ * children inherit both. It is not the agent's own although the memory is: that is spared while a
+ * parent of vfork(2) waits. Harmless where it fails. */
+static int volunteer_for_oom(const struct child_plan *plan)
+{
+        static const char score[] = "500";
+        int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+        (void)plan;
+        if (fd < 0)
+                return 0;
+        if (write(fd, score, sizeof(score) - 1) < 0) {
+                /* see above */
+        }
+        (void)close(fd);
+        return 0;
+}
+
 /* Whoever has the processor keeps it when a function wakes up: functions are woken by the gateway
  * in the middle of sending them more, and if each first frame took its processor away, every call
  * would cost two switches (a third fewer calls a second). Shares of the processor stay as they are:
@@ -187,6 +206,7 @@ void child_run(void *argument)
                 {mount_own, "mounting /proc and /tmp"},
                 {set_hostname, "naming its host"},
                 {set_limits, "setting resource limits"},
+                {volunteer_for_oom, "choosing its rank for want of memory"},
                 {wake_politely, "choosing its scheduling policy"},
                 {become_function_user, "taking on the function's user"},
                 {die_with_agent, "tying its life to the agent's"},

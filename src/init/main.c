@@ -23,27 +23,11 @@
 #include "init/worker_socket.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 #define EXIT_USAGE 2
-
-/* When the whole host is short of memory, functions go first. Raising one's own score needs no
- * privilege, and children inherit it. Harmless where it fails. */
-static void volunteer_for_oom(void)
-{
-        static const char score[] = "500";
-        int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-
-        if (fd < 0)
-                return;
-        if (write(fd, score, sizeof(score) - 1) < 0) {
-                /* see above */
-        }
-        (void)close(fd);
-}
 
 static struct outcome run_in(const char *folder, char *const *words)
 {
@@ -77,7 +61,6 @@ struct outcome contract_run(char *const *words)
 
 int main(int argc, char **argv)
 {
-        volunteer_for_oom();
         if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || argc < 2)
                 return EXIT_USAGE;
         outcome_exit(contract_run(argv + 1));
