@@ -100,7 +100,7 @@ static size_t calls_length(struct slice lines)
         while (length < lines.length) {
                 struct slice rest = slice_skip(lines, length);
                 AUTO(json_free) cJSON *next = cJSON_ParseWithLength(rest.data, line_length(rest));
-                if (strcmp(json_text(first, "invocation"), json_text(next, "invocation")) != 0)
+                if (strcmp(json_text(first, "invocationId"), json_text(next, "invocationId")) != 0)
                         break;
                 length += line_length(rest);
         }
