@@ -127,8 +127,8 @@ void worker_frame_encode_header(const struct worker_frame *frame, void *ret_head
 
 /* Changes a header that has been written: whose call it is and until when, once that is known; and that
  * nothing follows. */
-void worker_header_address(void *header, uint32_t id, uint64_t value);
-void worker_header_end(void *header);
+void worker_header_address(void *bytes, uint32_t id, uint64_t value);
+void worker_header_end(void *bytes);
 
 /* 0; -EPROTO for what no well-behaved peer sends: a short or over-long message, an unknown type or
  * flag, a meta that is longer than the message. Borrows from `message`. */
