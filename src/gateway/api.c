@@ -1,6 +1,7 @@
 /* The REST API's table of routes, and the exchange that collects a body; see api.h, api_call.h. */
 #include "gateway/api.h"
 
+#include "base/clock.h"
 #include "gateway/api_call.h"
 #include "gateway/authentication.h"
 #include "gateway/path.h"
@@ -14,6 +15,7 @@
 #define SETTINGS_BODY_MAX (6 * ENV_MAX_BYTES + 65536u) /* every byte may be written as \u00xx */
 #define UPLOADS_MAX 4                                  /* large bodies in memory at once */
 #define UPLOAD_BYTES (256u << 10)                      /* what "large" begins with */
+#define BODY_RATE 16384 /* bytes a second, on the whole: what is held in memory must get on */
 
 enum api_body { BODY_SMALL, BODY_SETTINGS, BODY_CODE, BODY_CODE_IN_JSON };
 
@@ -159,6 +161,15 @@ static void call_handle(struct api_call *call)
         call->handle(call);
 }
 
+/* Each piece renews the connection's own time-out: a byte now and then would hold the rest for ever. */
+static bool call_is_too_slow(const struct api_call *call)
+{
+        uint64_t taken_ms = (call->thread->loop.now_ns - call->began_ns) / NS_PER_MS;
+
+        return taken_ms > api_gateway(call)->config.stall_timeout_ms +
+                                  (uint64_t)call->body.length * 1000 / BODY_RATE;
+}
+
 static void call_take_body(struct exchange *exchange, struct slice bytes, bool end)
 {
         struct api_call *call = CONTAINER_OF(exchange, struct api_call, exchange);
@@ -170,6 +181,9 @@ static void call_take_body(struct exchange *exchange, struct slice bytes, bool e
         }
         if (end)
                 call_handle(call);
+        else if (call_is_too_slow(call))
+                response_refuse(exchange->connection, 408, "request.timeout",
+                                "The request body came too slowly.");
 }
 
 static void call_gone_while_collecting(struct exchange *exchange)
@@ -205,6 +219,7 @@ static bool call_begin(struct connection *connection, const struct http_request 
         }
         call->exchange = (struct exchange){.ops = &collecting_ops, .connection = connection};
         call->thread = connection->thread;
+        call->began_ns = call->thread->loop.now_ns;
         call->handle = route->handle;
         call->user = user ? user_ref(user) : NULL;
         call->is_upload = is_upload(request, route);

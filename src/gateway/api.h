@@ -18,6 +18,7 @@ struct api {
         atomic_uint call_count; /* also those whose client has gone: 0 before threads are joined */
         atomic_uint upload_count; /* large bodies in memory */
         atomic_uint check_count;  /* passwords being hashed */
+        atomic_uint look_count;   /* at our own descriptors, for /metrics */
         struct collector collector;
 };
 

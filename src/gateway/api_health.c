@@ -25,6 +25,8 @@ void api_ready(struct api_call *call)
 }
 
 /* Counting thousands of descriptors takes the kernel milliseconds: on the crew. */
+#define LOOKS_MAX 16 /* at once */
+
 struct metrics_call {
         struct job job;
         struct api_call *call;
@@ -60,13 +62,17 @@ static void metrics_done(struct job *job)
 {
         struct metrics_call *metrics = CONTAINER_OF(job, struct metrics_call, job);
 
+        atomic_fetch_sub(&api_gateway(metrics->call)->api.look_count, 1);
         metrics_answer(metrics->call, metrics->open_fds);
         free(metrics);
 }
 
 void api_metrics(struct api_call *call)
 {
-        struct metrics_call *metrics = calloc(1, sizeof(*metrics));
+        struct gateway *gateway = api_gateway(call);
+        /* Anybody may ask, and the crew has more to do. */
+        bool may_look = atomic_fetch_add(&gateway->api.look_count, 1) < LOOKS_MAX;
+        struct metrics_call *metrics = may_look ? calloc(1, sizeof(*metrics)) : NULL;
 
         if (metrics) {
                 metrics->call = call;
@@ -74,10 +80,11 @@ void api_metrics(struct api_call *call)
                 metrics->job = (struct job){.home = &call->thread->mailbox,
                                             .work = metrics_count_descriptors,
                                             .done = metrics_done};
-                if (crew_submit(api_gateway(call)->crew, &metrics->job) == 0)
+                if (crew_submit(gateway->crew, &metrics->job) == 0)
                         return;
         }
         /* A crew that is busy is no reason to be blind. */
+        atomic_fetch_sub(&gateway->api.look_count, 1);
         free(metrics);
         metrics_answer(call, -1);
 }

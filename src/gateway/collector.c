@@ -204,6 +204,7 @@ static void collector_wake_by_letter(struct letter *letter)
 {
         struct gateway *gateway = CONTAINER_OF(letter, struct gateway, api.collector.letter);
 
+        atomic_store(&gateway->api.collector.posted, false);
         loop_set_timer(&gateway->threads[0].loop, &gateway->api.collector.timer, LOOK_SOON_MS);
 }
 
@@ -211,7 +212,7 @@ void collector_wake(struct gateway *gateway)
 {
         struct collector *collector = &gateway->api.collector;
 
-        if (atomic_exchange(&collector->woken, true))
+        if (atomic_exchange(&collector->woken, true) || atomic_exchange(&collector->posted, true))
                 return;
         collector->letter.deliver = collector_wake_by_letter;
         mailbox_post(&gateway->threads[0].mailbox, &collector->letter);

@@ -12,7 +12,8 @@ struct gateway;
 struct collector {
         struct timer timer;
         struct letter letter;
-        atomic_bool woken;
+        atomic_bool woken;  /* somebody has asked since it looked last */
+        atomic_bool posted; /* the letter has not been delivered */
 };
 
 /* Begins to look every hour. Before gateway_run(). */

@@ -354,7 +354,8 @@ bool function_log_take(struct log_follower *follower, struct buffer *ret_lines)
                                       clock_unix_ms());
                 follower->dropped = 0;
         }
-        follower->told = false;
+        follower->told =
+                follower->in_flight; /* a letter is not posted before it has been delivered */
         ended = follower->ended;
         pthread_mutex_unlock(&follower->log->lock);
         return !ended;

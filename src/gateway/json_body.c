@@ -2,8 +2,11 @@
 #include "gateway/json_body.h"
 
 #include "base/text.h"
+#include "wire/json_text.h"
 
 #include <errno.h>
+
+#define VALUES_MAX 20000
 
 /* "\u0000" would end a C string in its middle: what was checked would not be what is kept. */
 static bool has_nul_escape(struct slice text)
@@ -28,6 +31,8 @@ int json_body_parse(struct slice text, cJSON **ret_object, struct err *err)
         if (!text_is_utf8(text) || memchr(text.data, '\0', text.length) || has_nul_escape(text))
                 return err_set(err, -EINVAL,
                                "The body is not JSON in UTF-8 without NUL characters.");
+        if (json_values_most(text) > VALUES_MAX)
+                return err_set(err, -EINVAL, "The body has too many values.");
         object = cJSON_ParseWithLengthOpts(text.data, text.length, &end, false);
         while (object && end < text.data + text.length && strchr(" \t\r\n", *end))
                 end++;

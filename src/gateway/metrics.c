@@ -124,8 +124,7 @@ void metrics_keep(struct metrics *metrics, const struct live *live)
         figures_add_live(&past->figures, live);
 }
 
-/* With lives_lock held: forgets what functions that are deleted had counted. */
-static void past_prune(struct gateway *gateway)
+void metrics_prune(struct gateway *gateway)
 {
         const struct catalog *catalog = gateway_catalog(gateway);
         struct past_figures *past, *after;
@@ -199,7 +198,7 @@ int metrics_rows_take(struct gateway *gateway, struct function_row **ret_rows, s
         size_t source_count, count = 0;
 
         pthread_mutex_lock(&gateway->lives_lock);
-        past_prune(gateway);
+        metrics_prune(gateway);
         source_count = sources_list(gateway, NULL);
         sources = malloc((source_count + 1) * sizeof(sources[0]));
         rows = calloc(source_count + 1, sizeof(rows[0]));

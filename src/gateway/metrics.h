@@ -36,6 +36,9 @@ void metrics_cold_start_phase(struct metrics *metrics, enum runtime runtime,
 void metrics_stock(struct metrics *metrics, const struct sandbox_stock *stock);
 /* Before a live is freed, with gateway->lives_lock held. Without memory its figures are lost. */
 void metrics_keep(struct metrics *metrics, const struct live *live);
+struct gateway;
+/* With lives_lock held: forgets what functions that are deleted had counted. */
+void metrics_prune(struct gateway *gateway);
 
 /* The whole text, version 0.0.4 of Prometheus' format. `open_fds` < 0: unknown. On a gateway
  * thread. 0, -ENOBUFS, -ENOMEM. */

@@ -64,6 +64,7 @@ static void live_bury(struct gateway_round *round)
         pthread_mutex_lock(&gateway->lives_lock);
         list_remove(&live->link);
         metrics_keep(&gateway->metrics, live);
+        metrics_prune(gateway);
         pthread_mutex_unlock(&gateway->lives_lock);
         atomic_store(&live->function->live, NULL);
         live_free(live);

@@ -30,7 +30,7 @@ struct conductor {
         unsigned engine_count, ended_count;
         struct engine *engines[THREADS_MAX];
         uint64_t reported_ns[THREADS_MAX]; /* up to when */
-        bool has_ended[THREADS_MAX];
+        bool has_reported[THREADS_MAX], has_ended[THREADS_MAX];
         struct list pending, spare; /* pending: by time */
         size_t stages_told;
         size_t stages_wanted; /* what comes of later ones does not count */
@@ -183,6 +183,7 @@ static void take_report(struct conductor *conductor, unsigned index,
 {
         struct pending *pending = pending_of(conductor, &report->moment);
 
+        conductor->has_reported[index] = true;
         conductor->reported_ns[index] = report->moment.start_ns;
         if (report->is_last) {
                 conductor->has_ended[index] = true;
@@ -201,7 +202,8 @@ static bool is_complete(const struct conductor *conductor, const struct pending 
 {
         for (unsigned i = 0; i < conductor->engine_count; i++)
                 if (!conductor->has_ended[i] &&
-                    conductor->reported_ns[i] < pending->moment.start_ns)
+                    (!conductor->has_reported[i] ||
+                     conductor->reported_ns[i] < pending->moment.start_ns))
                         return false;
         return true;
 }

@@ -169,7 +169,8 @@ static double figure_of(const struct threshold *threshold, const struct tally *t
                 break;
         case THRESHOLD_THROUGHPUT:
                 is_latency = false;
-                value = seconds > 0 ? (double)tally_answers(tally) / seconds : 0;
+                value = seconds > 0 ? (double)(tally_answers(tally) - tally->after_end) / seconds
+                                    : 0;
                 break;
         }
         return is_latency && tally->latency.count == 0 ? INFINITY : value;

@@ -375,3 +375,20 @@ int json_write_string(struct buffer *out, struct slice text)
         }
         return r < 0 ? r : buffer_append(out, "\"", 1);
 }
+
+size_t json_values_most(struct slice text)
+{
+        bool in_string = false;
+        size_t count = 1;
+
+        for (size_t i = 0; i < text.length; i++) {
+                char c = text.data[i];
+                if (in_string && c == '\\')
+                        i++;
+                else if (c == '"')
+                        in_string = !in_string;
+                else if (!in_string && (c == ',' || c == '[' || c == '{'))
+                        count++;
+        }
+        return count;
+}

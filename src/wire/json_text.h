@@ -47,6 +47,10 @@ size_t json_decode_string(const struct json_value *string, char *ret_text);
 /* Whether a string's text is `text`, however it is escaped. */
 bool json_string_is(const struct json_value *string, struct slice text);
 
+/* How many values a tree of this text can have at most: to be asked before one is built, which takes many
+ * times the memory of a text like [0,0,0]. */
+size_t json_values_most(struct slice text);
+
 /* Appends a string with its quotes. What is not UTF-8 becomes U+FFFD. 0, -ENOBUFS or -ENOMEM; what
  * was appended before a failure remains. */
 int json_write_string(struct buffer *out, struct slice text);

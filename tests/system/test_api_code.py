@@ -1,5 +1,7 @@
 """New code: unpacked, tried in a sandbox, and only then there."""
 import base64
+import contextlib
+import gzip
 import http.client
 import io
 import json
@@ -8,7 +10,8 @@ import tarfile
 
 import pytest
 from people import ECHO, Person, code_of, create, deployment, expect_problem
-from server import pack
+from raw_http import RawConnection, request
+from server import Server, pack
 
 
 @pytest.fixture(scope="module")
@@ -159,6 +162,27 @@ def test_code_may_come_in_chunks(person):
     assert connection.getresponse().status == 200
     connection.close()
     assert call(person, "chunked").body == b"in chunks"
+
+
+def test_an_archive_that_names_one_folder_without_end_is_refused_soon(person):
+    folder = tarfile.TarInfo("a")
+    folder.type = tarfile.DIRTYPE
+    create(person, "endless")
+    answer = person.request("PUT", "/api/v1/functions/endless/code",
+                            gzip.compress(folder.tobuf() * 200_000))
+    assert answer.status == 400 and "names more than 40000 things" in answer.json()["detail"], answer
+
+
+def test_a_body_that_comes_too_slowly_is_given_up():
+    with Server("--stall-timeout", "500ms") as node:
+        with RawConnection(node.port) as client:
+            client.send(request("POST", "/api/v1/users", headers=["Content-Length: 10000"]))
+            with contextlib.suppress(ConnectionError):
+                for _ in range(100):
+                    client.send(b" ")
+                    if not client.is_silent(0.1):
+                        break
+            assert client.read_head()[0] == 408
 
 
 def test_who_goes_away_in_the_middle_of_an_upload_leaves_nothing(person):

@@ -1,4 +1,5 @@
 /* The small parts of the API that need no server: paths, and JSON from clients. */
+#include "base/buffer.h"
 #include "gateway/json_body.h"
 #include "gateway/path.h"
 
@@ -99,6 +100,21 @@ TEST(a_nul_cannot_hide_the_end_of_a_text)
 }
 TEST_END
 
+/* Each value takes some eighty bytes, whatever it took in the text. */
+TEST(a_body_of_many_values_is_refused_before_it_is_built)
+{
+        struct buffer text;
+
+        buffer_init(&text, 1 << 20);
+        ck_assert_int_eq(buffer_append_text(&text, "{\"a\":[0"), 0);
+        for (int i = 0; i < 20000; i++)
+                ck_assert_int_eq(buffer_append_text(&text, ",0"), 0);
+        ck_assert_int_eq(buffer_append_text(&text, "]}"), 0);
+        expect_refused(buffer_slice(&text));
+        buffer_deinit(&text);
+}
+TEST_END
+
 struct target {
         uint32_t count;
         bool truth;
@@ -182,6 +198,6 @@ TEST_END
 
 TEST_MAIN("api_parts", a_path_without_a_hole_matches_itself_alone, a_hole_takes_exactly_one_segment,
           a_path_may_have_a_version_behind_its_id, only_one_json_object_in_utf_8_is_a_body,
-          a_nul_cannot_hide_the_end_of_a_text, members_are_read_by_their_table,
-          an_unknown_or_repeated_member_is_refused_by_name,
+          a_nul_cannot_hide_the_end_of_a_text, a_body_of_many_values_is_refused_before_it_is_built,
+          members_are_read_by_their_table, an_unknown_or_repeated_member_is_refused_by_name,
           a_value_of_the_wrong_kind_is_refused_by_name)

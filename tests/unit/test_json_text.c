@@ -149,7 +149,17 @@ TEST(writing_stops_at_the_buffers_limit)
 }
 TEST_END
 
+TEST(values_are_counted_before_there_is_a_tree)
+{
+        ck_assert_uint_eq(json_values_most(SLICE("0")), 1);
+        ck_assert_uint_eq(json_values_most(SLICE("[0,0,0]")), 4);
+        ck_assert_uint_eq(json_values_most(SLICE("{\"a,[{\":\"\\\",[\",\"b\":{}}")), 4);
+        ck_assert_uint_eq(json_values_most(SLICE("\"\\")), 1);
+}
+TEST_END
+
 TEST_MAIN("json_text", every_kind_of_value_is_known, what_is_not_json_is_not_taken,
           nesting_has_a_bound_and_no_recursion, members_and_elements_come_in_their_order,
           strings_are_decoded_in_place_too, half_a_surrogate_pair_is_replaced,
-          what_is_written_is_escaped_and_repaired, writing_stops_at_the_buffers_limit)
+          what_is_written_is_escaped_and_repaired, writing_stops_at_the_buffers_limit,
+          values_are_counted_before_there_is_a_tree)

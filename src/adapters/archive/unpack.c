@@ -22,13 +22,15 @@
 #define CHUNK_SIZE 65536
 /* Small archives may well hold a table of zeros. */
 #define RATIO_FROM_BYTES (16ull << 20)
+/* Of an archive, beside what is unpacked: its own records. More of it is bytes that lead nowhere. */
+#define OVERHEAD_BYTES (64ull << 20)
 #define QUOTE(string) text_quote(slice_of(string)).text
 
 struct unpacking {
         int root_fd;
         const struct bundle_limits *limits;
         uint64_t packed, unpacked; /* bytes */
-        uint32_t members;
+        uint32_t members, headers;
         char *chunk; /* CHUNK_SIZE */
 };
 
@@ -300,6 +302,17 @@ static enum stage_result unpack_entry(struct unpacking *u, struct archive *archi
         }
 }
 
+/* What makes no file costs time, too: a folder named again and again, and bytes that are skipped. */
+static enum stage_result count_header(struct unpacking *u, struct archive *archive, struct err *err)
+{
+        if (u->headers++ / 2 > u->limits->members)
+                return bundle_refuse(err, "the archive names more than %" PRIu32 " things",
+                                     2 * u->limits->members);
+        if ((uint64_t)archive_filter_bytes(archive, 0) > u->limits->unpacked_bytes + OVERHEAD_BYTES)
+                return bundle_refuse(err, "the archive holds far more than it unpacks to");
+        return STAGE_DONE;
+}
+
 static enum stage_result unpack_entries(struct unpacking *u, struct archive *archive,
                                         struct err *err)
 {
@@ -308,8 +321,12 @@ static enum stage_result unpack_entries(struct unpacking *u, struct archive *arc
         int r = ARCHIVE_OK;
 
         while (result == STAGE_DONE &&
-               ((r = archive_read_next_header(archive, &entry)) == ARCHIVE_OK || r == ARCHIVE_WARN))
-                result = unpack_entry(u, archive, entry, err);
+               ((r = archive_read_next_header(archive, &entry)) == ARCHIVE_OK ||
+                r == ARCHIVE_WARN)) {
+                result = count_header(u, archive, err);
+                if (result == STAGE_DONE)
+                        result = unpack_entry(u, archive, entry, err);
+        }
         if (result == STAGE_DONE && r != ARCHIVE_EOF)
                 return archive_explain(archive, err);
         return result;

@@ -38,6 +38,7 @@ struct pull {
         enum image_result result;
         struct err err;
         char digest[NAME_SIZE];
+        char registry[REGISTRY_MAX + 1], owner_id[ID_LENGTH + 1]; /* whence, and for whom */
         enum pull_state state;
         size_t layer_count;
         struct layer_progress *layers;

@@ -2,10 +2,12 @@
 #include "adapters/images/document.h"
 
 #include "base/text.h"
+#include "wire/json_text.h"
 
 #include <errno.h>
 #include <string.h>
 
+#define VALUES_MAX 100000
 #define EXACT_MAX 9007199254740992.0 /* 2^53 */
 
 /* "\u0000" would end a C string in its middle: what was checked would not be what is used. */
@@ -25,6 +27,8 @@ int document_parse(struct slice text, const char *what, cJSON **ret_document, st
                                DOCUMENT_MAX);
         if (!text_is_utf8(text) || has_nul(text))
                 return err_set(err, -EINVAL, "%s is not JSON in UTF-8", what);
+        if (json_values_most(text) > VALUES_MAX)
+                return err_set(err, -EINVAL, "%s has too many values", what);
         document = cJSON_ParseWithLengthOpts(text.data, text.length, &end, false);
         while (document && end < text.data + text.length && strchr(" \t\r\n", *end))
                 end++;

@@ -194,6 +194,8 @@ static enum image_result pull_lead(struct fetch *fetch)
         pull->users = 1;
         pull->state = PULL_PULLING;
         memcpy(pull->digest, fetch->digest, sizeof(pull->digest));
+        memcpy(pull->registry, fetch->reference.registry, sizeof(pull->registry));
+        (void)snprintf(pull->owner_id, sizeof(pull->owner_id), "%s", fetch->request->owner_id);
         list_push_back(&disk->pulls, &pull->link);
         fetch->pull = pull;
         pthread_mutex_unlock(&disk->lock);
@@ -210,7 +212,22 @@ static enum image_result pull_lead(struct fetch *fetch)
         return result;
 }
 
-/* With the lock held, which is given up meanwhile: somebody else pulls what we want. */
+static void patience_renew(struct fetch *fetch)
+{
+        fetch->patience.deadline_ns =
+                clock_now_ns() + fetch->disk->options.pull_timeout_ms * NS_PER_MS;
+}
+
+/* Would we have failed as it did? An image of the same digest may be anybody's, and come from a registry that
+ * fails whenever its owner likes. */
+static bool pull_is_as_ours(const struct pull *pull, const struct fetch *fetch)
+{
+        return strcmp(pull->registry, fetch->reference.registry) == 0 &&
+               strcmp(pull->owner_id, fetch->request->owner_id) == 0;
+}
+
+/* With the lock held, which is given up meanwhile: somebody else pulls what we want. Where that has failed,
+ * and need not mean us, we are told READY, and try it ourselves. */
 static enum image_result pull_follow(struct fetch *fetch, struct pull *pull)
 {
         struct images_disk *disk = fetch->disk;
@@ -226,8 +243,12 @@ static enum image_result pull_follow(struct fetch *fetch, struct pull *pull)
                 result = patience_check(&fetch->patience, fetch->err);
         }
         if (pull->ended && pull->result != IMAGE_READY) {
-                result = pull->result;
-                *fetch->err = pull->err;
+                if (pull_is_as_ours(pull, fetch)) {
+                        result = pull->result;
+                        *fetch->err = pull->err;
+                } else if (result == IMAGE_READY) {
+                        patience_renew(fetch);
+                }
         }
         pull_leave(fetch);
         return result;
@@ -286,10 +307,8 @@ static void fetch_begin(struct fetch *fetch, struct images_disk *disk,
                         const struct image_request *request, struct err *err)
 {
         *fetch = (struct fetch){.disk = disk, .request = request, .folder_fd = -1, .err = err};
-        fetch->patience = (struct patience){
-                .deadline_ns = clock_now_ns() + disk->options.pull_timeout_ms * NS_PER_MS,
-                .stopping = &disk->stopping,
-        };
+        fetch->patience.stopping = &disk->stopping;
+        patience_renew(fetch);
         buffer_init(&fetch->manifest_text, DOCUMENT_MAX);
         pthread_mutex_lock(&disk->lock);
         list_push_back(&disk->fetches, &fetch->link);
