@@ -2,9 +2,11 @@
 import http.client
 import json
 import socket
+import threading
 
 import pytest
 from people import Person, create, code_of, expect_problem
+from raw_http import RawConnection, request
 
 CODE = '''
 import sys
@@ -117,6 +119,29 @@ def test_who_follows_one_invocation_sees_no_other(person):
         follower.response.readline()
     follower.close()
     all_of_it.close()
+
+
+def test_followers_that_read_slowly_hold_up_nobody(person):
+    function = create(person, "torrent", code=code_of(
+        "def handle(event, context):\n    for _ in range(3000):\n        print('x' * 200)\n"))
+    path = "/api/v1/functions/torrent/logs?follow=1"
+    ended = threading.Event()
+
+    def read_slowly():
+        with RawConnection(person.server.port, receive_buffer=4096) as client:
+            client.send(request("GET", path, token=person.token))
+            while not ended.is_set():
+                client.socket.recv(2048)
+    readers = [threading.Thread(target=read_slowly) for _ in range(8)]
+    for reader in readers:
+        reader.start()
+    for _ in range(10):
+        call(person, function, b"")
+    ended.set()
+    call(person, function, b"")  # so that each hears something
+    for reader in readers:
+        reader.join()
+    assert person.request("GET", "/healthz").status == 200
 
 
 def test_a_deleted_function_ends_what_follows_it_and_takes_its_log_along(person):
