@@ -160,6 +160,41 @@ def handle(event, context):
         assert json.loads(made.invoke(b"{}")) == expected and "ok" not in expected.values()
 
 
+RANK = b"""import errno, os
+def handle(event, context):
+    rank = os.open("/proc/self/oom_score_adj", os.O_RDWR)
+    first = os.read(rank, 20).decode().strip()
+    try:
+        os.pwrite(rank, b"0", 0)
+    except OSError as error:
+        return [first, errno.errorcode[error.errno]]
+    return [first, "written"]
+"""
+
+
+def can_set_floors():
+    """CAP_SYS_RESOURCE, the agent's as our own: what it writes to oom_score_adj is the least from then on."""
+    with open("/proc/self/status", encoding="ascii") as file:
+        fields = dict(line.split(":", 1) for line in file)
+    return int(fields["CapEff"], 16) >> 24 & 1
+
+
+@pytest.mark.parametrize("born", ["in the nursery", "started"])
+def test_a_function_goes_first_when_memory_is_short_and_cannot_rank_itself_back(agent, gateway, born):
+    code = agent.add_code({"main.py": (0o644, RANK)})
+    if born == "started":
+        made = gateway.spawn(code, "main.handle", runtime=PYTHON3, plain=True)
+        made.wait_ready()
+    else:
+        made = from_nursery(agent, gateway, code)
+    with made:
+        first, second = json.loads(made.invoke(b"{}"))
+    assert first == "500"
+    if not can_set_floors():
+        pytest.skip("the agent can set no floor here: it lacks CAP_SYS_RESOURCE")
+    assert second == "EACCES"
+
+
 def test_who_does_not_bear_a_fork_gets_an_interpreter_that_is_started_for_it(agent, gateway, facts):
     from_nursery(agent, gateway, facts).__exit__()
     for runtime, program in ((PYTHON3, "shim.py"), (NODE, "shim.js")):

@@ -223,11 +223,6 @@ static long core_dumps(void)
 static long drop_no_new_privs(void) { return prctl(PR_SET_NO_NEW_PRIVS, 0, 0, 0, 0); }
 static long real_time(void) { struct sched_param most = {.sched_priority = 99}; return sched_setscheduler(0, SCHED_FIFO, &most); }
 static long nicer(void) { return setpriority(PRIO_PROCESS, 0, -20); }
-static long killable_as_others(void)
-{
-        int fd = open("/proc/self/oom_score_adj", O_WRONLY);
-        return fd < 0 ? fd : write(fd, "0", 1);
-}
 static long less_killable(void)
 {
         int fd = open("/proc/self/oom_score_adj", O_WRONLY);
@@ -274,7 +269,6 @@ static const struct {
         ATTEMPT(read_memory_device), ATTEMPT(open_terminal), ATTEMPT(climb_by_link),
         ATTEMPT(climb_by_init_root), ATTEMPT(climb_by_cwd), ATTEMPT(core_dumps),
         ATTEMPT(drop_no_new_privs), ATTEMPT(real_time), ATTEMPT(nicer), ATTEMPT(less_killable),
-        ATTEMPT(killable_as_others),
 };
 
 /* clang-format on */
