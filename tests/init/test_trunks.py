@@ -107,16 +107,19 @@ size = 7000
 if path == "/late":
     open("door").read()
 connection.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: %d\\r\\n\\r\\n" % size + b"x" * size)
-if path == "/late":
-    print("answered", flush=True)
+os.write(1, b"answered\\n" if path == "/late" else b"sent\\n")
 """)
     trunk = worker.open_trunk()
     given_up = worker.open_lane(trunk)
+    given_up.send(**url("GET", "/"))
+    trunk.result(given_up)  # so the lane is known
     trunk.send(given_up, **url("GET", "/late"))
-    lanes = [worker.open_lane(trunk) for _ in range(200)]
+    lanes = [worker.open_lane(trunk) for _ in range(40)]
     for lane in lanes:
         lane.send(**url("GET", "/"))
-    assert select.select([lane.gateway for lane in lanes], [], [], PATIENCE)[0]  # the trunk is full
+    await_log(worker, "sent\n" * 41)
+    assert len(worker.open_lane().invoke(**url("GET", "/")).body) == 7000  # so nothing else is under way
+    assert select.select([lane.gateway for lane in lanes], [], [], PATIENCE)[0]  # and the trunk is full
     with held(worker):
         (tmp_path / "door").write_text("")
         await_log(worker, "answered")
