@@ -80,31 +80,37 @@ static bool pause_between(struct watched_metrics *metrics)
 static void *metrics_main(void *argument)
 {
         struct watched_metrics *metrics = argument;
-        const struct watch_options *options = metrics->options;
-        CURL *curl = curl_easy_init();
         struct buffer text;
 
         buffer_init(&text, TEXT_MAX);
-        if (curl) {
-                (void)curl_easy_setopt(curl, CURLOPT_URL, options->metrics_url);
-                (void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_bytes);
-                (void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, &text);
-                (void)curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, ANSWER_MAX_MS);
-                (void)curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-                (void)curl_easy_setopt(curl, CURLOPT_PROXY, "");
-                (void)curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, options->insecure ? 0L : 1L);
-                (void)curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, options->insecure ? 0L : 2L);
-                do {
-                        long status = ask(curl, &text);
-                        if (status == 200)
-                                read_text(metrics, buffer_slice(&text));
-                        else if (status != 0 && status != 503)
-                                break; /* it has none */
-                } while (pause_between(metrics));
-        }
-        curl_easy_cleanup(curl);
+        (void)curl_easy_setopt(metrics->curl, CURLOPT_WRITEDATA, &text);
+        do {
+                long status = ask(metrics->curl, &text);
+                if (status == 200)
+                        read_text(metrics, buffer_slice(&text));
+                else if (status != 0 && status != 503)
+                        break; /* it has none */
+        } while (pause_between(metrics));
+        curl_easy_cleanup(metrics->curl); /* at once: the target may count its connections */
         buffer_deinit(&text);
         return NULL;
+}
+
+/* Before there is a thread: the caller's URL need not live on. */
+static CURL *prepare(const struct watch_options *options)
+{
+        CURL *curl = curl_easy_init();
+
+        if (!curl)
+                return NULL;
+        (void)curl_easy_setopt(curl, CURLOPT_URL, options->metrics_url);
+        (void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_bytes);
+        (void)curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, ANSWER_MAX_MS);
+        (void)curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+        (void)curl_easy_setopt(curl, CURLOPT_PROXY, "");
+        (void)curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, options->insecure ? 0L : 1L);
+        (void)curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, options->insecure ? 0L : 2L);
+        return curl;
 }
 
 int watched_metrics_start(struct watched_metrics *metrics, const struct watch_options *options)
@@ -113,8 +119,7 @@ int watched_metrics_start(struct watched_metrics *metrics, const struct watch_op
         sigset_t all, before;
         int r;
 
-        *metrics = (struct watched_metrics){
-                .options = options, .loop_lag_ms = NAN, .connections = NAN};
+        *metrics = (struct watched_metrics){.loop_lag_ms = NAN, .connections = NAN};
         pthread_mutex_init(&metrics->lock, NULL);
         pthread_condattr_init(&monotonic);
         pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -122,11 +127,16 @@ int watched_metrics_start(struct watched_metrics *metrics, const struct watch_op
         pthread_condattr_destroy(&monotonic);
         if (!options->metrics_url)
                 return 0;
+        metrics->curl = prepare(options);
+        if (!metrics->curl)
+                return -ENOMEM;
         sigfillset(&all);
         pthread_sigmask(SIG_SETMASK, &all, &before);
         r = -pthread_create(&metrics->thread, NULL, metrics_main, metrics);
         pthread_sigmask(SIG_SETMASK, &before, NULL);
         metrics->has_thread = r == 0;
+        if (r < 0)
+                curl_easy_cleanup(metrics->curl);
         return r;
 }
 

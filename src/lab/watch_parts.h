@@ -83,7 +83,7 @@ void watched_sockets_take(struct watched_sockets *sockets, uint64_t now_ns, doub
 /* --- watch_metrics.c --- */
 
 struct watched_metrics {
-        const struct watch_options *options;
+        void *curl; /* a CURL, the thread's */
         bool has_thread;
         pthread_t thread;
         pthread_mutex_t lock;
