@@ -212,6 +212,9 @@ static int fill_router(struct egress_keeper *keeper, struct err *err)
         /* Belt and braces: nothing there has an address of IPv6, and the rules drop it. */
         (void)file_write_at(AT_FDCWD, "/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
         (void)file_write_at(AT_FDCWD, "/proc/sys/net/ipv6/conf/all/disable_ipv6", "1");
+        /* Six refusals, and one a second then, is what the kernel tells one address otherwise: the router
+         * knows sandboxes alone. The bound for all of them together stays. */
+        (void)file_write_at(AT_FDCWD, "/proc/sys/net/ipv4/icmp_ratelimit", "0");
         r = file_write_at(AT_FDCWD, "/proc/sys/net/ipv4/ip_forward", "1");
         if (r < 0)
                 return err_errno(err, r, "letting the router forward");

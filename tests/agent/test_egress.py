@@ -142,6 +142,11 @@ def test_what_is_not_the_internet_is_refused_at_once(node, where, port, protocol
         REFUSED if where != "224.0.0.251" or protocol == "tcp" else (*REFUSED, "silence"))
 
 
+def test_whoever_is_refused_often_hears_of_it_each_time(node):
+    """The kernel tells one address of six by itself, and of one a second then."""
+    assert set(node.talk(*[f"udp:{OFFICE}:{ECHO}"] * 20)) <= set(REFUSED)
+
+
 def test_the_hosts_resolver_is_not_reached_by_its_own_address(node):
     assert node.talk(f"tcp:{RESOLVER}:53") in REFUSED
 
