@@ -6,6 +6,7 @@ import re
 import time
 
 UID_FIRST = 2_000_000_000
+DEADLINE_S = 10
 
 
 def hierarchies():
@@ -66,10 +67,16 @@ class Watch:
 
     def __init__(self, agent):
         self.agent = agent
-        # The agent holds its parent groups open, so its descriptors tell their name.
-        self.parents = {match[0] for match in
-                        (re.search(r"magpie-[0-9a-f]{16}$", link) for link in self.descriptors())
-                        if match}
+        self.parents = set()
+        deadline = time.monotonic() + DEADLINE_S
+        while not self.parents and time.monotonic() < deadline:  # it may have begun just now
+            self.parents = self._find_parents()
+        assert self.parents, "the agent has no groups"
+
+    def _find_parents(self):
+        """The agent holds its parent groups open, so its descriptors tell their name."""
+        return {match[0] for match in
+                (re.search(r"magpie-[0-9a-f]{16}$", link) for link in self.descriptors()) if match}
 
     def _is_stock(self, pid):
         """A sandbox that waits for a function; or one in the making, which is still where its agent
