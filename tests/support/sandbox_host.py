@@ -6,7 +6,6 @@ import re
 import time
 
 UID_FIRST = 2_000_000_000
-DEADLINE_S = 10
 
 
 def hierarchies():
@@ -67,11 +66,8 @@ class Watch:
 
     def __init__(self, agent):
         self.agent = agent
-        self.parents = set()
-        deadline = time.monotonic() + DEADLINE_S
-        while not self.parents and time.monotonic() < deadline:  # it may have begun just now
-            self.parents = self._find_parents()
-        assert self.parents, "the agent has no groups"
+        assert eventually(self._find_parents), "the agent has no groups"  # it may have begun just now
+        self.parents = self._find_parents()
 
     def _find_parents(self):
         """The agent holds its parent groups open, so its descriptors tell their name."""
