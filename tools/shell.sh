@@ -47,7 +47,10 @@ packages_for() {
         lint) echo clang clang-format clang-tidy cppcheck shellcheck pyflakes3 git ;;
         clang) echo clang libclang-rt-14-dev llvm ;;
         coverage) echo gcovr ;;
-        bench) echo wrk nghttp2-client hey nginx-light uwsgi-core uwsgi-plugin-python3 bubblewrap runc crun ;;
+        bench)
+                echo wrk nghttp2-client hey nginx-light uwsgi-core uwsgi-plugin-python3 bubblewrap \
+                        runc crun docker-registry
+                ;;
         *) die "no package list is called '$1'" ;;
         esac
 }
