@@ -53,8 +53,8 @@ static void instance_finish(struct instance *instance)
         agent_check_end(agent);
 }
 
-/* Gives the groups up if nobody is in them any more. */
-static void instance_try_leave(struct instance *instance)
+/* Gives the groups up if nobody is in them any more: then true, and the instance is gone. */
+static bool instance_try_leave(struct instance *instance)
 {
         struct slot *slot = instance->made.slot;
         int r = cgroup_leave(&instance->agent->spawner.cgroups, &slot->group);
@@ -63,6 +63,7 @@ static void instance_try_leave(struct instance *instance)
                 instance_finish(instance);
         else if (r != -EBUSY)
                 log_error("removing the control group of slot %u: %s", slot->number, strerror(-r));
+        return r == 0;
 }
 
 static void instance_on_events(struct loop_source *source, uint32_t events)
@@ -73,7 +74,7 @@ static void instance_on_events(struct loop_source *source, uint32_t events)
         (void)events;
         /* Reading re-arms the event. */
         if (pread(instance->events_fd, &byte, 1, 0) >= 0)
-                instance_try_leave(instance);
+                (void)instance_try_leave(instance);
 }
 
 /* magpie-init's last act is to write how the function's process ended into its own name, because
@@ -126,8 +127,8 @@ static void give_up_what_it_fills(const struct instance *instance)
                 heirlooms_left(&instance->agent->heirlooms, instance->fills, by_itself);
 }
 
-/* The death of a pid namespace's first process is the death of all in it, and no one can leave it;
- * the kill catches what that reasoning has overlooked. */
+/* The death of a pid namespace's first process is the death of all in it, and no one can leave it, so
+ * the groups are empty; the kill catches what that reasoning has overlooked. */
 static void instance_empty(struct instance *instance)
 {
         struct agent *agent = instance->agent;
@@ -135,12 +136,14 @@ static void instance_empty(struct instance *instance)
         int fd, r;
 
         instance->state = INSTANCE_EMPTYING;
+        if (instance_try_leave(instance))
+                return;
         (void)cgroup_kill(&agent->spawner.cgroups, &slot->group);
         fd = instance->events_fd = cgroup_open_events(&agent->spawner.cgroups, &slot->group);
         r = fd < 0 ? fd : loop_add(&agent->loop, &instance->events, fd, EPOLLPRI);
         if (r < 0)
                 log_error("watching the control group of slot %u: %s", slot->number, strerror(-r));
-        instance_try_leave(instance);
+        (void)instance_try_leave(instance); /* it may have happened before we watched */
 }
 
 static void instance_on_exit(struct loop_source *source, uint32_t events)
