@@ -18,6 +18,8 @@ from . import frame, loader, logs, worker
 # `json`, and the events of function URLs.
 LOADED = (gc, json, loader, logs, worker.function_url_module())
 
+QUIET_MS = 200
+
 EVENT = b"id\nuser\nPOST\n/a\nb=c\n192.0.2.7\nexample.org\nhost:example.org\ncookie:a=b\n"
 
 
@@ -39,10 +41,10 @@ def _rehearse():
 
 
 def _is_wanted():
-    """Is BOOT there already? Then somebody waits."""
+    """Does BOOT come soon? Then functions start one after the other, and the processor is theirs."""
     poller = select.poll()
     poller.register(frame.FD, select.POLLIN)
-    return bool(poller.poll(0))
+    return bool(poller.poll(QUIET_MS))
 
 
 def wait(snapshot=None):
