@@ -481,5 +481,7 @@ static void review_on_timer(struct timer *timer)
                 review_kind(stock, &stock->kinds[i], i == 0);
         heirlooms_review(&stock->agent->heirlooms, stock->agent->loop.now_ns);
         gateway_tell_stock(stock->agent);
+        if (find_shortest(stock)) /* what could not be made, or died while it waited */
+                loop_set_timer(&stock->agent->loop, &stock->refill, 0);
         loop_set_timer(&stock->agent->loop, timer, REVIEW_EVERY_MS);
 }

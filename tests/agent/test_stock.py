@@ -307,6 +307,14 @@ def test_what_died_in_stock_is_not_handed_out_and_nobody_needs_the_nursery(agent
             assert made.invoke(b"well?") == b"well?"
 
 
+def test_what_died_in_stock_is_made_up_for_although_nobody_asks():
+    with start_agent(stock=4) as agent:
+        assert eventually(lambda: len(parked(agent)) == 2)
+        victim = parked(agent)[0]
+        os.kill(victim, signal.SIGKILL)
+        assert eventually(lambda: victim not in parked(agent) and len(parked(agent)) == 2, 30)
+
+
 def test_the_stock_stays_within_its_bound(agent, gateway, native, facts):
     for _ in range(6):
         for code, handler, options in ((native, "main", {}),
