@@ -22,7 +22,7 @@ WAYS = {f"{kind}, {how}": (kind, stock) for kind in ("native", "image", "python"
         for how, stock in (("on request", 0), ("from stock", 24))}
 WARMING_SHARE = 10  # a tenth of the cycles
 SETTLING_KIB = 6144  # noise of a quiet machine, and caches that go on filling
-ROWS = ("descriptors", "mounts", "groups in use", "groups", "dying groups", "memory groups", "children",
+ROWS = ("descriptors", "slots", "mounts", "groups in use", "groups", "dying groups", "memory groups", "children",
         "processes of functions", "in stock", "net namespaces", "agent KiB", *KERNEL)
 
 
@@ -40,9 +40,10 @@ def run(kind, stock, cycles, native):
 def judge(goals, way, result):
     grown = {name: result["after"][name] - result["before"][name] for name in ROWS}
     more = max(grown["in stock"], 0)
-    goals.at_most(f"{way}: descriptors", grown["descriptors"], 7 * more, "more")
+    slots = grown["slots"]  # kept, as many as there ever were sandboxes at once
+    goals.at_most(f"{way}: descriptors", grown["descriptors"], 7 * more + 2 * slots, "more")
     goals.at_most(f"{way}: mounts", grown["mounts"], 0, "more")
-    goals.at_most(f"{way}: groups", grown["groups"], 4 * more, "more")
+    goals.at_most(f"{way}: groups", grown["groups"], 4 * more + 3 * slots, "more")
     goals.at_most(f"{way}: groups that cannot go", max(grown["dying groups"], grown["memory groups"]),
                   more + 32, "more")
     goals.at_most(f"{way}: left over", result["after"]["groups in use"] + result["after"]["children"],

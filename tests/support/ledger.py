@@ -94,7 +94,9 @@ class Ledger:
         """What is there now: of the agent, and of the kernel."""
         self.settle()
         uids = [host_uid(path.name) for path in pathlib.Path("/proc").glob("[0-9]*")]
-        return {"descriptors": len(self.watch.descriptors()), "mounts": self.watch.mounts(),
+        descriptors = self.watch.descriptors()
+        return {"descriptors": len(descriptors), "mounts": self.watch.mounts(),
+                "slots": sum(name.startswith("user:") for name in descriptors),
                 "groups in use": len(self.watch.groups()),
                 "groups": len(groups(self.watch.parents)),
                 "dying groups": self.dying_groups(), "memory groups": groups_of_memory(),
