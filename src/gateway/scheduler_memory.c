@@ -42,12 +42,10 @@ static struct pool_instance *live_give_stock(struct live *live, uint64_t before_
 static uint64_t scheduler_oldest_use(const struct scheduler *scheduler, const struct live *live,
                                      const struct function *taker)
 {
-        const struct accounts *accounts = &scheduler->accounts;
-        const char *owner = live->function->owner_id;
         uint64_t now_ns = scheduler->thread->loop.now_ns;
 
-        if (strcmp(owner, taker->owner_id) == 0 || accounts_is_beyond(accounts, owner, 0) ||
-            !accounts_is_beyond(accounts, taker->owner_id, taker->memory_bytes))
+        if (!accounts_is_spared(&scheduler->accounts, live->function->owner_id, taker->owner_id,
+                                taker->memory_bytes))
                 return UINT64_MAX;
         return now_ns > ACCOUNTS_GRACE_NS ? now_ns - ACCOUNTS_GRACE_NS : 0;
 }

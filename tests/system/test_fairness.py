@@ -341,6 +341,17 @@ def test_who_uses_all_of_the_memory_gives_some_back_to_who_has_none(memory):
         assert answer.status == 200, answer
 
 
+def test_who_called_lately_keeps_his_instance_beside_who_wants_all_of_the_memory(memory):
+    ask = request("POST", memory.paths[1], b"x")
+    with memory.flood(0):
+        eventually(lambda: memory.instances(0) == 4, "one has everything")
+        with RawConnection(memory.server.port, timeout=60) as other:
+            assert other.send(ask).read_answer().status == 200
+            for _ in range(10):
+                time.sleep(0.2)  # as idle as it can be, and nobody waits for it
+                assert other.send(ask).read_answer().headers["magpie-start"] in ("warm", "thawed")
+
+
 def test_two_who_want_all_of_the_memory_have_half_of_it_each(memory):
     with memory.flood(0):
         eventually(lambda: memory.instances(0) == 4, "one has everything")

@@ -116,6 +116,30 @@ TEST(who_is_beyond_his_share_ends_what_he_uses_for_who_stays_within_it)
 }
 TEST_END
 
+TEST(what_somebody_within_his_share_has_is_spared_although_he_does_not_wait)
+{
+        start();
+        accounts_take(&accounts, ANN, 11 * GIB);
+        accounts_take(&accounts, BEN, GIB);
+        accounts_wait(&accounts, ANN);
+        ck_assert(accounts_is_spared(&accounts, BEN, ANN, GIB));
+        ck_assert(!accounts_is_spared(&accounts, ANN, BEN, GIB));
+        ck_assert(!accounts_is_spared(&accounts, ANN, ANN, GIB));
+        accounts_deinit(&accounts);
+}
+TEST_END
+
+TEST(who_is_within_his_share_may_have_what_another_within_his_has_in_stock)
+{
+        start();
+        accounts_take(&accounts, ANN, 5 * GIB);
+        accounts_take(&accounts, BEN, 6 * GIB);
+        ck_assert(!accounts_is_spared(&accounts, BEN, ANN, GIB));
+        ck_assert(accounts_is_spared(&accounts, BEN, ANN, 2 * GIB));
+        accounts_deinit(&accounts);
+}
+TEST_END
+
 TEST(it_ends_where_all_have_the_same)
 {
         uint64_t ann = 12, ben = 0;
@@ -183,5 +207,7 @@ TEST_MAIN("accounts", while_nobody_waits_everybody_may_have_what_is_there,
           who_does_not_wait_yet_is_counted_when_he_asks,
           several_functions_of_one_user_have_one_share,
           who_is_beyond_his_share_ends_what_he_uses_for_who_stays_within_it,
+          what_somebody_within_his_share_has_is_spared_although_he_does_not_wait,
+          who_is_within_his_share_may_have_what_another_within_his_has_in_stock,
           it_ends_where_all_have_the_same, a_third_who_comes_takes_from_both,
           an_account_is_forgotten_when_nothing_is_in_it)

@@ -164,16 +164,11 @@ static bool accounts_somebody_with_less_waits(const struct accounts *accounts, c
         return false;
 }
 
-bool accounts_is_beyond(const struct accounts *accounts, const char *owner, uint64_t bytes)
-{
-        return accounts_used(accounts, owner) + bytes > accounts_share(accounts, owner, NULL);
-}
-
 bool accounts_may_take(const struct accounts *accounts, const char *owner, uint64_t bytes)
 {
         if (accounts->waiting_users == accounts_waits(accounts, owner))
                 return true; /* nobody else waits */
-        return !accounts_is_beyond(accounts, owner, bytes) ||
+        return accounts_used(accounts, owner) + bytes <= accounts_share(accounts, owner, NULL) ||
                !accounts_somebody_with_less_waits(accounts, owner, accounts_used(accounts, owner));
 }
 
@@ -184,4 +179,14 @@ bool accounts_must_yield(const struct accounts *accounts, const char *owner, con
 
         return strcmp(owner, other) != 0 && accounts_used(accounts, owner) > share &&
                accounts_used(accounts, other) + bytes <= share;
+}
+
+/* Who has what he needs does not wait, and is one of those who share all the same. */
+bool accounts_is_spared(const struct accounts *accounts, const char *owner, const char *other,
+                        uint64_t bytes)
+{
+        uint64_t share = accounts_share(accounts, owner, other);
+
+        return strcmp(owner, other) != 0 && accounts_used(accounts, owner) <= share &&
+               accounts_used(accounts, other) + bytes > share;
 }

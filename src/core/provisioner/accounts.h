@@ -49,8 +49,9 @@ size_t accounts_boots(const struct accounts *accounts, const char *owner);
 uint64_t accounts_used(const struct accounts *accounts, const char *owner);
 /* May this user have so many bytes, if they are there? */
 bool accounts_may_take(const struct accounts *accounts, const char *owner, uint64_t bytes);
-/* Would he hold more than his share with them? */
-bool accounts_is_beyond(const struct accounts *accounts, const char *owner, uint64_t bytes);
+/* Is stock that `owner` has used lately not to be taken, so that `other` can have so many bytes? */
+bool accounts_is_spared(const struct accounts *accounts, const char *owner, const char *other,
+                        uint64_t bytes);
 /* Must `owner` end an instance that is in use, so that `other` can have so many bytes? */
 bool accounts_must_yield(const struct accounts *accounts, const char *owner, const char *other,
                          uint64_t bytes);
