@@ -35,6 +35,7 @@ static struct invocation *invocation_new(struct gateway_thread *thread, struct l
                                           .arrived_ns = thread->loop.now_ns};
         timer_init(&invocation->timer, invocation_on_timer);
         pool_call_init(&invocation->call, thread->index);
+        tenants_begin_call(thread, live);
         gateway_make_id(thread, invocation->id);
         return invocation;
 }
@@ -52,6 +53,7 @@ void invocation_free(struct invocation *invocation)
         struct gateway_thread *thread = invocation->thread;
 
         assert(invocation->call.state == CALL_OUT);
+        tenants_end_call(thread, invocation->live);
         loop_remove_timer(&thread->loop, &invocation->timer);
         block_give(&thread->blocks, invocation->frame);
         if (invocation->exchange.connection)

@@ -4,6 +4,8 @@
 #include "gateway/connection_parts.h"
 #include "gateway/gateway.h"
 
+#include <sched.h>
+
 /* At the end of a turn, when what others asked for is on its way: each tenant's next. */
 static void tenants_serve(struct loop_task *task)
 {
@@ -31,6 +33,26 @@ void tenants_see(struct connection *connection, const struct live *live)
         turns_forget(&thread->tenants.turns, &connection->turn); /* parked as somebody else's */
         connection->turn.place = live->tenant_place;
         turns_see(&thread->tenants.turns, live->tenant_place, thread->loop.now_ns);
+}
+
+void tenants_begin_call(struct gateway_thread *thread, const struct live *live)
+{
+        turns_call_begins(&thread->tenants.turns, live->tenant_place);
+}
+
+void tenants_end_call(struct gateway_thread *thread, const struct live *live)
+{
+        turns_call_ends(&thread->tenants.turns, live->tenant_place, thread->loop.now_ns);
+}
+
+/* The flood of one tenant never lets the thread sleep, so that the system's scheduler would give the
+ * processor to another's function, or client, only at the end of the thread's slice. */
+void tenants_yield(struct gateway_thread *thread)
+{
+        const struct turns *turns = &thread->tenants.turns;
+
+        if (turns_are_taken(turns) && turns_are_shared(turns, thread->loop.now_ns))
+                (void)sched_yield();
 }
 
 bool tenants_let(struct connection *connection)

@@ -241,6 +241,34 @@ TEST(a_tenant_with_something_parked_is_active_however_long_it_waits)
 }
 TEST_END
 
+TEST(a_turn_is_shared_while_calls_of_several_are_under_way_in_it)
+{
+        start(4);
+        turns_call_begins(&turns, ANN);
+        ck_assert(!turns_are_shared(&turns, turn));
+        turns_call_begins(&turns, BEN);
+        turns_call_begins(&turns, BEN);
+        ck_assert(turns_are_shared(&turns, turn));
+        turns_call_ends(&turns, ANN, turn);
+        ck_assert(turns_are_shared(&turns, turn));
+        end_turn();
+        ck_assert(!turns_are_shared(&turns, turn));
+        turns_call_ends(&turns, BEN, turn);
+        turns_call_ends(&turns, BEN, turn);
+        ck_assert(!turns_are_shared(&turns, turn));
+}
+TEST_END
+
+TEST(who_ends_a_call_and_begins_the_next_is_not_two)
+{
+        start(4);
+        turns_call_begins(&turns, ANN);
+        turns_call_ends(&turns, ANN, turn);
+        turns_call_begins(&turns, ANN);
+        ck_assert(!turns_are_shared(&turns, turn));
+}
+TEST_END
+
 TEST(without_a_quantum_nobody_takes_turns)
 {
         start(0);
@@ -290,5 +318,6 @@ TEST_MAIN("turns", who_asks_once_does_not_wait_for_who_asks_a_thousand_times,
           who_goes_away_while_parked_is_not_served_and_holds_up_nobody,
           turns_are_taken_while_several_are_active_and_not_by_one_alone,
           a_tenant_with_something_parked_is_active_however_long_it_waits,
-          without_a_quantum_nobody_takes_turns,
+          a_turn_is_shared_while_calls_of_several_are_under_way_in_it,
+          who_ends_a_call_and_begins_the_next_is_not_two, without_a_quantum_nobody_takes_turns,
           whatever_is_asked_is_begun_once_within_as_many_turns_as_it_is_worth)

@@ -8,6 +8,8 @@ void turns_init(struct turns *turns, int quantum, unsigned answers)
         turns->quantum = quantum;
         turns->answers = answers;
         turns->active_count = 0;
+        turns->busy_count = 0;
+        turns->ended_turn = 0;
         list_init(&turns->active);
         list_init(&turns->waiting);
         for (size_t i = 0; i < TURNS_PLACES; i++) {
@@ -65,6 +67,30 @@ void turns_answered(struct turns *turns, uint16_t place_number, unsigned count)
         struct turns_place *place = &turns->places[place_number];
 
         place->answers_left -= count < place->answers_left ? count : place->answers_left;
+}
+
+void turns_call_begins(struct turns *turns, uint16_t place)
+{
+        if (turns->places[place].under_way++ == 0)
+                turns->busy_count++;
+}
+
+void turns_call_ends(struct turns *turns, uint16_t place, uint64_t turn)
+{
+        assert(turns->places[place].under_way > 0);
+        if (--turns->places[place].under_way > 0)
+                return;
+        turns->busy_count--;
+        turns->ended_place = place;
+        turns->ended_turn = turn;
+}
+
+bool turns_are_shared(const struct turns *turns, uint64_t turn)
+{
+        bool one_has_ended =
+                turns->ended_turn == turn && turns->places[turns->ended_place].under_way == 0;
+
+        return turns->busy_count + one_has_ended > 1;
 }
 
 bool turns_begin(struct turns *turns, const struct turns_item *item, uint64_t turn)

@@ -35,6 +35,7 @@ struct turns_place {
         uint64_t turn;            /* `left` is of this turn */
         uint64_t seen_ns;
         int left; /* units that it may begin; below 0: owed */
+        unsigned under_way; /* calls, begun and not answered */
         unsigned answers_left;
 };
 
@@ -48,6 +49,9 @@ struct turns_item {
 struct turns {
         int quantum;      /* units that a tenant may begin in a turn; 0: nobody takes turns */
         unsigned answers; /* that a tenant may have carried to its clients in a turn */
+        unsigned busy_count;  /* places with something under way */
+        uint16_t ended_place; /* whose last call ended latest, ... */
+        uint64_t ended_turn;  /* ... in this turn; 0: nobody's */
         size_t active_count;
         struct list active; /* struct turns_place */
         struct list
@@ -87,6 +91,13 @@ static inline bool turns_item_is_parked(const struct turns_item *item)
  * they are: the next turn finds them there. */
 unsigned turns_answers_left(struct turns *turns, uint16_t place, uint64_t turn);
 void turns_answered(struct turns *turns, uint16_t place, unsigned count);
+
+/* A call of this tenant's has begun, and is over. */
+void turns_call_begins(struct turns *turns, uint16_t place);
+void turns_call_ends(struct turns *turns, uint16_t place, uint64_t turn);
+/* Were calls of several under way in this turn? Then whoever has the thread's processor next may be
+ * somebody's who has waited for it longer than the thread. */
+bool turns_are_shared(const struct turns *turns, uint64_t turn);
 
 /* It is gone, or wants nothing any more. Harmless on one that is not parked. */
 void turns_forget(struct turns *turns, struct turns_item *item);
