@@ -201,3 +201,8 @@ uint64_t snapshot_age_us(void)
 {
         return (now_ns() - snapshot_places.own->received_ns) / 1000;
 }
+
+void snapshot_forget(void)
+{
+        (void)madvise(snapshot_places.own, sizeof(*snapshot_places.own), MADV_DONTNEED);
+}

@@ -43,5 +43,7 @@ int snapshot_save(uint64_t memory_limit);
 void snapshot_refuse(void);
 /* Since the message came. */
 uint64_t snapshot_age_us(void);
+/* The process needs nothing of all this any more: its tables are given back. */
+void snapshot_forget(void);
 
 #pragma GCC visibility pop

@@ -104,6 +104,7 @@ def keep(memory_bytes):
     """When the function has been imported. How many microseconds ago its BOOT came in an instance from
     a snapshot; None in every other."""
     if not _can_save:
+        _library.snapshot_forget()
         return None
     ctypes.pythonapi.PyOS_BeforeFork()
     came_from_it = _library.snapshot_save(memory_bytes or 1 << 62) == 1
@@ -112,4 +113,6 @@ def keep(memory_bytes):
     else:
         ctypes.pythonapi.PyOS_AfterFork_Parent()
     _give_up()
-    return _library.snapshot_age_us() if came_from_it else None
+    age_us = _library.snapshot_age_us() if came_from_it else None
+    _library.snapshot_forget()
+    return age_us
