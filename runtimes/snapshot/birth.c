@@ -47,8 +47,8 @@ static int join_groups(const struct birth *birth)
 
 static int enter_namespaces(const struct birth *birth)
 {
-        if (setns(birth->fds[BIRTH_FIRST], CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS |
-                                                   CLONE_NEWNET | CLONE_NEWCGROUP) < 0 ||
+        if (setns(birth->fds[BIRTH_FIRST],
+                  CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET | CLONE_NEWCGROUP) < 0 ||
             chdir("/") < 0)
                 return -errno;
         return 0;

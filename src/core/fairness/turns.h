@@ -34,7 +34,7 @@ struct turns_place {
         struct list parked;       /* struct turns_item, the one that came first in front */
         uint64_t turn;            /* `left` is of this turn */
         uint64_t seen_ns;
-        int left; /* units that it may begin; below 0: owed */
+        int left;           /* units that it may begin; below 0: owed */
         unsigned under_way; /* calls, begun and not answered */
         unsigned answers_left;
 };
@@ -47,8 +47,8 @@ struct turns_item {
 };
 
 struct turns {
-        int quantum;      /* units that a tenant may begin in a turn; 0: nobody takes turns */
-        unsigned answers; /* that a tenant may have carried to its clients in a turn */
+        int quantum;          /* units that a tenant may begin in a turn; 0: nobody takes turns */
+        unsigned answers;     /* that a tenant may have carried to its clients in a turn */
         unsigned busy_count;  /* places with something under way */
         uint16_t ended_place; /* whose last call ended latest, ... */
         uint64_t ended_turn;  /* ... in this turn; 0: nobody's */
