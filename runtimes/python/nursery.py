@@ -59,33 +59,34 @@ def _mount_proc():
     _check(_libc.mount(b"proc", b"/proc", b"proc", ctypes.c_ulong(flags), b"subset=pid,hidepid=2"))
 
 
-def _deliver(library, filter_bytes, own, number, fds):
-    """True in the new process."""
-    ctypes.pythonapi.PyOS_BeforeFork()
-    r = library.birth_give(number, (ctypes.c_int * len(fds))(*fds), len(fds), own, filter_bytes, len(filter_bytes))
-    if r == 1:
-        ctypes.pythonapi.PyOS_AfterFork_Child()
-        return True
-    ctypes.pythonapi.PyOS_AfterFork_Parent()
-    if r < 0:
-        raise OSError(-r, "")
-    return False
+def _spare_from_oom_kill():
+    """The helpers have the nursery's memory and are in a sandbox's group: a kill of that group would be
+    one of the nursery, too."""
+    with open("/proc/self/oom_score_adj", "wb", buffering=0) as file:
+        file.write(b"-1000")
 
 
 def _serve(library, control, filter_bytes):
     """Returns in a new process; the nursery itself ends with the agent."""
     own = os.pidfd_open(os.getpid())
+    before, after_in_child, after_in_parent = (
+        ctypes.pythonapi.PyOS_BeforeFork, ctypes.pythonapi.PyOS_AfterFork_Child,
+        ctypes.pythonapi.PyOS_AfterFork_Parent)
     while True:
         message, extra, _, _ = control.recvmsg(64, 1024)
         if not message:
             os._exit(0)
         (number,) = _number.unpack(message)
         fds = [fd for _, _, data in extra for fd in memoryview(data).cast("i")]
-        try:
-            if _deliver(library, filter_bytes, own, number, fds):
-                return
-        except OSError as error:
-            os.write(CONTROL, _answer.pack(number, error.errno) + b"cloning")
+        lent = (ctypes.c_int * len(fds))(*fds)
+        before()
+        r = library.birth_give(number, lent, len(fds), own, filter_bytes, len(filter_bytes))
+        if r == 1:
+            after_in_child()
+            return
+        after_in_parent()
+        if r < 0:
+            os.write(CONTROL, _answer.pack(number, -r) + b"cloning")
         for fd in fds:
             os.close(fd)
 
@@ -97,7 +98,10 @@ def main():
 
     sys.path.remove(here)
     _mount_proc()
-    _set_capabilities(CAPABILITIES | (SYS_RESOURCE if _is_permitted(SYS_RESOURCE) else 0))
+    can_rank = _is_permitted(SYS_RESOURCE)
+    _set_capabilities(CAPABILITIES | (SYS_RESOURCE if can_rank else 0))
+    if can_rank:
+        _spare_from_oom_kill()
     control = _socket.socket(fileno=CONTROL)
     filter_bytes = control.recv(4096)
     gc.collect()

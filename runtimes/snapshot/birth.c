@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/rseq.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <ucontext.h>
@@ -91,6 +92,18 @@ static int become_function_user(const struct birth *birth)
         return 0;
 }
 
+/* The kernel tells the C library by this which processor a thread runs on, and forgets it of a process
+ * that shares another's memory, as the helper does: its fork has to ask again. */
+static int register_rseq(const struct birth *birth)
+{
+        char *area = (char *)__builtin_thread_pointer() + __rseq_offset;
+
+        (void)birth;
+        if (__rseq_size == 0) /* the library does without */
+                return 0;
+        return syscall(SYS_rseq, area, sizeof(struct rseq), 0, RSEQ_SIG) < 0 ? -errno : 0;
+}
+
 static int take_outputs(const struct birth *birth)
 {
         if (dup2(birth->fds[BIRTH_LOG], STDOUT_FILENO) < 0 ||
@@ -128,6 +141,7 @@ static void be_born(const struct birth *birth)
                 {enter_namespaces, "entering its namespaces"},
                 {set_limits, "setting its limits"},
                 {become_function_user, "taking on the function's user"},
+                {register_rseq, "registering its restartable sequences"},
                 {take_outputs, "taking its outputs"},
                 {install_filter, "installing the system call filter"},
         };
@@ -157,6 +171,7 @@ static void help(void *argument)
         if (child == 0) {
                 birth->is_born = 1;
                 (void)setcontext(&birth->nursery);
+                answer(birth, errno, "going on as a process of its own");
                 _exit(1);
         }
         birth->error = child < 0 ? errno : 0;
@@ -178,8 +193,9 @@ static int clone_helper(struct birth *birth)
 
         if (helper < 0)
                 return helper;
-        if (waitpid(helper, NULL, 0) < 0)
-                return -errno;
+        while (waitpid(helper, NULL, 0) < 0)
+                if (errno != EINTR)
+                        return -errno;
         return -birth->error;
 }
 
@@ -192,6 +208,7 @@ int birth_give(uint64_t number, const int *fds, size_t fd_count, int own_fd, con
                 .fd_count = fd_count,
                 .filter = {.len = (unsigned short)(filter_size / sizeof(struct sock_filter)),
                            .filter = (struct sock_filter *)(uintptr_t)filter},
+                .error = ECANCELED, /* where the helper does not live to say otherwise */
         };
         int r;
 

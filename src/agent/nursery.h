@@ -1,6 +1,6 @@
 /* The nursery: a Python interpreter, as root, that forks itself into parked sandboxes. It takes a tenth of
- * the time that starting an interpreter takes. runtimes/python/nursery.py tells how, and why that is
- * safe: it never meets anything of a function's.
+ * the time that starting an interpreter takes. runtimes/python/nursery.py and runtimes/snapshot/birth.h
+ * tell how, and why that is safe: it never meets anything of a function's.
  *
  * It is a convenience: where it cannot be had, or dies, interpreters are started the plain way.
  */

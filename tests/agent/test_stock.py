@@ -179,6 +179,20 @@ def can_set_floors():
     return int(fields["CapEff"], 16) >> 24 & 1
 
 
+def test_a_fork_of_the_nursery_is_told_which_processor_it_is_on(agent, gateway):
+    code = agent.add_code({"main.py": (0o644, b"""import ctypes, os
+def handle(event, context):
+    seen = []
+    for processor in sorted(os.sched_getaffinity(0)):
+        os.sched_setaffinity(0, {processor})
+        seen.append([processor, ctypes.CDLL(None).sched_getcpu()])
+    return seen
+""")})
+    with from_nursery(agent, gateway, code) as made:
+        seen = json.loads(made.invoke(b"{}"))
+    assert [processor for processor, _ in seen] == [told for _, told in seen]
+
+
 @pytest.mark.parametrize("born", ["in the nursery", "started"])
 def test_a_function_goes_first_when_memory_is_short_and_cannot_rank_itself_back(agent, gateway, born):
     code = agent.add_code({"main.py": (0o644, RANK)})
