@@ -146,7 +146,7 @@ void stock_failed(struct stock *stock, uint64_t number)
                         instance_kill(instance);
                 return;
         }
-        kind->wanted = 0; /* until it is asked for again */
+        kind->wanted = 0; /* until it is asked for again, or reviewed */
         stock_give_up(stock, kind, instance);
 }
 
@@ -188,7 +188,7 @@ void stock_forget(struct stock *stock, struct instance *instance)
                         continue;
                 list_remove(&instance->by_gateway);
                 stock->count--;
-                kind->wanted = 0; /* who dies while waiting would die again */
+                kind->wanted = 0; /* who dies while waiting would die again, and at once */
                 return;
         }
 }
@@ -450,8 +450,7 @@ static void refill_on_timer(struct timer *timer)
         }
         if (park_one(stock, kind, &err) < 0) {
                 log_warn("making a sandbox in advance: %s", err.text);
-                kind->wanted = 0; /* until it is asked for again */
-                return;
+                kind->wanted = 0; /* until it is asked for again, or reviewed */
         }
         if (find_shortest(stock))
                 loop_set_timer(&stock->agent->loop, timer, 0);

@@ -40,7 +40,7 @@ def run(kind, stock, cycles, native):
 def judge(goals, way, result):
     grown = {name: result["after"][name] - result["before"][name] for name in ROWS}
     more = max(grown["in stock"], 0)
-    slots = grown["slots"]  # kept, as many as there ever were sandboxes at once
+    slots = max(grown["slots"] - more, 0)  # kept, as many as there ever were sandboxes at once
     goals.at_most(f"{way}: descriptors", grown["descriptors"], 7 * more + 2 * slots, "more")
     goals.at_most(f"{way}: mounts", grown["mounts"], 0, "more")
     goals.at_most(f"{way}: groups", grown["groups"], 4 * more + 3 * slots, "more")
