@@ -180,6 +180,8 @@ int loop_turn(struct loop *loop, int most_ms)
         lag_ns = clock_now_ns() - started_ns;
         if (lag_ns > loop->max_lag_ns)
                 loop->max_lag_ns = lag_ns;
+        if (loop->afterwards)
+                loop->afterwards->run(loop->afterwards);
         return 0;
 }
 

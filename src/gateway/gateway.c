@@ -330,7 +330,7 @@ static int thread_init(struct gateway *gateway, struct gateway_thread *thread, u
         loop_source_init(&thread->listener, thread_on_listener);
         timer_init(&thread->accept_timer, thread_on_accept_timer);
         timer_init(&thread->lag_timer, thread_on_lag_timer);
-        loop_task_init(&thread->flush, gateway_thread_end_turn);
+        loop_task_init(&thread->flush, gateway_thread_flush);
         blocks_init(&thread->blocks,
                     gateway->config.buffers_max_bytes / gateway->config.thread_count);
         thread->arena = malloc(ARENA_SIZE);
@@ -345,6 +345,7 @@ static int thread_init(struct gateway *gateway, struct gateway_thread *thread, u
         if (getrandom(thread->chance, sizeof(thread->chance), 0) != sizeof(thread->chance))
                 return -EIO;
         r = loop_init(&thread->loop);
+        thread->loop.afterwards = &thread->tenants.yield;
         if (r == 0)
                 r = mailbox_init(&thread->mailbox, &thread->loop);
         if (r == 0)

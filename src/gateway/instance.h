@@ -104,9 +104,7 @@ void instance_fail(struct instance *instance, enum outcome outcome, const char *
 /* From the scheduler, on any thread: its sandbox is gone. */
 void instance_post_end(struct instance *instance);
 
-/* What is to be sent to instances, now; and at the end of a turn. */
-void gateway_thread_flush(struct gateway_thread *thread);
-void gateway_thread_end_turn(struct loop_task *task);
+void gateway_thread_flush(struct loop_task *task);
 
 /* Room for what one recvmmsg(2) brings. */
 struct frame_inbox *frame_inbox_new(void);

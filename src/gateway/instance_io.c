@@ -69,8 +69,10 @@ static void flush_instance(struct gateway_thread *thread, size_t first)
                               "its process does not take requests any more");
 }
 
-void gateway_thread_flush(struct gateway_thread *thread)
+void gateway_thread_flush(struct loop_task *task)
 {
+        struct gateway_thread *thread = CONTAINER_OF(task, struct gateway_thread, flush);
+
         while (thread->flushed < thread->pending_count) {
                 size_t i = thread->flushed++;
                 struct pending_frame *pending = &thread->pending[i];
@@ -89,14 +91,6 @@ void gateway_thread_flush(struct gateway_thread *thread)
         thread->flushed = 0;
         thread->pending_count = 0;
         thread->arena_used = 0;
-}
-
-void gateway_thread_end_turn(struct loop_task *task)
-{
-        struct gateway_thread *thread = CONTAINER_OF(task, struct gateway_thread, flush);
-
-        gateway_thread_flush(thread);
-        tenants_yield(thread);
 }
 
 size_t slices_to_vector(const struct slice *parts, size_t count, struct iovec *ret_vector)
@@ -118,7 +112,7 @@ struct pending_frame *pending_frame_add(struct gateway_thread *thread, const str
         char *at;
 
         if (thread->pending_count == PENDING_MAX || thread->arena_used + total > ARENA_SIZE)
-                gateway_thread_flush(thread);
+                gateway_thread_flush(&thread->flush);
         at = thread->arena + thread->arena_used;
         pending = &thread->pending[thread->pending_count++];
         *pending = (struct pending_frame){.offset = (uint32_t)thread->arena_used,
@@ -167,7 +161,7 @@ int instance_send_data(struct instance *instance, uint32_t wire_id, struct slice
         struct gateway_thread *thread = instance_home(instance);
 
         if (thread->pending_count > 0)
-                gateway_thread_flush(thread); /* the INVOKE frame comes first */
+                gateway_thread_flush(&thread->flush); /* the INVOKE frame comes first */
         return worker_send_data(instance->fds.socket, wire_id, bytes, end);
 }
 

@@ -134,7 +134,7 @@ int lane_send_data(struct lane *lane, uint32_t wire_id, struct slice bytes, bool
         int r;
 
         if (lane->thread->pending_count > 0)
-                gateway_thread_flush(lane->thread); /* the INVOKE frame comes first */
+                gateway_thread_flush(&lane->thread->flush); /* the INVOKE frame comes first */
         if (lane->hung_up)
                 return -EAGAIN;
         r = worker_send_data(lane->fd, wire_id, bytes, end);

@@ -19,10 +19,23 @@ static void tenants_serve(struct loop_task *task)
                 loop_defer_turn(&thread->loop, task);
 }
 
+/* The flood of one tenant never lets the thread sleep, so that the system's scheduler would give the
+ * processor to another's function, or client, only at the end of the thread's slice. */
+static void tenants_yield(struct loop_task *task)
+{
+        struct tenants *tenants = CONTAINER_OF(task, struct tenants, yield);
+        struct gateway_thread *thread = CONTAINER_OF(tenants, struct gateway_thread, tenants);
+
+        if (turns_are_taken(&tenants->turns) &&
+            turns_are_shared(&tenants->turns, thread->loop.now_ns))
+                (void)sched_yield();
+}
+
 void tenants_init(struct tenants *tenants, bool fair)
 {
         turns_init(&tenants->turns, fair ? TENANTS_QUANTUM : 0, TENANTS_ANSWERS);
         loop_task_init(&tenants->serve, tenants_serve);
+        loop_task_init(&tenants->yield, tenants_yield);
         atomic_init(&tenants->waited, 0);
 }
 
@@ -43,16 +56,6 @@ void tenants_begin_call(struct gateway_thread *thread, const struct live *live)
 void tenants_end_call(struct gateway_thread *thread, const struct live *live)
 {
         turns_call_ends(&thread->tenants.turns, live->tenant_place, thread->loop.now_ns);
-}
-
-/* The flood of one tenant never lets the thread sleep, so that the system's scheduler would give the
- * processor to another's function, or client, only at the end of the thread's slice. */
-void tenants_yield(struct gateway_thread *thread)
-{
-        const struct turns *turns = &thread->tenants.turns;
-
-        if (turns_are_taken(turns) && turns_are_shared(turns, thread->loop.now_ns))
-                (void)sched_yield();
 }
 
 bool tenants_let(struct connection *connection)

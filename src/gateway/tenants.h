@@ -29,7 +29,9 @@ struct live;
 struct tenants {
         struct turns turns;
         struct loop_task serve;
-        atomic_ullong waited; /* connections parked so far; written by its thread alone */
+        struct loop_task yield; /* for after each turn: where calls of several were under way in it,
+                                   whoever was woken has the processor before the thread goes on */
+        atomic_ullong waited;   /* connections parked so far; written by its thread alone */
 };
 
 void tenants_init(struct tenants *tenants, bool fair);
@@ -39,9 +41,6 @@ void tenants_see(struct connection *connection, const struct live *live);
 /* That call is on its way, and over. */
 void tenants_begin_call(struct gateway_thread *thread, const struct live *live);
 void tenants_end_call(struct gateway_thread *thread, const struct live *live);
-/* When all that this turn sends is sent: where several tenants' calls were under way in it, whoever was
- * woken by it has the processor before the thread goes on. */
-void tenants_yield(struct gateway_thread *thread);
 /* While several tenants are active: may this connection be read, or go on with what was read, in this
  * turn? False: it is parked, and goes on by connection_unpark(). */
 bool tenants_let(struct connection *connection);

@@ -296,11 +296,11 @@ class Memory:
     def __exit__(self, *failure):
         self.server.__exit__(*failure)
 
-    def instances(self, number):
-        """Those that are not on their way out."""
+    def instances(self, number, state=""):
+        """Those that are not on their way out, or in that state."""
         return sum(value for name, value in self.server.metrics().items()
                    if name.startswith("magpie_instances{") and f"/sleeper{number}\"" in name
-                   and "ending" not in name)
+                   and "ending" not in name and state in name)
 
     @contextlib.contextmanager
     def flood(self, number):
@@ -347,9 +347,9 @@ def test_who_called_lately_keeps_his_instance_beside_who_wants_all_of_the_memory
         eventually(lambda: memory.instances(0) == 4, "one has everything")
         with RawConnection(memory.server.port, timeout=60) as other:
             assert other.send(ask).read_answer().status == 200
-            for _ in range(10):
-                time.sleep(0.2)  # as idle as it can be, and nobody waits for it
-                assert other.send(ask).read_answer().headers["magpie-start"] in ("warm", "thawed")
+            for _ in range(3):
+                eventually(lambda: memory.instances(1, "frozen") == 1, "his rests")
+                assert other.send(ask).read_answer().headers["magpie-start"] == "thawed"
 
 
 def test_two_who_want_all_of_the_memory_have_half_of_it_each(memory):

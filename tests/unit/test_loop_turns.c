@@ -132,6 +132,40 @@ TEST(a_task_for_the_end_of_turns_runs_once_in_each_and_lets_none_sleep)
 }
 TEST_END
 
+struct aftermath {
+        struct loop_task task;
+        const struct turn_task *before;
+        int runs;
+};
+
+static void run_afterwards(struct loop_task *task)
+{
+        struct aftermath *aftermath = CONTAINER_OF(task, struct aftermath, task);
+
+        aftermath->runs++;
+        ck_assert_int_eq(aftermath->before->runs, aftermath->runs);
+        ck_assert_int_eq(aftermath->before->runs_of_other, aftermath->runs);
+}
+
+TEST(what_is_for_afterwards_comes_when_all_of_a_turn_is_done)
+{
+        struct turn_task turn_task = {.wanted = 3};
+        struct aftermath aftermath = {.before = &turn_task};
+
+        ck_assert_int_eq(loop_init(&loop), 0);
+        loop_task_init(&turn_task.task, run_once_more);
+        loop_task_init(&turn_task.other, run_other);
+        loop_task_init(&aftermath.task, run_afterwards);
+        loop.afterwards = &aftermath.task;
+        loop_defer_turn(&loop, &turn_task.task);
+        for (int turn = 1; turn <= 3; turn++) {
+                ck_assert_int_eq(loop_turn(&loop, 0), 0);
+                ck_assert_int_eq(aftermath.runs, turn);
+        }
+        loop_deinit(&loop);
+}
+TEST_END
+
 TEST(a_hang_up_is_delivered_even_to_who_asked_for_nothing)
 {
         struct pipe_reader reader;
@@ -386,6 +420,7 @@ TEST_END
 TEST_MAIN("loop_turns", what_is_not_read_is_told_again_in_the_next_turn,
           an_event_that_is_no_longer_asked_for_is_not_delivered,
           a_task_for_the_end_of_turns_runs_once_in_each_and_lets_none_sleep,
+          what_is_for_afterwards_comes_when_all_of_a_turn_is_done,
           a_hang_up_is_delivered_even_to_who_asked_for_nothing,
           a_descriptor_that_cannot_be_polled_is_refused_and_the_source_stays_free,
           a_turn_that_took_long_does_not_make_timers_later_still,

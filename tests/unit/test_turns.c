@@ -259,6 +259,25 @@ TEST(a_turn_is_shared_while_calls_of_several_are_under_way_in_it)
 }
 TEST_END
 
+TEST(those_whose_last_calls_end_in_one_turn_have_shared_it)
+{
+        start(4);
+        turns_call_begins(&turns, ANN);
+        turns_call_begins(&turns, BEN);
+        turns_call_ends(&turns, ANN, turn);
+        turns_call_ends(&turns, BEN, turn);
+        ck_assert(turns_are_shared(&turns, turn));
+        turns_call_begins(&turns, BEN);
+        ck_assert(turns_are_shared(&turns, turn)); /* Ann's has been answered in it */
+        turns_call_begins(&turns, ANN);
+        turns_call_ends(&turns, ANN, turn);
+        end_turn();
+        ck_assert(!turns_are_shared(&turns, turn));
+        turns_call_ends(&turns, BEN, turn);
+        ck_assert(!turns_are_shared(&turns, turn));
+}
+TEST_END
+
 TEST(who_ends_a_call_and_begins_the_next_is_not_two)
 {
         start(4);
@@ -319,5 +338,6 @@ TEST_MAIN("turns", who_asks_once_does_not_wait_for_who_asks_a_thousand_times,
           turns_are_taken_while_several_are_active_and_not_by_one_alone,
           a_tenant_with_something_parked_is_active_however_long_it_waits,
           a_turn_is_shared_while_calls_of_several_are_under_way_in_it,
+          those_whose_last_calls_end_in_one_turn_have_shared_it,
           who_ends_a_call_and_begins_the_next_is_not_two, without_a_quantum_nobody_takes_turns,
           whatever_is_asked_is_begun_once_within_as_many_turns_as_it_is_worth)

@@ -3,18 +3,21 @@
 
 #include <assert.h>
 
+#define TURN_NONE UINT64_MAX
+
 void turns_init(struct turns *turns, int quantum, unsigned answers)
 {
         turns->quantum = quantum;
         turns->answers = answers;
         turns->active_count = 0;
         turns->busy_count = 0;
+        turns->ended_count = 0;
         turns->ended_turn = 0;
         list_init(&turns->active);
         list_init(&turns->waiting);
         for (size_t i = 0; i < TURNS_PLACES; i++) {
                 struct turns_place *place = &turns->places[i];
-                *place = (struct turns_place){0};
+                *place = (struct turns_place){.ended_turn = TURN_NONE};
                 list_init(&place->waiting_link);
                 list_init(&place->active_link);
                 list_init(&place->parked);
@@ -69,28 +72,35 @@ void turns_answered(struct turns *turns, uint16_t place_number, unsigned count)
         place->answers_left -= count < place->answers_left ? count : place->answers_left;
 }
 
-void turns_call_begins(struct turns *turns, uint16_t place)
+void turns_call_begins(struct turns *turns, uint16_t place_number)
 {
-        if (turns->places[place].under_way++ == 0)
-                turns->busy_count++;
+        struct turns_place *place = &turns->places[place_number];
+
+        if (place->under_way++ > 0)
+                return;
+        turns->busy_count++;
+        if (place->ended_turn == turns->ended_turn)
+                turns->ended_count--;
+        place->ended_turn = TURN_NONE;
 }
 
-void turns_call_ends(struct turns *turns, uint16_t place, uint64_t turn)
+void turns_call_ends(struct turns *turns, uint16_t place_number, uint64_t turn)
 {
-        assert(turns->places[place].under_way > 0);
-        if (--turns->places[place].under_way > 0)
+        struct turns_place *place = &turns->places[place_number];
+
+        assert(place->under_way > 0);
+        if (--place->under_way > 0)
                 return;
         turns->busy_count--;
-        turns->ended_place = place;
-        turns->ended_turn = turn;
+        if (turns->ended_turn != turn)
+                turns->ended_count = 0;
+        turns->ended_count++;
+        turns->ended_turn = place->ended_turn = turn;
 }
 
 bool turns_are_shared(const struct turns *turns, uint64_t turn)
 {
-        bool one_has_ended =
-                turns->ended_turn == turn && turns->places[turns->ended_place].under_way == 0;
-
-        return turns->busy_count + one_has_ended > 1;
+        return turns->busy_count + (turns->ended_turn == turn ? turns->ended_count : 0) > 1;
 }
 
 bool turns_begin(struct turns *turns, const struct turns_item *item, uint64_t turn)

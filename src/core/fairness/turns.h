@@ -34,8 +34,9 @@ struct turns_place {
         struct list parked;       /* struct turns_item, the one that came first in front */
         uint64_t turn;            /* `left` is of this turn */
         uint64_t seen_ns;
-        int left;           /* units that it may begin; below 0: owed */
-        unsigned under_way; /* calls, begun and not answered */
+        int left;            /* units that it may begin; below 0: owed */
+        unsigned under_way;  /* calls, begun and not answered */
+        uint64_t ended_turn; /* the last of them was, in this turn, and none has begun since */
         unsigned answers_left;
 };
 
@@ -50,8 +51,8 @@ struct turns {
         int quantum;          /* units that a tenant may begin in a turn; 0: nobody takes turns */
         unsigned answers;     /* that a tenant may have carried to its clients in a turn */
         unsigned busy_count;  /* places with something under way */
-        uint16_t ended_place; /* whose last call ended latest, ... */
-        uint64_t ended_turn;  /* ... in this turn; 0: nobody's */
+        unsigned ended_count; /* places with an `ended_turn` that is ... */
+        uint64_t ended_turn;  /* ... this */
         size_t active_count;
         struct list active; /* struct turns_place */
         struct list

@@ -2,7 +2,7 @@
  * even share of it gets no more while somebody with less waits, and is the first to give some back.
  *
  * An even share is the budget divided by the users who want memory now: nobody is held to it while there
- * is enough, or while nobody else waits.
+ * is enough, or while nobody else waits. Only stock that was used lately is spared for who wants none.
  *
  * Pure, and not locked: it belongs to the scheduler, as the provisioner does.
  */
