@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define PATH_MAX_LENGTH 64
 #define CPU_PERIOD_US 100000
@@ -211,13 +212,15 @@ static int make_v1(const struct cgroup_tree *tree, struct cgroup *group, int oom
         return oom_fd < 0 ? 0 : register_oom_event(place_of(tree, group, CGROUP_MEMORY), oom_fd);
 }
 
-/* What is left of another sandbox's life. */
+/* What is left of another sandbox's life: the peak, set back, is what is there now. */
 static uint64_t left_charged(struct place place)
 {
-        char text[32];
+        AUTO(fd_close) int fd = open_attribute(place, "memory.max_usage_in_bytes", O_RDWR);
+        char text[32] = "";
 
-        read_text(place, "memory.usage_in_bytes", text, sizeof(text));
-        return *text ? strtoull(text, NULL, 10) : UINT64_MAX;
+        if (fd < 0 || write(fd, "0", 1) < 0 || pread(fd, text, sizeof(text) - 1, 0) <= 0)
+                return UINT64_MAX;
+        return strtoull(text, NULL, 10);
 }
 
 static int prepare_v1(const struct cgroup_tree *tree, struct cgroup *group, int oom_fd)
@@ -229,11 +232,7 @@ static int prepare_v1(const struct cgroup_tree *tree, struct cgroup *group, int 
         if (group->has_v1 &&
             (group->is_spoilt || (has_memory && left_charged(place) > LEFT_CHARGED_MAX)))
                 r = remove_v1(tree, group);
-        if (r < 0)
-                return r;
-        if (!group->has_v1)
-                return make_v1(tree, group, oom_fd);
-        return has_memory ? write_number(place, "memory.max_usage_in_bytes", 0) : 0;
+        return r < 0 || group->has_v1 ? r : make_v1(tree, group, oom_fd);
 }
 
 static int make_v2(struct cgroup_tree *tree, struct cgroup *group)

@@ -84,13 +84,15 @@ static void read_outcome(struct instance *instance, const siginfo_t *info)
         char path[32], name[32];
         unsigned int number;
 
-        (void)snprintf(path, sizeof(path), "%d/comm", instance->made.pid);
-        if (file_read_at(instance->agent->spawner.proc_fd, path, name, sizeof(name)) < 0)
-                name[0] = '\0';
         if (info->si_code != CLD_EXITED) {
                 instance->cause = instance->kill_asked ? AGENT_EXIT_KILLED : AGENT_EXIT_SIGNAL;
                 instance->code = (uint32_t)info->si_status;
-        } else if (sscanf(name, "signal %u", &number) == 1) {
+                return;
+        }
+        (void)snprintf(path, sizeof(path), "%d/comm", instance->made.pid);
+        if (file_read_at(instance->agent->spawner.proc_fd, path, name, sizeof(name)) < 0)
+                name[0] = '\0';
+        if (sscanf(name, "signal %u", &number) == 1) {
                 instance->cause = AGENT_EXIT_SIGNAL;
                 instance->code = number;
         } else {
