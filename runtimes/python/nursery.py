@@ -61,9 +61,12 @@ def _mount_proc():
 
 def _spare_from_oom_kill():
     """The helpers have the nursery's memory and are in a sandbox's group: a kill of that group would be
-    one of the nursery, too."""
-    with open("/proc/self/oom_score_adj", "wb", buffering=0) as file:
-        file.write(b"-1000")
+    one of the nursery, too. Harmless where it fails: a new one is started then."""
+    try:
+        with open("/proc/self/oom_score_adj", "wb", buffering=0) as file:
+            file.write(b"-1000")
+    except OSError:
+        pass
 
 
 def _serve(library, control, filter_bytes):
