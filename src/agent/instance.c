@@ -330,5 +330,5 @@ int instance_spawn(struct agent *agent, struct gateway *gateway, struct agent_sp
 void instance_kill(struct instance *instance)
 {
         instance->kill_asked = true;
-        (void)cgroup_kill(&instance->agent->spawner.cgroups, &instance->made.slot->group);
+        spawner_kill(&instance->agent->spawner, &instance->made);
 }

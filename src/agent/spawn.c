@@ -241,11 +241,19 @@ static int run_child(struct spawner *spawner, struct child_plan *plan, struct sp
         return 0;
 }
 
+/* The first process's death is that of all in its namespace, and takes no descriptor, which may be what
+ * there is none of. */
+void spawner_kill(const struct spawner *spawner, const struct spawned *spawned)
+{
+        if (cgroup_kill(&spawner->cgroups, &spawned->slot->group) < 0 && spawned->pid_fd >= 0)
+                (void)pidfd_send_signal(spawned->pid_fd, SIGKILL, NULL, 0);
+}
+
 static void kill_and_wait(const struct spawner *spawner, const struct spawned *spawned)
 {
         siginfo_t info;
 
-        (void)cgroup_kill(&spawner->cgroups, &spawned->slot->group);
+        spawner_kill(spawner, spawned);
         (void)waitid(P_PIDFD, (id_t)spawned->pid_fd, &info, WEXITED);
 }
 

@@ -73,6 +73,8 @@ int spawner_park(struct spawner *spawner, const struct parking *parking,
 int spawner_assign(struct spawner *spawner, struct spawned *spawned,
                    const struct agent_spawn *request, int code_fd, int layers_fd,
                    const struct heirloom_lent *heirloom, struct err *err);
+/* Ends the sandbox, soon. */
+void spawner_kill(const struct spawner *spawner, const struct spawned *spawned);
 /* Its sandbox is gone: what it had for itself alone is given up. */
 void spawner_give_back(struct spawner *spawner, struct slot *slot);
 /* Ends the sandbox at once and waits for it: only for one that cannot be watched. */
