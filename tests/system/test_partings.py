@@ -2,7 +2,6 @@
 import concurrent.futures
 import ctypes
 import os
-import pathlib
 import socket
 import time
 
@@ -22,8 +21,11 @@ def packet_sockets(pid):
     found = {}
     process = os.pidfd_open(pid)
     for name in os.listdir(f"/proc/{pid}/fd"):
-        path = pathlib.Path(f"/proc/{pid}/fd/{name}")
-        if path.is_symlink() and os.readlink(path).startswith("socket:"):
+        try:
+            is_socket = os.readlink(f"/proc/{pid}/fd/{name}").startswith("socket:")
+        except FileNotFoundError:
+            continue  # closed meanwhile
+        if is_socket:
             fd = LIBC.syscall(PIDFD_GETFD, process, int(name), 0)
             assert fd >= 0, os.strerror(ctypes.get_errno())
             duplicate = socket.socket(fileno=fd)
