@@ -18,7 +18,7 @@ static void look(struct oom_shard *shard)
                 if (cgroup_oom_kills(cgroups, group) == 0)
                         continue;
                 list_remove(&instance->by_shard);
-                (void)cgroup_kill(cgroups, group);
+                spawner_kill(&shard->agent->spawner, &instance->made);
         }
 }
 

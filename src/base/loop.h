@@ -35,8 +35,8 @@ struct loop {
         struct wheel wheel;
         struct list tasks;
         struct list turn_tasks; /* for the end of this turn or of the next; see loop_defer_turn() */
-        struct loop_task
-                *afterwards; /* run when a turn is over, which it is no part of; NULL: none */
+        /* Run when a turn is over, which it is no part of; NULL: none. */
+        struct loop_task *afterwards;
         uint64_t now_ns;     /* CLOCK_MONOTONIC when this turn began */
         uint64_t max_lag_ns; /* the longest turn since somebody last set this to 0 */
 };

@@ -17,7 +17,8 @@
 #include <sys/socket.h>
 
 #define LINGER_MS 2000
-#define LINGER_MAX_BYTES (8u << 20) /* the rest of a body that is answered early, and more */
+#define LINGER_MAX_BYTES                                                                           \
+        (8u << 20) /* more than the rest of a body, 6 MiB unless --payload-max says so */
 
 static uint64_t loop_ms(const struct connection *connection)
 {
@@ -321,15 +322,13 @@ static void connection_settle(struct connection *connection, struct slice rest, 
 
 static void connection_linger(struct connection *connection)
 {
-        ssize_t length;
+        ssize_t length =
+                recv(connection->fd, connection->thread->scratch, SCRATCH_SIZE, MSG_DONTWAIT);
 
-        while ((length = recv(connection->fd, connection->thread->scratch, SCRATCH_SIZE,
-                              MSG_DONTWAIT)) > 0) {
-                connection->lingered += (size_t)length;
-                if (connection->lingered > LINGER_MAX_BYTES)
-                        break;
-        }
-        if (length >= 0 || (errno != EAGAIN && errno != EINTR))
+        if (length < 0 && (errno == EAGAIN || errno == EINTR))
+                return;
+        connection->lingered += length > 0 ? (size_t)length : 0;
+        if (length <= 0 || connection->lingered > LINGER_MAX_BYTES)
                 connection_close(connection);
 }
 

@@ -18,7 +18,7 @@ from . import frame, loader, logs, worker
 # `json`, and the events of function URLs.
 LOADED = (gc, json, loader, logs, worker.function_url_module())
 
-QUIET_MS = 200
+QUIET_MS = 200  # longer than a parked interpreter stands where functions start one after the other
 
 EVENT = b"id\nuser\nPOST\n/a\nb=c\n192.0.2.7\nexample.org\nhost:example.org\ncookie:a=b\n"
 
