@@ -495,7 +495,10 @@ static uint8_t ready_flags(void)
 
 int main(void)
 {
+        const char *boot_ms = getenv("BOOT_MS");
+
         (void)!getrandom(&instance, sizeof(instance), 0);
+        sleep_ms(boot_ms ? atol(boot_ms) : 0);
         say(3, READY, ready_flags(), 0, 0, "", 0);
         for (;;) {
                 struct header header;
