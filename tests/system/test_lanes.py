@@ -130,10 +130,8 @@ def test_a_call_beyond_the_places_waits_and_gets_the_one_that_comes_free(server,
 
 def test_calls_that_wait_for_a_boot_share_it_and_started_cold(server, deploy):
     calls = Calls(server, deploy(env={"BOOT_MS": "300"}))
-    answers = read_all([calls.begin(b"meet 4") for _ in range(4)])
-    assert {answer.headers["magpie-start"] for answer in answers} == {"cold"}
-    timing = [answer.headers["server-timing"] for answer in answers]
-    assert all("first_byte" in text or "init;dur" in text for text in timing)
+    for answer in read_all([calls.begin(b"meet 4") for _ in range(4)]):
+        assert answer.headers["magpie-start"] == "cold" and "init;dur" in answer.headers["server-timing"]
     assert calls.call(b"x").headers["Magpie-Start"] == "warm"
     document = calls.server.request("GET", f"/api/v1/functions/{calls.function}").json()
     assert document["coldStarts"]["count"] == 1 and document["concurrency"] == 8
@@ -262,8 +260,7 @@ def answer_ahead(server, calls):
         time.sleep(0.05)
         second = calls.begin(b"well?")
         eventually(lambda: calls.waiters() == 1, "the second waits")
-        read_all([first, second])  # whichever of them was believed
-        # Where the second went by another thread's lane, the first's was shut for it: nothing is amiss.
+        read_all([first, second])  # whichever of them was believed, and perhaps nothing was amiss
         read_all([calls.begin(b"release"), *held])
         eventually(lambda: calls.call(b"well?").body == b"well?", "another instance answers")
     assert NodeHost(server).gateway == gateway
