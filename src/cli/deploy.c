@@ -284,6 +284,19 @@ static int deploy_all(struct deploy *deploy, const struct deploy_flags *flags)
         return exit_code;
 }
 
+static int deploy_as_told(struct deploy *deploy, const struct deploy_flags *flags,
+                          const struct arguments *arguments)
+{
+        /* libarchive translates file names by the locale: in "C" it can not. */
+        (void)setlocale(LC_CTYPE, "C.UTF-8");
+        progress_init(&deploy->progress, deploy->cli->quiet);
+        if (arguments->count == 1)
+                deploy->path = arguments->items[0];
+        if (flags->is_public && flags->is_private)
+                return usage_error(&verb_deploy, "--public or --private, not both");
+        return deploy_all(deploy, flags);
+}
+
 static int deploy_run(struct cli *cli, int argc, char **argv)
 {
         struct deploy_flags flags = {0};
@@ -333,17 +346,8 @@ static int deploy_run(struct cli *cli, int argc, char **argv)
         int exit_code;
 
         manifest_init(&deploy.manifest);
-        if (options_parse(cli, &verb_deploy, options, argc, argv, &arguments, &exit_code)) {
-                /* libarchive translates file names by the locale: in "C" it can not. */
-                (void)setlocale(LC_CTYPE, "C.UTF-8");
-                progress_init(&deploy.progress, cli->quiet);
-                if (arguments.count == 1)
-                        deploy.path = arguments.items[0];
-                if (flags.is_public && flags.is_private)
-                        exit_code = usage_error(&verb_deploy, "--public or --private, not both");
-                else
-                        exit_code = deploy_all(&deploy, &flags);
-        }
+        if (options_parse(cli, &verb_deploy, options, argc, argv, &arguments, &exit_code))
+                exit_code = deploy_as_told(&deploy, &flags, &arguments);
         text_list_deinit(&flags.env);
         text_list_deinit(&flags.layers);
         text_list_deinit(&flags.reach);
