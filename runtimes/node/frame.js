@@ -27,6 +27,13 @@ const outboxWords = new Uint32Array(outbox.buffer, 0, 4);
 // by the same clock; null where nobody has told.
 const state = { running: 0, started: [0, 0], booted: null };
 
+let fd = FD;
+
+// For the nursery's rehearsal, which nobody shall hear of.
+function redirect(number) {
+  fd = number;
+}
+
 function header(type, flags, metaLength, number, value, ranUs) {
   outboxWords[0] = type | (flags << 8) | (metaLength << 16);
   outboxWords[1] = number;
@@ -46,7 +53,7 @@ function send(type, flags, number, value, meta, payload, ranUs = 0) {
     length += payload.length;
   }
   header(type, flags, metaLength, number, value, ranUs);
-  writeSync(FD, outbox, 0, length);
+  writeSync(fd, outbox, 0, length);
 }
 
 // The last frame of the running invocation; logs belong to none from here on.
@@ -101,14 +108,20 @@ function log(stream, text) {
   }
 }
 
+// Instead of one that is received. Its length.
+function put(bytes) {
+  inbox.set(bytes);
+  return bytes.length;
+}
+
 // The next frame's length, waiting for it with the whole process; 0 when the gateway has gone.
 function receive() {
-  return readSync(FD, inbox, 0, FRAME_MAX, null);
+  return readSync(fd, inbox, 0, FRAME_MAX, null);
 }
 
 // The same without blocking the event loop: a thread of libuv's pool waits.
 function receiveLater(done) {
-  read(FD, inbox, 0, FRAME_MAX, null, (error, length) => {
+  read(fd, inbox, 0, FRAME_MAX, null, (error, length) => {
     if (error) throw error;
     done(length);
   });
@@ -146,6 +159,7 @@ function restOfBody(number, first) {
 
 module.exports = {
   INVOKE, READY, RESULT, ERROR, LOG, REFUSED, BOOT, FLAG_END, FLAG_HTTP, HEADER_SIZE, META_MAX,
+  FD, redirect, put,
   inbox, state, send, finish, data, begin, end, answer, log, receive, receiveLater,
   parse, restOfBody, microsecondsSince,
 };

@@ -92,7 +92,8 @@ const mishaps = {
   exit: (code) => refuse(`The module called process.exit(${code}) while it was loaded.\n`),
 };
 
-module.exports.load = async () => {
+// A rehearsal has no cache.
+module.exports.load = async (isRehearsal) => {
   CODE = process.env.MAGPIE_CODE || process.cwd();
   const [file, name] = locate(process.env.MAGPIE_HANDLER || '');
   if (process.env.MAGPIE_VERIFY === '1') {
@@ -102,7 +103,8 @@ module.exports.load = async () => {
   const watched = Object.entries(mishaps);
   watched.forEach(([event, mishap]) => process.on(event, mishap));
   const layers = process.env.MAGPIE_LAYERS;
-  const isCached = compileCache.install(layers === undefined ? [CODE] : [CODE, layers]);
+  const folders = layers === undefined ? [CODE] : [CODE, layers];
+  const isCached = !isRehearsal && compileCache.install(folders);
   const handler = await load(file, name);
   if (isCached) compileCache.keep();
   watched.forEach(([event, mishap]) => process.off(event, mishap));

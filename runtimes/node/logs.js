@@ -3,6 +3,7 @@
 // themselves come with the first use: Node's stream module costs two milliseconds.
 
 const streams = [];
+let installed = false;
 
 function stream(number) {
   if (streams[number] === undefined) {
@@ -24,7 +25,10 @@ function flush() {
   }
 }
 
+// Again in a copy of the nursery, which has rehearsed.
 function install() {
+  if (installed) return;
+  installed = true;
   replace('stdout', 1);
   replace('stderr', 2);
   process.on('exit', () => {

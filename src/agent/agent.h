@@ -18,7 +18,7 @@ struct agent {
         int signal_fd;
         struct spawner spawner;
         struct stock stock;
-        struct nursery nursery;
+        struct nursery python_nursery, node_nursery;
         struct heirlooms heirlooms;
         struct oom_shard oom_shards[SLOT_SHARDS];
         struct list gateways;

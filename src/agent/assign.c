@@ -114,6 +114,12 @@ static int open_way_out(struct spawner *spawner, struct slot *slot,
         return r;
 }
 
+/* Node can receive no descriptor: its heirloom is a file. */
+static bool takes_snapshots(const struct spawned *spawned)
+{
+        return spawned->from_nursery && spawned->runtime == AGENT_RUNTIME_PYTHON3;
+}
+
 int spawner_assign(struct spawner *spawner, struct spawned *spawned,
                    const struct agent_spawn *request, int code_fd, int layers_fd,
                    const struct heirloom_lent *heirloom, struct err *err)
@@ -132,7 +138,7 @@ int spawner_assign(struct spawner *spawner, struct spawned *spawned,
                 r = attach_code(spawner, spawned, request, code_fd, layers_fd, heirloom, err);
         if (r < 0)
                 return r;
-        r = send_boot(spawner, spawned, request, spawned->from_nursery ? heirloom->fd : -1);
+        r = send_boot(spawner, spawned, request, takes_snapshots(spawned) ? heirloom->fd : -1);
         if (r < 0)
                 return err_errno(err, r, "telling the sandbox its function");
         fd_close(&spawned->mount_fd);

@@ -1,10 +1,10 @@
 #!/usr/bin/python3
 """Writes the C source of embedded.h's table.
 
-usage: embed.py OUTPUT DEPFILE PROGRAM LIBRARY RUNTIMES
+usage: embed.py OUTPUT DEPFILE PROGRAM LIBRARY... RUNTIMES
 
-PROGRAM (magpie-init) becomes "init", LIBRARY a file beside the nursery; every file below RUNTIMES/python and RUNTIMES/node keeps its
-path, documentation and tests apart. Python's modules come compiled as well, so that a cold start
+PROGRAM (magpie-init) becomes "init"; a LIBRARY is its language's, python's (.so) or node's (.node); every
+file below RUNTIMES/python and RUNTIMES/node keeps its path, documentation and tests apart. Python's modules come compiled as well, so that a cold start
 need not do it: for the interpreter that runs this script, which is the one that sandboxes run. The
 cache is of the unchecked kind, because the files' times mean nothing in a sandbox.
 """
@@ -14,6 +14,7 @@ import py_compile
 import sys
 import tempfile
 
+LANGUAGES = {".so": "python", ".node": "node"}
 LEFT_BEHIND = {"__pycache__", "test", "tests", "README.md"}
 
 
@@ -34,10 +35,12 @@ def compiled(name, path):
 
 
 def main():
-    output, depfile, program, library, runtimes = map(pathlib.Path, sys.argv[1:])
-    sources = [program, library]
-    files = [("init", 0o555, program.read_bytes()),
-             (f"python/{library.name}", 0o444, library.read_bytes())]
+    output, depfile, program, *libraries, runtimes = map(pathlib.Path, sys.argv[1:])
+    sources = [program, *libraries]
+    files = [("init", 0o555, program.read_bytes())]
+    for library in libraries:
+        language = LANGUAGES[library.suffix]
+        files.append((f"{language}/{library.name}", 0o444, library.read_bytes()))
     for name, path in shims(runtimes):
         sources.append(path)
         files.append((name, 0o444, path.read_bytes()))
@@ -58,7 +61,7 @@ def main():
     output.write_text("\n".join(lines) + "\n")
 
     # The folders too, so that a new file is noticed.
-    folders = {path.parent for path in sources[2:]} | {
+    folders = {path.parent for path in sources[1 + len(libraries):]} | {
         runtimes / language for language in ("python", "node") if (runtimes / language).is_dir()}
     needed = [str(path) for path in [*sources, *sorted(folders)]]
     depfile.write_text(f"{output}: {' '.join(needed)}\n")

@@ -43,7 +43,7 @@ int heirlooms_init(struct heirlooms *heirlooms, struct loop *loop, const struct 
                    int proc_fd);
 /* No more of them: the agent ends. */
 void heirlooms_close(struct heirlooms *heirlooms);
-/* Snapshots go with the address layout of their nursery. */
+/* Snapshots go with the address layout of their nursery, Python's. */
 void heirlooms_lost_nursery(struct heirlooms *heirlooms);
 /* Drops what nobody has used for an hour or filled in a minute, and all where memory is short. */
 void heirlooms_review(struct heirlooms *heirlooms, uint64_t now_ns);

@@ -14,7 +14,7 @@
  * (template.c, rootfs.c); and leaves the host's file system for good.
  *
  * Sandboxes are made ahead of need where that can be known (stock.c): parked without a function, and
- * assigned to one on request (assign.c). For Python's there is one process besides, the nursery
+ * assigned to one on request (assign.c). For Python's and Node's there is one process besides, a nursery
  * (nursery.c), which forks interpreters into them; and what the first instance of a function has
  * imported or compiled, the others begin with (heirlooms.c).
  *
@@ -98,7 +98,8 @@ static void agent_end(struct agent *agent)
         agent->ending = true;
         loop_remove(&agent->loop, &agent->control);
         stock_close(&agent->stock);
-        nursery_close(&agent->nursery);
+        nursery_close(&agent->python_nursery);
+        nursery_close(&agent->node_nursery);
         heirlooms_close(&agent->heirlooms);
         LIST_FOR_EACH_SAFE (gateway, after, &agent->gateways, link)
                 gateway_end(gateway, NULL);
@@ -208,7 +209,8 @@ static int agent_init(struct agent *agent, struct settings *settings, struct err
                 r = egress_watch(&agent->spawner.egress, &agent->loop);
         if (r < 0)
                 return err_errno(err, r, "preparing the event loop");
-        nursery_init(&agent->nursery, agent);
+        nursery_init(&agent->python_nursery, agent, AGENT_RUNTIME_PYTHON3);
+        nursery_init(&agent->node_nursery, agent, AGENT_RUNTIME_NODE);
         stock_init(&agent->stock, agent, settings->stock_most);
         return 0;
 }

@@ -19,7 +19,10 @@
 #include <unistd.h>
 
 #define CONTROL_FD 3
-#define RETRY_NS (60 * 1000000000ull)
+/* For a birth, or a start and that: one that takes longer hangs. */
+#define PATIENCE_MS 60000
+#define RETRY_FIRST_NS (60 * 1000000000ull)
+#define RETRY_MOST_NS (3600 * 1000000000ull)
 #define FDS_MAX (4 + CGROUP_CONTROLLER_COUNT)
 
 struct answer {
@@ -30,6 +33,7 @@ struct answer {
 #define ANSWER_MIN offsetof(struct answer, step)
 
 struct plan {
+        enum agent_runtime runtime;
         int socket_fd;
         int error; /* out */
 };
@@ -38,12 +42,23 @@ struct plan {
  * descriptors is its own. */
 static void nursery_run(void *argument)
 {
-        static char *const words[] = {
+        static char *const python[] = {
                 "/usr/bin/python3",          "-I", "-S", "-X", "frozen_modules=on",
                 "/magpie/python/nursery.py", NULL};
-        static char *const environment[] = {"LANG=C.UTF-8", "PATH=/usr/local/bin:/usr/bin:/bin",
+        /* A function's heap can be made smaller than this; its first collection comes at 64 MiB. */
+        static char *const node[] = {"/usr/bin/node",
+                                     NURSERY_HEAP_OPTION,
+                                     "--initial-old-space-size=64",
+                                     "--no-memory-reducer",
+                                     "/magpie/node/shim.js",
+                                     "nursery",
+                                     NULL};
+        static char *const environment[] = {"LD_PRELOAD=/magpie/node/magpie_node.node", /* Node's */
+                                            "LANG=C.UTF-8", "PATH=/usr/local/bin:/usr/bin:/bin",
                                             "HOME=/tmp", NULL};
         struct plan *plan = argument;
+        bool is_node = plan->runtime == AGENT_RUNTIME_NODE;
+        char *const *words = is_node ? node : python;
         sigset_t none;
 
         sigemptyset(&none);
@@ -52,19 +67,30 @@ static void nursery_run(void *argument)
             signal(SIGPIPE, SIG_DFL) != SIG_ERR && signal(SIGINT, SIG_DFL) != SIG_ERR &&
             sigprocmask(SIG_SETMASK, &none, NULL) == 0 && setpgid(0, 0) == 0 &&
             dup2(plan->socket_fd, CONTROL_FD) >= 0 && close_range(CONTROL_FD + 1, ~0u, 0) == 0)
-                (void)execve(words[0], words, environment);
+                (void)execve(words[0], words, is_node ? environment : environment + 1);
         plan->error = errno;
         _exit(1);
 }
 
+static const char *name_of(const struct nursery *nursery)
+{
+        return nursery->runtime == AGENT_RUNTIME_NODE ? "Node" : "Python";
+}
+
 static void nursery_on_answer(struct loop_source *source, uint32_t events);
 static void nursery_on_exit(struct loop_source *source, uint32_t events);
+static void nursery_on_timer(struct timer *timer);
 
-void nursery_init(struct nursery *nursery, struct agent *agent)
+void nursery_init(struct nursery *nursery, struct agent *agent, enum agent_runtime runtime)
 {
-        *nursery = (struct nursery){.agent = agent, .fd = -1, .pid_fd = -1};
+        *nursery = (struct nursery){.agent = agent,
+                                    .runtime = runtime,
+                                    .fd = -1,
+                                    .pid_fd = -1,
+                                    .retry_ns = RETRY_FIRST_NS};
         loop_source_init(&nursery->source, nursery_on_answer);
         loop_source_init(&nursery->exit, nursery_on_exit);
+        timer_init(&nursery->patience, nursery_on_timer);
 }
 
 void nursery_close(struct nursery *nursery)
@@ -75,25 +101,50 @@ void nursery_close(struct nursery *nursery)
                 return;
         loop_remove(&nursery->agent->loop, &nursery->source);
         loop_remove(&nursery->agent->loop, &nursery->exit);
+        loop_remove_timer(&nursery->agent->loop, &nursery->patience);
+        nursery->unanswered = 0;
         (void)pidfd_send_signal(nursery->pid_fd, SIGKILL, NULL, 0);
         (void)waitid(P_PIDFD, (id_t)nursery->pid_fd, &info, WEXITED);
         fd_close(&nursery->pid_fd);
         fd_close(&nursery->fd);
 }
 
+static void wait_for_next(struct nursery *nursery)
+{
+        nursery->not_before_ns = nursery->agent->loop.now_ns + nursery->retry_ns;
+        nursery->retry_ns *= 2;
+        if (nursery->retry_ns > RETRY_MOST_NS)
+                nursery->retry_ns = RETRY_MOST_NS;
+}
+
 static void nursery_lose(struct nursery *nursery, const char *why)
 {
-        log_warn("the nursery of Python interpreters has ended: %s", why);
+        log_warn("the nursery of %s interpreters has ended: %s", name_of(nursery), why);
         nursery_close(nursery);
-        nursery->not_before_ns = nursery->agent->loop.now_ns + RETRY_NS;
-        stock_lost_nursery(&nursery->agent->stock);
-        heirlooms_lost_nursery(&nursery->agent->heirlooms);
+        wait_for_next(nursery);
+        stock_lost_nursery(&nursery->agent->stock, nursery->runtime);
+        if (nursery->runtime == AGENT_RUNTIME_PYTHON3)
+                heirlooms_lost_nursery(&nursery->agent->heirlooms);
 }
 
 static void nursery_on_exit(struct loop_source *source, uint32_t events)
 {
         (void)events;
         nursery_lose(CONTAINER_OF(source, struct nursery, exit), "its process is gone");
+}
+
+static void nursery_on_timer(struct timer *timer)
+{
+        nursery_lose(CONTAINER_OF(timer, struct nursery, patience), "it does not answer");
+}
+
+/* The time until the next answer begins, where one is due. */
+static void be_patient(struct nursery *nursery)
+{
+        if (nursery->unanswered > 0)
+                loop_set_timer(&nursery->agent->loop, &nursery->patience, PATIENCE_MS);
+        else
+                loop_remove_timer(&nursery->agent->loop, &nursery->patience);
 }
 
 static void nursery_on_answer(struct loop_source *source, uint32_t events)
@@ -107,8 +158,13 @@ static void nursery_on_answer(struct loop_source *source, uint32_t events)
                 return;
         if (length < (ssize_t)ANSWER_MIN) {
                 nursery_lose(nursery, "its connection has ended");
-        } else if (answer.error == 0) {
+                return;
+        }
+        nursery->unanswered -= nursery->unanswered > 0;
+        be_patient(nursery);
+        if (answer.error == 0) {
                 nursery->is_quick = true;
+                nursery->retry_ns = RETRY_FIRST_NS;
                 stock_arrived(&nursery->agent->stock, answer.number);
         } else {
                 log_warn("forking an interpreter into a sandbox: %s: %s", answer.step,
@@ -132,7 +188,7 @@ static int nursery_start(struct nursery *nursery)
         AUTO(fd_close) int ours = -1;
         AUTO(fd_close) int theirs = -1;
         AUTO(fd_close) int pid_fd = -1;
-        struct plan plan = {.socket_fd = -1};
+        struct plan plan = {.runtime = nursery->runtime};
         struct clone_args args = {
                 .flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | CLONE_NEWIPC | CLONE_NEWUTS |
                          CLONE_NEWNET,
@@ -173,8 +229,8 @@ bool nursery_is_open(struct nursery *nursery)
         r = nursery_start(nursery);
         if (r == 0)
                 return true;
-        log_warn("starting the nursery of Python interpreters: %s", strerror(-r));
-        nursery->not_before_ns = nursery->agent->loop.now_ns + RETRY_NS;
+        log_warn("starting the nursery of %s interpreters: %s", name_of(nursery), strerror(-r));
+        wait_for_next(nursery);
         return false;
 }
 
@@ -215,6 +271,8 @@ int nursery_ask(struct nursery *nursery, const struct instance *instance, uint64
                 if (tasks[i] >= 0)
                         fds[count++] = tasks[i];
         r = send_request(nursery, number, fds, count);
+        if (r == 0 && nursery->unanswered++ == 0)
+                be_patient(nursery);
         for (size_t i = 0; i < CGROUP_CONTROLLER_COUNT; i++)
                 fd_close(&tasks[i]);
         return r;

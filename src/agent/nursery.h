@@ -1,6 +1,6 @@
-/* The nursery: a Python interpreter, as root, that forks itself into parked sandboxes. It takes a tenth of
- * the time that starting an interpreter takes. runtimes/python/nursery.py and runtimes/snapshot/birth.h
- * tell how, and why that is safe: it never meets anything of a function's.
+/* A nursery: an interpreter, as root, that forks itself into parked sandboxes. It takes a tenth of the
+ * time that starting one takes. runtimes/birth/nursery.h and birth.h tell how, and why that is safe: it
+ * never meets anything of a function's. There is one for Python and one for Node.
  *
  * It is a convenience: where it cannot be had, or dies, interpreters are started the plain way.
  */
@@ -8,21 +8,29 @@
 
 #include "base/err.h"
 #include "base/loop.h"
+#include "wire/agent_protocol.h"
 
 #include <sys/types.h>
+
+/* The most MiB that Node's heap may have in a fork of its nursery. */
+#define NURSERY_HEAP_OPTION "--max-old-space-size=32768"
 
 struct agent;
 struct instance;
 
 struct nursery {
         struct agent *agent;
+        enum agent_runtime runtime;
         struct loop_source source, exit;
+        struct timer patience;
+        unsigned unanswered;    /* births that it has been asked for */
         int fd, pid_fd;         /* -1: there is none */
         bool is_quick;          /* it has forked one already */
         uint64_t not_before_ns; /* it died; the next try */
+        uint64_t retry_ns; /* how long until that: longer each time, where it never was of use */
 };
 
-void nursery_init(struct nursery *nursery, struct agent *agent);
+void nursery_init(struct nursery *nursery, struct agent *agent, enum agent_runtime runtime);
 void nursery_close(struct nursery *nursery);
 
 /* Is there one, perhaps just now started? */

@@ -369,6 +369,7 @@ int spawner_park(struct spawner *spawner, const struct parking *parking,
                 .adopted_log_fd = -1,
                 .fds = {-1, -1, -1},
                 .has_interpreter = runtime_can_park(parking->runtime),
+                .runtime = parking->runtime,
                 .from_nursery = parking->adopts,
                 .tmp_bytes = parking->tmp_bytes,
         };

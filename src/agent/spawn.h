@@ -47,12 +47,13 @@ struct parking {
 struct spawned {
         struct slot *slot;
         pid_t pid;
-        int pid_fd;              /* owned by who asked, like the others */
-        int mount_fd;            /* its mount namespace, while it is parked */
-        int adopted_log_fd;      /* the log pipe's other end, for a process that is to come */
-        int fds[AGENT_FD_COUNT]; /* for the gateway */
-        bool has_interpreter;    /* BOOT goes to that, and else to magpie-init */
-        bool from_nursery;       /* the interpreter is its fork */
+        int pid_fd;                 /* owned by who asked, like the others */
+        int mount_fd;               /* its mount namespace, while it is parked */
+        int adopted_log_fd;         /* the log pipe's other end, for a process that is to come */
+        int fds[AGENT_FD_COUNT];    /* for the gateway */
+        bool has_interpreter;       /* BOOT goes to that, and else to magpie-init */
+        enum agent_runtime runtime; /* what it is parked for; 0: magpie-init alone */
+        bool from_nursery;          /* the interpreter is its fork */
         uint64_t tmp_bytes;
         uint32_t phase_us[AGENT_PHASE_COUNT]; /* all but AGENT_PHASE_TOTAL */
 };

@@ -7,7 +7,9 @@
 #include "base/auto.h"
 #include "base/log.h"
 
+#include <ctype.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define WANTED_FIRST 2
@@ -19,6 +21,7 @@
 #define MEMORY_FIRST (128ull << 20)
 #define PROCESSES_FIRST 256
 #define TMP_FIRST (64ull << 20)
+#define REHEARSAL_MEMORY (16ull << 20) /* more than one takes */
 
 static void refill_on_timer(struct timer *timer);
 static void review_on_timer(struct timer *timer);
@@ -80,7 +83,8 @@ void stock_close(struct stock *stock)
                 while ((instance = stock_pop(stock, &stock->kinds[i])))
                         instance_kill(instance);
         }
-        stock_lost_nursery(stock);
+        stock_lost_nursery(stock, AGENT_RUNTIME_PYTHON3);
+        stock_lost_nursery(stock, AGENT_RUNTIME_NODE);
 }
 
 /* NULL where nobody of that number is on the way. */
@@ -150,17 +154,21 @@ void stock_failed(struct stock *stock, uint64_t number)
         stock_give_up(stock, kind, instance);
 }
 
-void stock_lost_nursery(struct stock *stock)
+void stock_lost_nursery(struct stock *stock, enum agent_runtime runtime)
 {
         struct instance *asked, *next;
 
         LIST_FOR_EACH_SAFE (asked, next, &stock->asked, by_birth) {
+                if (asked->made.runtime != runtime)
+                        continue;
                 list_remove(&asked->by_birth);
                 instance_kill(asked);
         }
         for (size_t i = 0; i < stock->kind_count; i++) {
                 struct stock_kind *kind = &stock->kinds[i];
                 struct instance *instance, *after;
+                if (kind->runtime != runtime)
+                        continue;
                 LIST_FOR_EACH_SAFE (instance, after, &kind->arriving, by_gateway)
                         stock_give_up(stock, kind, instance);
         }
@@ -193,32 +201,59 @@ void stock_forget(struct stock *stock, struct instance *instance)
         }
 }
 
-/* What an interpreter would read when it starts: the kind's key. False where that is too long. */
-static bool make_key(const struct agent_spawn *request, char ret_key[STOCK_KEY_MAX],
-                     size_t *ret_length)
+/* The heap's size alone, which a fork of Node's nursery can be told later (runtimes/node/parking.js). */
+static bool is_heap_option(const char *assignment)
 {
-        size_t length = 0;
+        static const char variable[] = "NODE_OPTIONS=", most[] = NURSERY_HEAP_OPTION;
+        const char *option = assignment + strlen(variable);
+        size_t prefix = strcspn(most, "=") + 1;
+        unsigned long long value;
+        char *end;
 
+        if (strncmp(assignment, variable, strlen(variable)) != 0 ||
+            strncmp(option, most, prefix) != 0 || !isdigit((unsigned char)option[prefix]))
+                return false;
+        value = strtoull(option + prefix, &end, 10);
+        return *end == '\0' && value > 0 && value <= strtoull(most + prefix, NULL, 10);
+}
+
+/* False where that is too long. */
+static bool make_key(struct stock *stock, const struct agent_spawn *request,
+                     struct stock_key *ret_key)
+{
+        bool can_be_told = request->runtime == AGENT_RUNTIME_NODE &&
+                           nursery_is_open(&stock->agent->node_nursery);
+
+        ret_key->length = 0;
+        ret_key->is_told = false;
         for (size_t i = 0; i < request->env_count; i++) {
                 size_t here = strlen(request->env[i]) + 1;
                 if (!runtime_is_early(request->env[i]))
                         continue;
-                if (here > STOCK_KEY_MAX - length)
+                if (can_be_told && is_heap_option(request->env[i])) {
+                        ret_key->is_told = true;
+                        continue;
+                }
+                if (here > STOCK_KEY_MAX - ret_key->length)
                         return false;
-                memcpy(ret_key + length, request->env[i], here);
-                length += here;
+                memcpy(ret_key->bytes + ret_key->length, request->env[i], here);
+                ret_key->length += here;
         }
-        *ret_length = length;
         return true;
 }
 
-static void set_early(struct stock_kind *kind, const char *key, size_t length)
+static bool same_key(const struct stock_key *a, const struct stock_key *b)
 {
-        memcpy(kind->key, key, length);
-        kind->key_length = length;
+        return a->length == b->length && a->is_told == b->is_told &&
+               memcmp(a->bytes, b->bytes, a->length) == 0;
+}
+
+static void set_key(struct stock_kind *kind, const struct stock_key *key)
+{
+        kind->key = *key;
         kind->early_count = 0;
-        for (size_t at = 0; at < length; at += strlen(kind->key + at) + 1)
-                kind->early[kind->early_count++] = kind->key + at;
+        for (size_t at = 0; at < key->length; at += strlen(kind->key.bytes + at) + 1)
+                kind->early[kind->early_count++] = kind->key.bytes + at;
 }
 
 /* The kind that was not used for longest, and has nothing parked. NULL: all have. */
@@ -242,14 +277,13 @@ static bool has_ids(const struct stock_kind *kind, struct slot_ids ids)
 
 /* The kind that is so, or a new one; NULL where there is no room for one. */
 static struct stock_kind *find_or_add(struct stock *stock, enum agent_runtime runtime,
-                                      struct slot_ids ids, const char *key, size_t length)
+                                      struct slot_ids ids, const struct stock_key *key)
 {
         struct stock_kind *kind;
 
         for (size_t i = 0; i < stock->kind_count; i++) {
                 kind = &stock->kinds[i];
-                if (kind->runtime == runtime && has_ids(kind, ids) && kind->key_length == length &&
-                    memcmp(kind->key, key, length) == 0)
+                if (kind->runtime == runtime && has_ids(kind, ids) && same_key(&kind->key, key))
                         return kind;
         }
         if (stock->kind_count < STOCK_KIND_MAX) {
@@ -262,22 +296,21 @@ static struct stock_kind *find_or_add(struct stock *stock, enum agent_runtime ru
                 kind->wanted = WANTED_FIRST;
         }
         kind->ids = ids;
-        set_early(kind, key, length);
+        set_key(kind, key);
         return kind;
 }
 
 /* The kind of stock with this request's interpreter, or for its image. NULL: it has none. */
 static struct stock_kind *kind_of(struct stock *stock, const struct agent_spawn *request)
 {
-        char key[STOCK_KEY_MAX];
-        size_t length;
+        struct stock_key key = {.length = 0};
 
         if (request->runtime == AGENT_RUNTIME_IMAGE)
-                return find_or_add(stock, request->runtime, runtime_ids(request), "", 0);
+                return find_or_add(stock, request->runtime, runtime_ids(request), &key);
         if (request->plain || !runtime_can_park(request->runtime) ||
-            !make_key(request, key, &length))
+            !make_key(stock, request, &key))
                 return NULL;
-        return find_or_add(stock, request->runtime, runtime_ids(request), key, length);
+        return find_or_add(stock, request->runtime, runtime_ids(request), &key);
 }
 
 /* The news of its death may be on its way. */
@@ -325,32 +358,46 @@ struct instance *stock_take(struct stock *stock, const struct agent_spawn *reque
         return instance;
 }
 
-/* It runs as root: it serves those whose functions have no say in how it starts. */
-static bool is_nurserys(enum agent_runtime runtime, size_t key_length)
+/* NULL where there is none for the kind: nurseries run as root, and serve those whose functions have no
+ * say in how they start. */
+static struct nursery *nursery_of(struct stock *stock, enum agent_runtime runtime,
+                                  const struct stock_key *key)
 {
-        return runtime == AGENT_RUNTIME_PYTHON3 && key_length == 0;
+        if (key->length > 0)
+                return NULL;
+        return runtime == AGENT_RUNTIME_PYTHON3 ? &stock->agent->python_nursery
+               : runtime == AGENT_RUNTIME_NODE  ? &stock->agent->node_nursery
+                                                : NULL;
 }
 
-/* On its way into the sandbox the helper is there besides, and magpie-init. */
-#define PROCESSES_ON_THE_WAY 3
+/* On its way into the sandbox the helper is there besides, and magpie-init. Node has five threads more,
+ * at the least. */
+static uint32_t processes_on_the_way(enum agent_runtime runtime)
+{
+        return runtime == AGENT_RUNTIME_NODE ? 8 : 3;
+}
 
 bool stock_can_fork(struct stock *stock, const struct agent_spawn *request)
 {
-        struct nursery *nursery = &stock->agent->nursery;
-        char key[STOCK_KEY_MAX];
-        size_t length;
+        struct nursery *nursery;
+        struct stock_key key;
 
-        return stock->most > 0 && !request->plain && request->process_max >= PROCESSES_ON_THE_WAY &&
-               make_key(request, key, &length) && is_nurserys(request->runtime, length) &&
-               nursery_is_open(nursery) && nursery->is_quick;
+        if (stock->most == 0 || request->plain ||
+            request->process_max < processes_on_the_way(request->runtime) ||
+            !make_key(stock, request, &key))
+                return false;
+        nursery = nursery_of(stock, request->runtime, &key);
+        return nursery && nursery_is_open(nursery) && nursery->is_quick;
 }
 
 static int ask_nursery(struct stock *stock, struct instance *instance)
 {
+        static const struct stock_key none = {.length = 0};
+        struct nursery *nursery = nursery_of(stock, instance->made.runtime, &none);
         int r;
 
         instance->birth = ++stock->next_number;
-        r = nursery_ask(&stock->agent->nursery, instance, instance->birth);
+        r = nursery_ask(nursery, instance, instance->birth);
         fd_close(&instance->made.adopted_log_fd);
         return r;
 }
@@ -366,19 +413,29 @@ int stock_ask_nursery(struct stock *stock, struct instance *instance)
         return r;
 }
 
-/* The kind that has the smallest part of what it wants: where there is no room for all, a large one
- * must not keep out the others. NULL: all have what they want. */
+static bool comes_from_nursery(struct stock *stock, const struct stock_kind *kind)
+{
+        struct nursery *nursery = nursery_of(stock, kind->runtime, &kind->key);
+
+        return nursery && nursery_is_open(nursery);
+}
+
+/* The kind that has the smallest part of what it wants; where there is no room for all, the smallest: a
+ * large one must not keep out the others. NULL: all have what they want. */
 static struct stock_kind *find_shortest(struct stock *stock)
 {
+        bool is_full = stock->count >= stock->most;
         struct stock_kind *found = NULL;
         size_t found_there = 0;
 
         for (size_t i = 0; i < stock->kind_count; i++) {
                 struct stock_kind *kind = &stock->kinds[i];
                 size_t there = kind->count + kind->arriving_count;
-                if (there >= kind->wanted)
+                if (there >= kind->wanted ||
+                    (kind->key.is_told && !comes_from_nursery(stock, kind)))
                         continue;
-                if (!found || there * found->wanted < found_there * kind->wanted) {
+                if (!found || (is_full ? there < found_there
+                                       : there * found->wanted < found_there * kind->wanted)) {
                         found = kind;
                         found_there = there;
                 }
@@ -401,23 +458,21 @@ static bool make_room(struct stock *stock, const struct stock_kind *kind)
         return true;
 }
 
-static bool comes_from_nursery(struct stock *stock, const struct stock_kind *kind)
-{
-        return is_nurserys(kind->runtime, kind->key_length) &&
-               nursery_is_open(&stock->agent->nursery);
-}
-
 static int park_one(struct stock *stock, struct stock_kind *kind, struct err *err)
 {
-        const struct parking parking = {.runtime = kind->runtime,
-                                        .adopts = comes_from_nursery(stock, kind),
-                                        .ids = kind->ids,
-                                        .limits = kind->limits,
-                                        .tmp_bytes = kind->tmp_bytes,
-                                        .early = kind->early,
-                                        .early_count = kind->early_count};
+        struct parking parking = {.runtime = kind->runtime,
+                                  .adopts = comes_from_nursery(stock, kind),
+                                  .ids = kind->ids,
+                                  .limits = kind->limits,
+                                  .tmp_bytes = kind->tmp_bytes,
+                                  .early = kind->early,
+                                  .early_count = kind->early_count};
         struct instance *instance;
-        int r = instance_park(stock->agent, &parking, &instance, err);
+        int r;
+
+        if (parking.adopts && parking.limits.memory_bytes < REHEARSAL_MEMORY)
+                parking.limits.memory_bytes = REHEARSAL_MEMORY;
+        r = instance_park(stock->agent, &parking, &instance, err);
 
         if (r < 0)
                 return r;

@@ -14,13 +14,19 @@
 #define STOCK_DEFAULT 24
 #define STOCK_MOST 4096
 
+/* What an interpreter reads when it starts. */
+struct stock_key {
+        char bytes[STOCK_KEY_MAX]; /* variables, NUL-terminated */
+        size_t length;
+        bool is_told; /* the heap's size later, as only a copy of the nursery can be */
+};
+
 struct stock_kind {
         struct list parked; /* instances, the oldest first: an interpreter has had time to start */
         struct list arriving;       /* those whose interpreter the nursery has been asked for */
         enum agent_runtime runtime; /* 0: magpie-init alone; an image's: that in an empty root */
         struct slot_ids ids;        /* who its functions are inside */
-        char key[STOCK_KEY_MAX];    /* its early environment, NUL-terminated strings */
-        size_t key_length;
+        struct stock_key key;
         const char *early[AGENT_ENV_MAX]; /* into `key` */
         size_t early_count;
         struct cgroup_limits limits; /* of who asked last: the next will likely ask for the same */
@@ -54,7 +60,8 @@ int stock_ask_nursery(struct stock *stock, struct instance *instance);
 /* It has ended by itself. */
 void stock_forget(struct stock *stock, struct instance *instance);
 
-/* From the nursery: this instance has its interpreter, or will never have one; all are lost. */
+/* From the nursery: this instance has its interpreter, or will never have one; all of a
+ * runtime are lost. */
 void stock_arrived(struct stock *stock, uint64_t number);
 void stock_failed(struct stock *stock, uint64_t number);
-void stock_lost_nursery(struct stock *stock);
+void stock_lost_nursery(struct stock *stock, enum agent_runtime runtime);

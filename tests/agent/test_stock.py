@@ -9,7 +9,7 @@ from agent_client import (EXEC, MIB, NODE, ON_REQUEST, OUT_OF_MEMORY, PYTHON3,
                           STOCKED_INTERPRETER, STOCKED_SANDBOX)
 from conftest import start_agent
 from sandbox_host import Watch, eventually, groups, host_uid
-from stocked import command, confinement, from_nursery, from_stock, parked
+from stocked import (command, confinement, from_nursery, from_stock, is_copy, nursery_of, parked)
 
 PYTHON_FACTS = b"""import json, os, random, tempfile, time, uuid
 def handle(event, context):
@@ -20,6 +20,8 @@ def handle(event, context):
 """
 NODE_FACTS = b"""exports.handle = () => ({random: Math.random(), uuid: require('crypto').randomUUID(),
     urandom: require('crypto').randomBytes(8).toString('hex'), colour: process.env.COLOUR,
+    vm: require('vm').runInNewContext('Math.random()'),
+    temporary: require('fs').mkdtempSync('/tmp/'),
     zone: new Date(0).getTimezoneOffset(), variables: Object.keys(process.env).sort(),
     limit: require('v8').getHeapStatistics().heap_size_limit, folder: process.cwd()})
 """
@@ -69,7 +71,7 @@ def test_the_agent_tells_each_gateway_what_is_parked(agent, gateway, facts):
             with contextlib.suppress(TimeoutError):
                 while True:
                     one.take(0)
-        first_processes = len(parked(agent)) - 1  # without the nursery
+        first_processes = sum(not is_copy(pid) for pid in parked(agent))  # nor the nurseries
         return (late.parked == gateway.parked and sum(late.parked.values()) == first_processes
                 and late.parked["bare"] >= 2 and late.parked["python3"] >= 2)
     assert eventually(have_heard, 30)
@@ -103,10 +105,9 @@ def test_the_size_of_tmp_is_the_requests(agent, gateway, size):
 def test_two_siblings_share_no_chance(agent, gateway, facts, runtime):
     answers = []
     for _ in range(4):
-        with from_nursery(agent, gateway, facts) if runtime == PYTHON3 else \
-                from_stock(gateway, facts, "main.handle", runtime=runtime) as made:
+        with from_nursery(agent, gateway, facts, runtime) as made:
             answers.append(json.loads(made.invoke(b"{}")))
-    for name in {"random", "uuid", "urandom", "temporary"} & set(answers[0]):
+    for name in {"random", "uuid", "urandom", "temporary", "vm"} & set(answers[0]):
         assert len({answer[name] for answer in answers}) == len(answers), name
 
 
@@ -134,29 +135,48 @@ def handle(event, context):
 """
 
 
-def test_an_interpreter_from_the_nursery_is_confined_like_one_that_was_started(agent, gateway):
-    files = {"main.py": (0o644, CONFINED)}
+CONFINED_NODE = b"""const fs = require('fs');
+const links = fs.readdirSync('/proc/self/fd').map((fd) => '/proc/self/fd/' + fd);
+const fds = links.filter(fs.existsSync).map((link) => [link, fs.readlinkSync(link)]);
+exports.handle = () => ({
+  fds: fds.map(([link, name]) => link + ' ' + name.replace(/[0-9]+/, '')).sort(), cwd: process.cwd(),
+  ids: [process.getuid(), process.geteuid(), process.getgid(), process.getegid()],
+  groups: process.getgroups(), parent: process.ppid, umask: process.umask(),
+  arguments: [process.argv, process.execArgv, process.title, process.execPath]});
+"""
+
+
+@pytest.mark.parametrize("runtime", [PYTHON3, NODE])
+def test_an_interpreter_from_the_nursery_is_confined_like_one_that_was_started(agent, gateway, runtime):
+    files = {"main.py": (0o644, CONFINED), "main.js": (0o644, CONFINED_NODE)}
     with start_agent() as plain:
-        expected = confinement(plain.connect(), plain, plain.add_code(files))
-    found = confinement(gateway, agent, agent.add_code(files))
-    expected["inside"].pop("session"), found["inside"].pop("session")
+        expected = confinement(plain.connect(), plain, plain.add_code(files), runtime)
+    found = confinement(gateway, agent, agent.add_code(files), runtime)
+    if runtime == PYTHON3:
+        expected["inside"].pop("session"), found["inside"].pop("session")
     assert found == expected
 
 
-def test_from_the_nursery_nothing_is_permitted_that_is_not_elsewhere(agent, gateway, probe):
+@pytest.mark.parametrize("runtime", [PYTHON3, NODE])
+def test_from_the_nursery_nothing_is_permitted_that_is_not_elsewhere(agent, gateway, probe, runtime):
     """Every attempt of the probe fails as it does in a sandbox that was made on request."""
+    node = b"""const { spawnSync } = require('child_process');
+const run = (name) => spawnSync('/code/probe', [name]).stdout.toString();
+exports.handle = () => Object.fromEntries(
+  run('all').split(/\\s+/).filter(Boolean).map((name) => [name, run(name).trim()]));
+"""
     script = b"""import subprocess
 def handle(event, context):
     names = subprocess.run(["/code/probe", "all"], capture_output=True).stdout.decode().split()
     return {name: subprocess.run(["/code/probe", name], capture_output=True).stdout.decode().strip()
             for name in names}
 """
-    files = {**probe, "main.py": (0o644, script)}
+    files = {**probe, "main.py": (0o644, script), "main.js": (0o644, node)}
     with start_agent() as plain:
-        with plain.connect().spawn(plain.add_code(files), "main.handle", runtime=PYTHON3) as made:
+        with plain.connect().spawn(plain.add_code(files), "main.handle", runtime=runtime) as made:
             made.wait_ready()
             expected = json.loads(made.invoke(b"{}"))
-    with from_nursery(agent, gateway, agent.add_code(files)) as made:
+    with from_nursery(agent, gateway, agent.add_code(files), runtime) as made:
         assert json.loads(made.invoke(b"{}")) == expected and "ok" not in expected.values()
 
 
@@ -270,33 +290,30 @@ def test_a_sandbox_too_small_for_the_nurserys_helper_harms_nobody(agent, gateway
         with gateway.spawn(facts, "main.handle", runtime=PYTHON3, processes=2) as made:
             made.wait_ready()
     from_nursery(agent, gateway, facts).__exit__()
-    assert sum("nursery.py" in command(pid) and host_uid(pid) == 0 for pid in parked(agent)) == 1
+    assert host_uid(nursery_of(agent)) == 0
 
 
-def nursery_of(agent):
-    (pid,) = [pid for pid in parked(agent) if "nursery.py" in command(pid)]
-    return pid
-
-
-def test_where_the_stock_is_empty_the_nursery_forks_on_request(agent, gateway, facts):
-    from_nursery(agent, gateway, facts).__exit__()
+@pytest.mark.parametrize("runtime", [PYTHON3, NODE])
+def test_where_the_stock_is_empty_the_nursery_forks_on_request(agent, gateway, facts, runtime):
+    from_nursery(agent, gateway, facts, runtime).__exit__()
     watch = Watch(agent)
-    asked = [gateway.ask_spawn(facts, "main.handle", runtime=PYTHON3) for _ in range(12)]
+    asked = [gateway.ask_spawn(facts, "main.handle", runtime=runtime) for _ in range(12)]
     made = [gateway.await_spawned(number) for number in asked]
     for each in made:
         each.wait_ready()
         assert json.loads(each.invoke(b"{}"))["folder"] == "/code"
     assert any(each.phases["clone"] > 0 for each in made)
-    assert sum("nursery.py" in command(pid) for pid in watch.pids()) == len(made)
+    assert sum(is_copy(pid) for pid in watch.pids()) == len(made)
     for each in made:
         each.__exit__()
 
 
-def test_who_waits_for_a_nursery_that_dies_is_ended(agent, gateway, facts):
-    from_nursery(agent, gateway, facts).__exit__()
-    nursery = nursery_of(agent)
+@pytest.mark.parametrize("runtime", [PYTHON3, NODE])
+def test_who_waits_for_a_nursery_that_dies_is_ended(agent, gateway, facts, runtime):
+    from_nursery(agent, gateway, facts, runtime).__exit__()
+    nursery = nursery_of(agent, runtime)
     os.kill(nursery, signal.SIGSTOP)
-    asked = [gateway.ask_spawn(facts, "main.handle", runtime=PYTHON3) for _ in range(12)]
+    asked = [gateway.ask_spawn(facts, "main.handle", runtime=runtime) for _ in range(12)]
     made = [gateway.await_spawned(number) for number in asked]
     os.kill(nursery, signal.SIGKILL)
     for each in made:
@@ -305,7 +322,7 @@ def test_who_waits_for_a_nursery_that_dies_is_ended(agent, gateway, facts):
         else:
             each.wait_ready()
             each.__exit__()
-    with gateway.spawn(facts, "main.handle", runtime=PYTHON3) as after:
+    with gateway.spawn(facts, "main.handle", runtime=runtime) as after:
         after.wait_ready()
 
 

@@ -2,7 +2,7 @@
 import json
 import os
 
-from agent_client import PYTHON3
+from agent_client import NODE, PYTHON3
 from sandbox_host import UID_FIRST, Watch, eventually, is_parked
 
 
@@ -23,10 +23,22 @@ def from_stock(gateway, *arguments, which=lambda made: made.phases["clone"] == 0
     return found[0]
 
 
-def from_nursery(agent, gateway, code, **options):
-    """The only instance there is, and born in the nursery."""
-    return from_stock(gateway, code, "main.handle", runtime=PYTHON3, which=lambda _: any(
-        "nursery.py" in command(pid) for pid in Watch(agent).pids()), **options)
+def from_nursery(agent, gateway, code, runtime=PYTHON3, **options):
+    """The only instance there is, and born in its language's nursery."""
+    return from_stock(gateway, code, "main.handle", runtime=runtime, which=lambda _: any(
+        is_copy(pid) for pid in Watch(agent).pids()), **options)
+
+
+def is_copy(pid):
+    """Of a nursery; or that itself."""
+    return "nursery" in command(pid)
+
+
+def nursery_of(agent, runtime=PYTHON3):
+    program = {PYTHON3: "python3", NODE: "node"}[runtime]
+    (pid,) = [pid for pid in parked(agent)
+              if is_copy(pid) and os.path.basename(command(pid).split("\0")[0]) == program]
+    return pid
 
 
 def parked(agent):
@@ -41,10 +53,10 @@ CONFINING = ("Uid", "Gid", "Groups", "SigBlk", "SigIgn", "SigCgt", "CapInh", "Ca
              "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp", "Seccomp_filters")
 
 
-def confinement(gateway, agent, code):
+def confinement(gateway, agent, code, runtime=PYTHON3):
     """What the host sees of the function's process and of the sandbox's first process."""
-    with from_nursery(agent, gateway, code) if agent.stock else \
-            gateway.spawn(code, "main.handle", runtime=PYTHON3) as made:
+    with from_nursery(agent, gateway, code, runtime) if agent.stock else \
+            gateway.spawn(code, "main.handle", runtime=runtime) as made:
         if not agent.stock:
             made.wait_ready()
         first, second = sorted(Watch(agent).pids(), key=lambda pid: "magpie-init" not in command(pid))
@@ -56,6 +68,11 @@ def confinement(gateway, agent, code):
         uid = status.pop("Uid").split()
         assert len(set(uid)) == 1 and int(uid[0]) >= UID_FIRST
         found = {name: status[name].split() for name in CONFINING if name not in ("Uid", "Gid")}
+        for thread in os.listdir(f"/proc/{second}/task"):
+            its = dict(line.split(":\t", 1) for line in
+                       proc(second, f"task/{thread}/status").splitlines())
+            assert its["Uid"].split() == uid
+            assert all(its[name] == status[name] for name in CONFINING[1:] if name[:3] != "Sig")
         found["limits"] = proc(second, "limits")
         found["oom"] = proc(second, "oom_score_adj")
         found["policy"] = os.sched_getscheduler(second)

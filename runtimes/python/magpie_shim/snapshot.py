@@ -9,7 +9,7 @@ import ctypes
 import os
 import sys
 
-PATH = "/magpie/python/magpie_snapshot.so"
+PATH = "/magpie/python/magpie_python.so"
 FD = 4
 WORTH_NS = 5_000_000
 
@@ -18,18 +18,21 @@ _can_save = False
 loading = False  # while Python's own after-fork handlers run in a process that no fork has made
 
 
-def begin():
-    """In the nursery: the library, and False where its forks can have no snapshots."""
+def library():
+    """The nursery's."""
     global _library
     library = ctypes.PyDLL(PATH)  # PyDLL: with the interpreter's lock, in both processes alike
     library.snapshot_wait.restype = ctypes.c_long
     library.snapshot_message.restype = ctypes.c_void_p
     library.snapshot_age_us.restype = ctypes.c_uint64
     library.snapshot_save.argtypes = [ctypes.c_uint64]
-    library.birth_give.argtypes = [ctypes.c_uint64, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int,
-                                   ctypes.c_char_p, ctypes.c_size_t]
     _library = library
-    return library, library.snapshot_begin() == 0
+    return library
+
+
+def begin():
+    """In the nursery. False where its forks can have no snapshots."""
+    return _library.snapshot_begin() == 0
 
 
 def wait(socket):

@@ -5,9 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <linux/capability.h>
-#include <linux/close_range.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sched.h>
@@ -31,6 +29,8 @@ struct birth {
         const int *fds;
         size_t fd_count;
         struct sock_fprog filter;
+        const struct birth_ways *ways;
+        int control_fd;     /* the agent's connection */
         ucontext_t nursery; /* where it waits for the helper */
         volatile int is_born;
         int error;
@@ -38,7 +38,7 @@ struct birth {
 
 /* ---- the new process ---- */
 
-static int join_groups(const struct birth *birth)
+static int join_groups(struct birth *birth)
 {
         for (size_t i = BIRTH_TASKS; i < birth->fd_count; i++)
                 if (write(birth->fds[i], "0", 1) < 0)
@@ -46,7 +46,7 @@ static int join_groups(const struct birth *birth)
         return 0;
 }
 
-static int enter_namespaces(const struct birth *birth)
+static int enter_namespaces(struct birth *birth)
 {
         if (setns(birth->fds[BIRTH_FIRST],
                   CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET | CLONE_NEWCGROUP) < 0 ||
@@ -57,7 +57,7 @@ static int enter_namespaces(const struct birth *birth)
 
 /* What is written to oom_score_adj is the least that the function can write there, too, where the agent
  * may grant that: when the host is short of memory, functions go first. Harmless where it fails. */
-static int set_limits(const struct birth *birth)
+static int set_limits(struct birth *birth)
 {
         static const char score[] = "500";
         const struct rlimit files = {.rlim_cur = 1024, .rlim_max = 4096};
@@ -78,63 +78,79 @@ static int set_limits(const struct birth *birth)
         return 0;
 }
 
-/* The change of user makes /proc/self root's; for a program just started it is its own. */
-static int become_function_user(const struct birth *birth)
+/* By the kernel's calls: the C library's would tell threads that are not there.
+ * The change of user makes /proc/self root's; for a program just started it is its own. */
+static int become_function_user(struct birth *birth)
 {
         struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
         struct __user_cap_data_struct none[2] = {{0}};
 
-        if (setns(birth->fds[BIRTH_FIRST], CLONE_NEWUSER) < 0 || setgroups(0, NULL) < 0 ||
-            setresgid(USER, USER, USER) < 0 || setresuid(USER, USER, USER) < 0 ||
+        if (setns(birth->fds[BIRTH_FIRST], CLONE_NEWUSER) < 0 ||
+            syscall(SYS_setgroups, 0, NULL) < 0 || syscall(SYS_setresgid, USER, USER, USER) < 0 ||
+            syscall(SYS_setresuid, USER, USER, USER) < 0 ||
             syscall(SYS_capset, &header, none) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
             prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) < 0)
                 return -errno;
         return 0;
 }
 
-/* The kernel tells the C library by this which processor a thread runs on, and forgets it of a process
- * that shares another's memory, as the helper does: its fork has to ask again. */
-static int register_rseq(const struct birth *birth)
+int birth_register_rseq(void)
 {
         char *area = (char *)__builtin_thread_pointer() + __rseq_offset;
 
-        (void)birth;
         if (__rseq_size == 0) /* the library does without */
                 return 0;
         return syscall(SYS_rseq, area, sizeof(struct rseq), 0, RSEQ_SIG) < 0 ? -errno : 0;
 }
 
-static int take_outputs(const struct birth *birth)
+/* The kernel forgets it of a process that shares another's memory, as the helper does: its fork has to
+ * ask again. */
+static int register_rseq(struct birth *birth)
 {
-        if (dup2(birth->fds[BIRTH_LOG], STDOUT_FILENO) < 0 ||
-            dup2(birth->fds[BIRTH_LOG], STDERR_FILENO) < 0)
-                return -errno;
-        return 0;
+        (void)birth;
+        return birth_register_rseq();
 }
 
-static int install_filter(const struct birth *birth)
+/* Until the end the agent is heard of on standard input, which has been nothing before. */
+static int take_descriptors(struct birth *birth)
+{
+        if (dup2(birth->fds[BIRTH_LOG], STDOUT_FILENO) < 0 ||
+            dup2(birth->fds[BIRTH_LOG], STDERR_FILENO) < 0 ||
+            dup3(CONTROL_FD, STDIN_FILENO, O_CLOEXEC) < 0)
+                return -errno;
+        birth->control_fd = STDIN_FILENO;
+        return dup3(birth->fds[BIRTH_WORKER], CONTROL_FD, O_CLOEXEC) < 0 ? -errno : 0;
+}
+
+static int install_filter(struct birth *birth)
 {
         return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &birth->filter) < 0 ? -errno : 0;
 }
 
-static void answer(const struct birth *birth, int error, const char *step)
+/* What only its language knows; and closes all but what is its own. */
+static int settle(struct birth *birth)
+{
+        return birth->ways->settle();
+}
+
+void birth_answer(int fd, uint64_t number, int error, const char *step)
 {
         struct {
                 uint64_t number;
                 uint32_t error;
                 char step[52];
-        } message = {.number = birth->number, .error = (uint32_t)error};
+        } message = {.number = number, .error = (uint32_t)error};
         size_t length = strlen(step);
 
         memcpy(message.step, step, length);
-        if (write(CONTROL_FD, &message, offsetof(__typeof__(message), step) + length) < 0)
+        if (write(fd, &message, offsetof(__typeof__(message), step) + length) < 0)
                 _exit(1); /* the agent is gone */
 }
 
-static void be_born(const struct birth *birth)
+static void be_born(struct birth *birth)
 {
         static const struct {
-                int (*run)(const struct birth *birth);
+                int (*run)(struct birth *birth);
                 const char *name;
         } steps[] = {
                 {join_groups, "joining its control groups"},
@@ -142,36 +158,38 @@ static void be_born(const struct birth *birth)
                 {set_limits, "setting its limits"},
                 {become_function_user, "taking on the function's user"},
                 {register_rseq, "registering its restartable sequences"},
-                {take_outputs, "taking its outputs"},
+                {take_descriptors, "taking its descriptors"},
                 {install_filter, "installing the system call filter"},
+                {settle, "settling"},
         };
 
         for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
                 int r = steps[i].run(birth);
                 if (r < 0) {
-                        answer(birth, -r, steps[i].name);
+                        birth_answer(birth->control_fd, birth->number, -r, steps[i].name);
                         _exit(1);
                 }
         }
-        answer(birth, 0, "");
-        if (dup3(birth->fds[BIRTH_WORKER], CONTROL_FD, O_CLOEXEC) < 0 ||
-            close_range(CONTROL_FD + 1, ~0u, 0) < 0)
+        birth_answer(birth->control_fd, birth->number, 0, "");
+        (void)close(STDIN_FILENO);
+        if (open("/dev/null", O_RDWR) != STDIN_FILENO)
                 _exit(1);
 }
 
 /* ---- the nursery ---- */
 
 /* On a stack of its own. The copy goes on where the nursery waits: the rest of its memory is as if it had
- * forked there. fork(3), because the C library keeps the thread's number in memory. */
+ * forked there. */
 static void help(void *argument)
 {
         struct birth *birth = argument;
-        pid_t child = fork();
+        pid_t child = birth->ways->copy();
 
         if (child == 0) {
                 birth->is_born = 1;
                 (void)setcontext(&birth->nursery);
-                answer(birth, errno, "going on as a process of its own");
+                birth_answer(birth->control_fd, birth->number, errno,
+                             "going on as a process of its own");
                 _exit(1);
         }
         birth->error = child < 0 ? errno : 0;
@@ -200,7 +218,7 @@ static int clone_helper(struct birth *birth)
 }
 
 int birth_give(uint64_t number, const int *fds, size_t fd_count, int own_fd, const void *filter,
-               size_t filter_size)
+               size_t filter_size, const struct birth_ways *ways)
 {
         struct birth birth = {
                 .number = number,
@@ -208,6 +226,8 @@ int birth_give(uint64_t number, const int *fds, size_t fd_count, int own_fd, con
                 .fd_count = fd_count,
                 .filter = {.len = (unsigned short)(filter_size / sizeof(struct sock_filter)),
                            .filter = (struct sock_filter *)(uintptr_t)filter},
+                .ways = ways,
+                .control_fd = CONTROL_FD,
                 .error = ECANCELED, /* where the helper does not live to say otherwise */
         };
         int r;
