@@ -162,6 +162,7 @@ static void be_born(struct birth *birth)
                 {install_filter, "installing the system call filter"},
                 {settle, "settling"},
         };
+        int null;
 
         for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
                 int r = steps[i].run(birth);
@@ -171,9 +172,10 @@ static void be_born(struct birth *birth)
                 }
         }
         birth_answer(birth->control_fd, birth->number, 0, "");
-        (void)close(STDIN_FILENO);
-        if (open("/dev/null", O_RDWR) != STDIN_FILENO)
+        null = open("/dev/null", O_RDWR | O_CLOEXEC);
+        if (null < 0 || dup2(null, STDIN_FILENO) < 0)
                 _exit(1);
+        (void)close(null);
 }
 
 /* ---- the nursery ---- */

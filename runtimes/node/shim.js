@@ -7,10 +7,11 @@ const worker = require('./worker');
 
 const place = process.argv[2];
 
-async function main() {
-  if (place === 'nursery') await require('./nursery').serve();
+function main() {
   if (place !== undefined) require('./parking').wait();
   worker.main();
 }
 
-main();
+// Never from within a microtask: a module's ticks would wait for its promises then.
+if (place === 'nursery') require('./nursery').serve().then(() => setImmediate(main));
+else main();

@@ -21,6 +21,7 @@
 #define CONTROL_FD 3
 /* For a birth, or a start and that: one that takes longer hangs. */
 #define PATIENCE_MS 60000
+#define FAILURES_MAX 3
 #define RETRY_FIRST_NS (60 * 1000000000ull)
 #define RETRY_MOST_NS (3600 * 1000000000ull)
 #define FDS_MAX (4 + CGROUP_CONTROLLER_COUNT)
@@ -102,7 +103,6 @@ void nursery_close(struct nursery *nursery)
         loop_remove(&nursery->agent->loop, &nursery->source);
         loop_remove(&nursery->agent->loop, &nursery->exit);
         loop_remove_timer(&nursery->agent->loop, &nursery->patience);
-        nursery->unanswered = 0;
         (void)pidfd_send_signal(nursery->pid_fd, SIGKILL, NULL, 0);
         (void)waitid(P_PIDFD, (id_t)nursery->pid_fd, &info, WEXITED);
         fd_close(&nursery->pid_fd);
@@ -133,18 +133,27 @@ static void nursery_on_exit(struct loop_source *source, uint32_t events)
         nursery_lose(CONTAINER_OF(source, struct nursery, exit), "its process is gone");
 }
 
+/* What it has been asked for may have died meanwhile, and is not waited for then. */
 static void nursery_on_timer(struct timer *timer)
 {
-        nursery_lose(CONTAINER_OF(timer, struct nursery, patience), "it does not answer");
+        struct nursery *nursery = CONTAINER_OF(timer, struct nursery, patience);
+
+        if (stock_awaits_birth(&nursery->agent->stock, nursery->runtime))
+                nursery_lose(nursery, "it does not answer");
 }
 
-/* The time until the next answer begins, where one is due. */
 static void be_patient(struct nursery *nursery)
 {
-        if (nursery->unanswered > 0)
-                loop_set_timer(&nursery->agent->loop, &nursery->patience, PATIENCE_MS);
-        else
-                loop_remove_timer(&nursery->agent->loop, &nursery->patience);
+        loop_set_timer(&nursery->agent->loop, &nursery->patience, PATIENCE_MS);
+}
+
+static void nursery_note_failure(struct nursery *nursery, const struct answer *answer)
+{
+        log_warn("forking an interpreter into a sandbox: %s: %s", answer->step,
+                 strerror((int)answer->error));
+        stock_failed(&nursery->agent->stock, answer->number);
+        if (!nursery->is_quick && ++nursery->failures == FAILURES_MAX)
+                nursery_lose(nursery, "no fork of it has succeeded");
 }
 
 static void nursery_on_answer(struct loop_source *source, uint32_t events)
@@ -160,16 +169,13 @@ static void nursery_on_answer(struct loop_source *source, uint32_t events)
                 nursery_lose(nursery, "its connection has ended");
                 return;
         }
-        nursery->unanswered -= nursery->unanswered > 0;
         be_patient(nursery);
         if (answer.error == 0) {
                 nursery->is_quick = true;
                 nursery->retry_ns = RETRY_FIRST_NS;
                 stock_arrived(&nursery->agent->stock, answer.number);
         } else {
-                log_warn("forking an interpreter into a sandbox: %s: %s", answer.step,
-                         strerror((int)answer.error));
-                stock_failed(&nursery->agent->stock, answer.number);
+                nursery_note_failure(nursery, &answer);
         }
 }
 
@@ -210,6 +216,7 @@ static int nursery_start(struct nursery *nursery)
         if (pid < 0)
                 return pid;
         nursery->is_quick = false;
+        nursery->failures = 0;
         nursery->fd = fd_steal(&ours);
         nursery->pid_fd = fd_steal(&pid_fd);
         r = plan.error ? -plan.error : nursery_watch(nursery);
@@ -271,8 +278,8 @@ int nursery_ask(struct nursery *nursery, const struct instance *instance, uint64
                 if (tasks[i] >= 0)
                         fds[count++] = tasks[i];
         r = send_request(nursery, number, fds, count);
-        if (r == 0 && nursery->unanswered++ == 0)
-                be_patient(nursery);
+        if (r == 0 && !stock_awaits_birth(&nursery->agent->stock, nursery->runtime))
+                be_patient(nursery); /* the first of those that it is asked for */
         for (size_t i = 0; i < CGROUP_CONTROLLER_COUNT; i++)
                 fd_close(&tasks[i]);
         return r;

@@ -23,7 +23,7 @@ struct nursery {
         enum agent_runtime runtime;
         struct loop_source source, exit;
         struct timer patience;
-        unsigned unanswered;    /* births that it has been asked for */
+        unsigned failures;      /* before it was of any use */
         int fd, pid_fd;         /* -1: there is none */
         bool is_quick;          /* it has forked one already */
         uint64_t not_before_ns; /* it died; the next try */

@@ -21,7 +21,7 @@
 #define MEMORY_FIRST (128ull << 20)
 #define PROCESSES_FIRST 256
 #define TMP_FIRST (64ull << 20)
-#define REHEARSAL_MEMORY (16ull << 20) /* more than one takes */
+#define REHEARSAL_MEMORY (16ull << 20) /* who has less gets no interpreter that has rehearsed */
 
 static void refill_on_timer(struct timer *timer);
 static void review_on_timer(struct timer *timer);
@@ -174,6 +174,19 @@ void stock_lost_nursery(struct stock *stock, enum agent_runtime runtime)
         }
 }
 
+bool stock_awaits_birth(const struct stock *stock, enum agent_runtime runtime)
+{
+        const struct instance *asked;
+
+        LIST_FOR_EACH (asked, &stock->asked, by_birth)
+                if (asked->made.runtime == runtime)
+                        return true;
+        for (size_t i = 0; i < stock->kind_count; i++)
+                if (stock->kinds[i].runtime == runtime && stock->kinds[i].arriving_count > 0)
+                        return true;
+        return false;
+}
+
 static bool is_in(const struct instance *instance, struct list *list)
 {
         const struct instance *each;
@@ -218,12 +231,8 @@ static bool is_heap_option(const char *assignment)
 }
 
 /* False where that is too long. */
-static bool make_key(struct stock *stock, const struct agent_spawn *request,
-                     struct stock_key *ret_key)
+static bool fill_key(const struct agent_spawn *request, bool can_be_told, struct stock_key *ret_key)
 {
-        bool can_be_told = request->runtime == AGENT_RUNTIME_NODE &&
-                           nursery_is_open(&stock->agent->node_nursery);
-
         ret_key->length = 0;
         ret_key->is_told = false;
         for (size_t i = 0; i < request->env_count; i++) {
@@ -240,6 +249,18 @@ static bool make_key(struct stock *stock, const struct agent_spawn *request,
                 ret_key->length += here;
         }
         return true;
+}
+
+static bool make_key(struct stock *stock, const struct agent_spawn *request,
+                     struct stock_key *ret_key)
+{
+        bool can_be_told = request->runtime == AGENT_RUNTIME_NODE &&
+                           nursery_is_open(&stock->agent->node_nursery);
+
+        if (!fill_key(request, can_be_told, ret_key))
+                return false;
+        /* Whatever else is read early takes an interpreter that is started. */
+        return !ret_key->is_told || ret_key->length == 0 || fill_key(request, false, ret_key);
 }
 
 static bool same_key(const struct stock_key *a, const struct stock_key *b)
@@ -308,7 +329,7 @@ static struct stock_kind *kind_of(struct stock *stock, const struct agent_spawn 
         if (request->runtime == AGENT_RUNTIME_IMAGE)
                 return find_or_add(stock, request->runtime, runtime_ids(request), &key);
         if (request->plain || !runtime_can_park(request->runtime) ||
-            !make_key(stock, request, &key))
+            request->memory_bytes < REHEARSAL_MEMORY || !make_key(stock, request, &key))
                 return NULL;
         return find_or_add(stock, request->runtime, runtime_ids(request), &key);
 }
@@ -470,8 +491,8 @@ static int park_one(struct stock *stock, struct stock_kind *kind, struct err *er
         struct instance *instance;
         int r;
 
-        if (parking.adopts && parking.limits.memory_bytes < REHEARSAL_MEMORY)
-                parking.limits.memory_bytes = REHEARSAL_MEMORY;
+        if (parking.adopts && parking.limits.process_max < processes_on_the_way(kind->runtime))
+                parking.limits.process_max = processes_on_the_way(kind->runtime);
         r = instance_park(stock->agent, &parking, &instance, err);
 
         if (r < 0)
@@ -482,13 +503,14 @@ static int park_one(struct stock *stock, struct stock_kind *kind, struct err *er
                 kind->count++;
                 return 0;
         }
-        list_push_back(&kind->arriving, &instance->by_gateway);
-        kind->arriving_count++;
         r = ask_nursery(stock, instance);
         if (r < 0) {
-                stock_give_up(stock, kind, instance);
+                stock->count--;
+                instance_kill(instance);
                 return err_errno(err, r, "asking the nursery");
         }
+        list_push_back(&kind->arriving, &instance->by_gateway);
+        kind->arriving_count++;
         return 0;
 }
 

@@ -60,6 +60,8 @@ int stock_ask_nursery(struct stock *stock, struct instance *instance);
 /* It has ended by itself. */
 void stock_forget(struct stock *stock, struct instance *instance);
 
+/* Is there an instance on its way from a nursery? */
+bool stock_awaits_birth(const struct stock *stock, enum agent_runtime runtime);
 /* From the nursery: this instance has its interpreter, or will never have one; all of a
  * runtime are lost. */
 void stock_arrived(struct stock *stock, uint64_t number);

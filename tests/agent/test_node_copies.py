@@ -10,7 +10,7 @@ import signal
 import time
 
 import pytest
-from agent_client import MIB, NODE, OUT_OF_MEMORY
+from agent_client import MIB, NODE, OUT_OF_MEMORY, STOCKED_INTERPRETER
 from conftest import start_agent
 from sandbox_host import Watch
 from stocked import from_nursery, from_stock, is_copy, nursery_of, parked
@@ -205,3 +205,25 @@ def test_who_takes_too_much_memory_is_ended_for_that(agent, gateway):
         made.begin(b"1")
         assert made.wait_exited().cause == OUT_OF_MEMORY
     assert nursery_of(agent, NODE)
+
+
+def test_who_reads_more_at_the_start_gets_an_interpreter_that_was_started_with_it(agent, gateway):
+    script = b"""const { getHeapStatistics } = require('v8');
+exports.handle = () => ({ value: [process.env.NODE_ENV, getHeapStatistics().heap_size_limit] });"""
+    code = agent.add_code({"main.js": (0o644, script)})
+    options = {"runtime": NODE, "env": ["NODE_OPTIONS=--max-old-space-size=80", "NODE_ENV=production"]}
+    with from_stock(gateway, code, "main.handle", **options,
+                    which=lambda made: made.origin == STOCKED_INTERPRETER) as made:
+        assert not any(is_copy(pid) for pid in Watch(agent).pids())
+        environment, limit = call(made, None)
+        assert environment == "production" and 80 * MIB <= limit < 144 * MIB
+
+
+def test_a_module_s_ticks_do_not_wait_for_its_promises(agent, gateway):
+    script = b"""const order = [];
+Promise.resolve().then(() => order.push('promise'));
+process.nextTick(() => order.push('tick'));
+exports.handle = () => ({ value: order });"""
+    code = agent.add_code({"main.js": (0o644, script)})
+    with from_nursery(agent, gateway, code, NODE) as made:
+        assert call(made, None) == ["tick", "promise"]
