@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/pidfd.h>
@@ -98,7 +99,7 @@ int nursery_begin(const char **ret_step)
 }
 
 /* Waits for a request. False where the agent is gone. */
-static int receive(uint64_t *ret_number, int ret_fds[FDS_MAX], size_t *ret_count)
+static bool receive(uint64_t *ret_number, int ret_fds[FDS_MAX], size_t *ret_count)
 {
         union {
                 struct cmsghdr header;
@@ -112,14 +113,14 @@ static int receive(uint64_t *ret_number, int ret_fds[FDS_MAX], size_t *ret_count
         const struct cmsghdr *header;
 
         if (recvmsg(NURSERY_FD, &message, MSG_CMSG_CLOEXEC) != sizeof(*ret_number))
-                return -EPIPE;
+                return false;
         header = CMSG_FIRSTHDR(&message);
         *ret_count = 0;
         if (!header || header->cmsg_type != SCM_RIGHTS)
-                return 0;
+                return true; /* birth_give() says what is amiss */
         *ret_count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
         memcpy(ret_fds, CMSG_DATA(header), *ret_count * sizeof(int));
-        return 0;
+        return true;
 }
 
 static void call(void (*hook)(void))
@@ -135,7 +136,7 @@ void nursery_serve(const struct nursery_hooks *hooks, const struct birth_ways *w
         uint64_t number;
         size_t count;
 
-        while (receive(&number, fds, &count) == 0) {
+        while (receive(&number, fds, &count)) {
                 int r;
                 call(hooks->before);
                 r = birth_give(number, fds, count, own_fd, filter, filter_size, ways);

@@ -3,10 +3,11 @@
 
 usage: embed.py OUTPUT DEPFILE PROGRAM LIBRARY... RUNTIMES
 
-PROGRAM (magpie-init) becomes "init"; a LIBRARY is its language's, python's (.so) or node's (.node); every
-file below RUNTIMES/python and RUNTIMES/node keeps its path, documentation and tests apart. Python's modules come compiled as well, so that a cold start
-need not do it: for the interpreter that runs this script, which is the one that sandboxes run. The
-cache is of the unchecked kind, because the files' times mean nothing in a sandbox.
+PROGRAM (magpie-init) becomes "init"; a LIBRARY is its language's, python's (.so) or node's (.node);
+every file below RUNTIMES/python and RUNTIMES/node keeps its path, documentation and tests apart.
+Python's modules come compiled as well, so that a cold start need not do it: for the interpreter that
+runs this script, which is the one that sandboxes run. The cache is of the unchecked kind, because the
+files' times mean nothing in a sandbox.
 """
 import importlib.util
 import pathlib

@@ -159,7 +159,7 @@ def test_without_a_nursery_an_interpreter_is_started_with_its_options(agent, gat
         assert not any(is_copy(pid) for pid in parked(other))
 
 
-def test_one_that_is_killed_while_it_works_harms_no_sibling(agent, gateway, code):
+def test_one_that_is_killed_harms_no_sibling(agent, gateway, code):
     with from_nursery(agent, gateway, code, NODE) as made, \
             from_stock(gateway, code, "main.handle", runtime=NODE) as sibling:
         copies = [pid for pid in Watch(agent).pids() if is_copy(pid)]

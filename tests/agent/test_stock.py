@@ -9,7 +9,7 @@ from agent_client import (EXEC, MIB, NODE, ON_REQUEST, OUT_OF_MEMORY, PYTHON3,
                           STOCKED_INTERPRETER, STOCKED_SANDBOX)
 from conftest import start_agent
 from sandbox_host import Watch, eventually, groups, host_uid
-from stocked import (command, confinement, from_nursery, from_stock, is_copy, nursery_of, parked)
+from stocked import command, confinement, from_nursery, from_stock, is_copy, nursery_of, parked
 
 PYTHON_FACTS = b"""import json, os, random, tempfile, time, uuid
 def handle(event, context):
