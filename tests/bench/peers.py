@@ -22,8 +22,10 @@ http {{
     {servers}
 }}
 """
-FRONT = """
+PLAIN_UPSTREAM = """
     upstream plain {{ server unix:{folder}/plain.sock; keepalive 1024; keepalive_requests 100000000; }}
+"""
+FRONT = PLAIN_UPSTREAM + """
     upstream node {{ server unix:{folder}/node.sock; keepalive 1024; keepalive_requests 100000000; }}
     upstream http {{ server 127.0.0.1:{http_port}; keepalive 1024; keepalive_requests 100000000; }}
     server {{
@@ -37,6 +39,14 @@ FRONT = """
 """
 BEHIND = """
     server {{ listen unix:{folder}/plain.sock backlog=4096; location / {{ return 200 '{body}'; }} }}
+"""
+PLAIN_FRONT = PLAIN_UPSTREAM + """
+    server {{
+        listen 127.0.0.1:{port} backlog=4096;
+        proxy_http_version 1.1; proxy_set_header Connection "";
+        location /alone {{ return 200 '{body}'; }}
+        location / {{ proxy_pass http://plain; }}
+    }}
 """
 UWSGI_PARAMS = """
 uwsgi_param REQUEST_METHOD $request_method; uwsgi_param CONTENT_LENGTH $content_length;
@@ -54,6 +64,14 @@ def nginx(stack, folder, name, servers, address, workers):
     config.write_text(NGINX_MAIN.format(servers=servers, **settings))
     process = stack.enter_context(child("/usr/sbin/nginx", "-p", folder, "-c", config))
     wait_for_listener(process, address)
+
+
+def plain(stack, folder):
+    """name -> URL: nginx in front of another, and by itself, one process each."""
+    port = free_port()
+    nginx(stack, folder, "behind", BEHIND.format(folder=folder, body=BODY), folder / "plain.sock", 1)
+    nginx(stack, folder, "front", PLAIN_FRONT.format(folder=folder, port=port, body=BODY), port, 1)
+    return {"nginx -> nginx": f"http://127.0.0.1:{port}/", "nginx alone": f"http://127.0.0.1:{port}/alone"}
 
 
 @contextlib.contextmanager

@@ -1,15 +1,18 @@
 """ramp: 0 to 2,000 users, by `magpie bench` and by wrk: 2.36 million requests, and none may fail.
 
 wrk knows no ramp: so there are twenty of it with a hundred connections each, and one more begins after
-every twentieth of the time. Generators, node and function share the machine.
+every twentieth of the time. Generators, node and function share the machine. What that machine can do at
+all, two others show by the same `magpie bench`: nginx in front of nginx, and nginx that answers by itself.
 """
 import argparse
+import contextlib
 import json
 import os
 import subprocess
 import time
 
 import common
+import peers
 from common import HERE, ROOT, Goals, Server
 
 # Published for this scenario by another platform, on a larger machine; 169 requests failed there.
@@ -18,9 +21,9 @@ REQUESTS = 2_360_000
 STEPS = 20
 
 
-def by_magpie(server, url, settings):
+def by_magpie(url, settings):
     output = subprocess.run(
-        [server.build / "magpie", "bench", url, "--data", common.BODY, "-H",
+        [common.build_dir() / "magpie", "bench", url, "--data", common.BODY, "-H",
          "Content-Type: application/json", "--ramp", f"0:{settings.users}:{settings.seconds}s",
          "-d", "1s", "-o", "json"], check=True, stdout=subprocess.PIPE).stdout
     ramp, held = json.loads(output)["stages"]
@@ -75,12 +78,16 @@ def main():
                        env={**os.environ, "MAGPIE_TOKEN": server.token}, stdout=subprocess.DEVNULL)
         function = server.request("GET", "/api/v1/functions/ramp").json()["functionId"]
         url = f"{server.url}/f/{function}"
-        runs = {"magpie bench": by_magpie(server, url, settings), "wrk": by_wrk(url, settings)}
+        runs = {"magpie bench": by_magpie(url, settings), "wrk": by_wrk(url, settings)}
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(common.scratch())
+        others = {f"magpie bench, {name}": by_magpie(url, settings)
+                  for name, url in peers.plain(stack, folder).items()}
     common.table(f"0 to {settings.users:,} users in {settings.seconds} s",
                  ["", "requests", "failed", "req/s", "p50 ms", "p95 ms", "p99 ms"],
                  [[name, f"{run['requests']:,}", run["failed"], f"{run['rps']:,.0f}",
                    *(f"{run[key]:.2f}" for key in ("p50_ms", "p95_ms", "p99_ms"))]
-                  for name, run in runs.items()])
+                  for name, run in (runs | others).items()])
     goals = Goals()
     for name, run in runs.items():
         goals.at_most(f"{name}: failed", run["failed"], 0, "")
@@ -89,5 +96,5 @@ def main():
         goals.at_least(f"{name}: against {PUBLISHED['rps']:,} req/s", run["rps"] / PUBLISHED["rps"], 1)
         goals.at_most(f"{name}: p95", run["p95_ms"], PUBLISHED["p95_ms"], "ms")
     goals.show()
-    common.keep("ramp", {"settings": vars(settings), **runs, "goals": goals.as_list()})
+    common.keep("ramp", {"settings": vars(settings), **runs, **others, "goals": goals.as_list()})
     return 1 if any(run["failed"] for run in runs.values()) else 0
