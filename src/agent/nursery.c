@@ -21,6 +21,7 @@
 #define CONTROL_FD 3
 /* For a birth, or a start and that: one that takes longer hangs. */
 #define PATIENCE_MS 60000
+#define LATE_NS (1000000000ull)
 #define FAILURES_MAX 3
 #define RETRY_FIRST_NS (60 * 1000000000ull)
 #define RETRY_MOST_NS (3600 * 1000000000ull)
@@ -144,6 +145,7 @@ static void nursery_on_timer(struct timer *timer)
 
 static void be_patient(struct nursery *nursery)
 {
+        nursery->heard_ns = nursery->agent->loop.now_ns;
         loop_set_timer(&nursery->agent->loop, &nursery->patience, PATIENCE_MS);
 }
 
@@ -239,6 +241,12 @@ bool nursery_is_open(struct nursery *nursery)
         log_warn("starting the nursery of %s interpreters: %s", name_of(nursery), strerror(-r));
         wait_for_next(nursery);
         return false;
+}
+
+bool nursery_is_late(const struct nursery *nursery)
+{
+        return nursery->agent->loop.now_ns - nursery->heard_ns > LATE_NS &&
+               stock_awaits_birth(&nursery->agent->stock, nursery->runtime);
 }
 
 static int send_request(const struct nursery *nursery, uint64_t number, const int *fds,

@@ -26,6 +26,7 @@ struct nursery {
         unsigned failures;      /* before it was of any use */
         int fd, pid_fd;         /* -1: there is none */
         bool is_quick;          /* it has forked one already */
+        uint64_t heard_ns;      /* its last answer, or when it was asked while it owed none */
         uint64_t not_before_ns; /* it died; the next try */
         uint64_t retry_ns; /* how long until that: longer each time, where it never was of use */
 };
@@ -35,6 +36,8 @@ void nursery_close(struct nursery *nursery);
 
 /* Is there one, perhaps just now started? */
 bool nursery_is_open(struct nursery *nursery);
+/* Does it owe answers, and has given none for a second? Starting an interpreter takes less. */
+bool nursery_is_late(const struct nursery *nursery);
 /* Asks for an interpreter in a sandbox that adopts. stock_arrived() or stock_failed() follows, with
  * this number. 0 or a negative errno. */
 int nursery_ask(struct nursery *nursery, const struct instance *instance, uint64_t number);

@@ -5,7 +5,7 @@ import os
 import signal
 
 import pytest
-from agent_client import (EXEC, MIB, NODE, ON_REQUEST, OUT_OF_MEMORY, PYTHON3,
+from agent_client import (EXEC, MIB, NODE, ON_REQUEST, OUT_OF_MEMORY, PYTHON3, READY,
                           STOCKED_INTERPRETER, STOCKED_SANDBOX)
 from conftest import start_agent
 from sandbox_host import Watch, eventually, groups, host_uid
@@ -306,6 +306,23 @@ def test_where_the_stock_is_empty_the_nursery_forks_on_request(agent, gateway, f
     assert sum(is_copy(pid) for pid in watch.pids()) == len(made)
     for each in made:
         each.__exit__()
+
+
+@pytest.mark.parametrize("runtime", [PYTHON3, NODE])
+def test_a_nursery_that_hangs_is_not_asked_for_long(agent, gateway, facts, runtime):
+    from_nursery(agent, gateway, facts, runtime).__exit__()
+    nursery = nursery_of(agent, runtime)
+
+    def starts():
+        with gateway.spawn(facts, "main.handle", runtime=runtime) as made:
+            try:
+                return made.origin != STOCKED_INTERPRETER and made.receive(3).type == READY
+            except TimeoutError:
+                return False  # the nursery was asked for this one
+
+    os.kill(nursery, signal.SIGSTOP)
+    assert eventually(starts, 40)  # after 60 s it is given up
+    os.kill(nursery, signal.SIGCONT)
 
 
 @pytest.mark.parametrize("runtime", [PYTHON3, NODE])
