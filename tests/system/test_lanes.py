@@ -377,11 +377,11 @@ def test_a_native_program_that_does_not_say_that_it_takes_lanes_runs_one_call_at
     assert [answer.body.split()[0] for answer in read_all(clients)] == [b"300000"] * 3
 
 
-def test_a_new_version_takes_over_while_calls_of_the_old_one_run_on(calls, program):
+def test_a_new_version_takes_over_while_calls_of_the_old_one_run_on(server, deploy):
+    calls = Calls(server, deploy(timeout="5s"))  # nobody can release what the old version holds
     first = calls.state()[0]
     held = calls.hold(2)
-    assert calls.server.request("PATCH", f"/api/v1/functions/{calls.function}",
-                                {"timeout": "29s"}).status == 200
+    assert server.request("PATCH", f"/api/v1/functions/{calls.function}", {"timeout": "6s"}).status == 200
     eventually(lambda: calls.state()[0] != first, "the new version answers")
     for client in held:
         assert client.is_silent(0)
