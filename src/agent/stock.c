@@ -408,7 +408,8 @@ bool stock_can_fork(struct stock *stock, const struct agent_spawn *request)
             !make_key(stock, request, &key))
                 return false;
         nursery = nursery_of(stock, request->runtime, &key);
-        return nursery && nursery_is_open(nursery) && nursery->is_quick && !nursery_is_late(nursery);
+        return nursery && nursery_is_open(nursery) && nursery->is_quick &&
+               !nursery_is_late(nursery);
 }
 
 static int ask_nursery(struct stock *stock, struct instance *instance)
