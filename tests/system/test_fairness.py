@@ -199,8 +199,8 @@ def test_bodies_that_take_many_turns_come_back_whole(node):
 
 
 def test_clients_that_leave_while_they_wait_leave_nothing(node):
+    before = node.server.metrics()["magpie_connections"]
     with somebody_else(node):
-        before = node.server.metrics()["magpie_connections"]
         for _ in range(5):
             with connections(node, 200) as left:
                 for connection in left:
@@ -215,7 +215,7 @@ def test_clients_that_leave_while_they_wait_leave_nothing(node):
                         connection.socket.close()  # with a reset, and unread
                 for connection in left[1::2]:
                     assert connection.read_answer().status == 200
-        eventually(lambda: node.server.metrics()["magpie_connections"] <= before, "all have gone")
+    eventually(lambda: node.server.metrics()["magpie_connections"] <= before, "all have gone")
 
 
 def test_health_is_told_beside_a_flood(node):
