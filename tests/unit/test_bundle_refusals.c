@@ -132,6 +132,67 @@ TEST(a_small_archive_that_grows_large_is_refused)
 }
 TEST_END
 
+TEST(a_body_that_nobody_asks_for_is_counted)
+{
+        static char zeros[80 << 20];
+        struct buffer tar;
+
+        begin();
+        bundles_archive_close(bundles);
+        limits.unpacked_bytes = 1 << 20;
+        open_store();
+        buffer_init(&tar, 1 << 28);
+        tar_add(&tar, "main.py", '0', 0644, "", SOURCE);
+        tar_add(&tar, "folder/", 'D', 0755, "", slice_make(zeros, sizeof(zeros)));
+        tar_end(&tar);
+        ck_assert_str_eq(refusal(buffer_slice(&tar)),
+                         "the archive holds far more than it unpacks to");
+        buffer_deinit(&tar);
+        end();
+}
+TEST_END
+
+TEST(the_map_of_a_sparse_file_is_bounded)
+{
+        struct buffer tar, map;
+
+        begin();
+        buffer_init(&map, 1 << 28);
+        put(&map, "2000000\n", 8);
+        while (map.length < 8u << 20)
+                put(&map, "0\n0\n", 4);
+        buffer_init(&tar, 1 << 28);
+        tar_add(&tar, "main.py", '0', 0644, "", SOURCE);
+        tar_add(&tar, "attributes", 'x', 0644, "",
+                SLICE("22 GNU.sparse.major=1\n22 GNU.sparse.minor=0\n"));
+        tar_add(&tar, "sparse", '0', 0644, "", buffer_slice(&map));
+        tar_end(&tar);
+        ck_assert_str_eq(refusal(buffer_slice(&tar)),
+                         "the archive describes one of its files at too great a length");
+        buffer_deinit(&map);
+        buffer_deinit(&tar);
+        end();
+}
+TEST_END
+
+TEST(what_is_packed_twice_is_refused)
+{
+        struct buffer tar, once, twice;
+
+        begin();
+        tar_hello(&tar, false);
+        buffer_init(&once, 1 << 20);
+        buffer_init(&twice, 1 << 20);
+        gzip(buffer_slice(&tar), &once);
+        gzip(buffer_slice(&once), &twice);
+        ck_assert_ptr_nonnull(strstr(refusal(buffer_slice(&twice)), "the archive is damaged: "));
+        buffer_deinit(&tar);
+        buffer_deinit(&once);
+        buffer_deinit(&twice);
+        end();
+}
+TEST_END
+
 TEST(bytes_and_members_are_counted_while_they_are_unpacked)
 {
         struct buffer tar;
@@ -248,5 +309,7 @@ TEST_MAIN("bundle_refusals", a_name_that_no_bundle_may_have_is_refused_in_a_zip,
           a_member_that_no_bundle_may_have_is_refused_in_a_tar,
           a_device_or_a_link_that_leads_out_is_refused_in_a_zip_too,
           an_encrypted_archive_is_refused, a_small_archive_that_grows_large_is_refused,
+          a_body_that_nobody_asks_for_is_counted, the_map_of_a_sparse_file_is_bounded,
+          what_is_packed_twice_is_refused,
           bytes_and_members_are_counted_while_they_are_unpacked, a_damaged_archive_is_refused,
           what_holds_no_file_is_refused, an_archive_that_is_not_read_is_called_by_its_name)

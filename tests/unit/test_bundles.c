@@ -149,6 +149,44 @@ TEST(another_content_name_mode_link_or_folder_makes_another_digest)
 }
 TEST_END
 
+TEST(the_longest_path_there_may_be_is_kept)
+{
+        char path[1024], *at = path;
+        struct zip zip;
+
+        begin();
+        for (int i = 0; i < 4; i++) {
+                at = memset(at, 'a', 254);
+                at += 254;
+                *at++ = '/';
+        }
+        memcpy(at, "b.c", 4);
+        zip_begin(&zip);
+        zip_add(&zip, SLICE("main.py"), S_IFREG | 0644, SOURCE);
+        zip_add(&zip, slice_of(path), S_IFREG | 0644, SLICE("deep"));
+        ck_assert_uint_eq(strlen(kept(zip_end(&zip))), DIGEST_LENGTH);
+        buffer_deinit(&zip.bytes);
+        end();
+}
+TEST_END
+
+TEST(a_folder_with_a_body_hides_nothing_that_follows)
+{
+        static char body[3 << 20];
+        struct buffer tar;
+
+        begin();
+        buffer_init(&tar, 1 << 24);
+        tar_add(&tar, "folder/", 'D', 0755, "", slice_make(body, sizeof(body)));
+        tar_add(&tar, "main.py", '0', 0644, "", SOURCE);
+        tar_end(&tar);
+        expect_staged(buffer_slice(&tar));
+        expect_content("main.py", SOURCE.data);
+        buffer_deinit(&tar);
+        end();
+}
+TEST_END
+
 TEST(links_that_stay_inside_are_kept)
 {
         struct buffer tar;
@@ -307,6 +345,7 @@ TEST_END
 TEST_MAIN("bundles", a_zip_is_unpacked_with_modes_that_are_ours,
           the_same_content_has_the_same_digest_however_it_was_packed,
           another_content_name_mode_link_or_folder_makes_another_digest,
+          the_longest_path_there_may_be_is_kept, a_folder_with_a_body_hides_nothing_that_follows,
           links_that_stay_inside_are_kept, a_kept_bundle_is_world_readable_and_a_discarded_one_gone,
           opening_the_store_empties_staging_and_keeps_the_code,
           a_store_below_a_folder_that_is_missing_cannot_be_opened,

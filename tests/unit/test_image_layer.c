@@ -187,6 +187,27 @@ TEST(entries_and_bytes_are_bounded_for_the_whole_image)
 }
 TEST_END
 
+TEST(the_map_of_a_sparse_file_is_bounded)
+{
+        AUTO(buffer_deinit) struct buffer tar, map;
+
+        buffer_init(&map, 1 << 24);
+        put(&map, "2000000\n", 8);
+        while (map.length < 8u << 20)
+                put(&map, "0\n0\n", 4);
+        buffer_init(&tar, 1 << 24);
+        tar_add(&tar, "attributes", 'x', 0644, "",
+                SLICE("22 GNU.sparse.major=1\n22 GNU.sparse.minor=0\n"));
+        tar_add(&tar, "sparse", '0', 0644, "", buffer_slice(&map));
+        tar_end(&tar);
+        begin();
+        budget.bytes_left = budget.bytes_max = 1 << 24;
+        ck_assert_int_eq(unpack(buffer_slice(&tar), "", ""), IMAGE_REFUSED);
+        ck_assert_ptr_nonnull(strstr(err.text, "describes a file at too great a length"));
+        end();
+}
+TEST_END
+
 TEST(who_is_to_stop_stops)
 {
         AUTO(buffer_deinit) struct buffer tar = hello_tar();
@@ -234,4 +255,5 @@ TEST_END
 TEST_MAIN("image_layer", a_layer_is_unpacked_with_tame_modes, a_gzipped_layer_is_the_same,
           an_empty_layer_is_one_without_files, both_digests_are_looked_at,
           what_a_layer_must_not_have_is_refused, entries_and_bytes_are_bounded_for_the_whole_image,
-          who_is_to_stop_stops, a_file_with_too_many_names_becomes_a_copy)
+          the_map_of_a_sparse_file_is_bounded, who_is_to_stop_stops,
+          a_file_with_too_many_names_becomes_a_copy)

@@ -127,7 +127,7 @@ static int tree_read_folder(struct tree *tree, int parent_fd, const char *name,
                 struct tree_node node;
                 struct stat status;
 
-                if (length + 1 + extra > MEMBER_PATH_MAX)
+                if (length + extra > MEMBER_PATH_MAX)
                         return -ENAMETOOLONG;
                 memcpy(path + length, entry, extra + 1);
                 if (fstatat(dirfd(folder), entry, &status, AT_SYMLINK_NOFOLLOW) < 0)

@@ -7,12 +7,11 @@
 #include "adapters/archive/unpack.h"
 
 #include "adapters/archive/member.h"
+#include "adapters/archive/tar_walk.h"
 #include "adapters/archive/zip_directory.h"
 #include "base/auto.h"
 #include "base/text.h"
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -22,7 +21,7 @@
 #define CHUNK_SIZE 65536
 /* Small archives may well hold a table of zeros. */
 #define RATIO_FROM_BYTES (16ull << 20)
-/* Of an archive, beside what is unpacked: its own records. More of it is bytes that lead nowhere. */
+/* Of a tar, beside what is unpacked: its own records. More of it is bytes that lead nowhere. */
 #define OVERHEAD_BYTES (64ull << 20)
 #define QUOTE(string) text_quote(slice_of(string)).text
 
@@ -32,6 +31,14 @@ struct unpacking {
         uint64_t packed, unpacked; /* bytes */
         uint32_t members, headers;
         char *chunk; /* CHUNK_SIZE */
+
+        /* Of a tar: where its bytes come from, and how many have. */
+        struct archive *packing; /* NULL: it is not packed, and this is left of it: */
+        struct slice rest;
+        uint64_t tar_bytes;
+        struct tar_walk walk;
+        enum stage_result fed; /* why its bytes ended early; STAGE_DONE: they did not */
+        struct err *err;       /* where the sentence for it goes */
 };
 
 enum code_kind { CODE_FILE, CODE_ZIP, CODE_EMPTY_ZIP, CODE_TAR, CODE_GZIP, CODE_UNKNOWN_ARCHIVE };
@@ -160,11 +167,15 @@ static enum stage_result file_finish(int fd, const char *path, bool is_executabl
         return STAGE_DONE;
 }
 
-/* What libarchive says is the archive's fault, unless memory ran out. */
-static enum stage_result archive_explain(struct archive *archive, struct err *err)
+/* What libarchive says is the archive's fault, unless memory ran out. Before it counts what we said when
+ * we gave it no more. */
+static enum stage_result archive_explain(const struct unpacking *u, struct archive *archive,
+                                         struct err *err)
 {
         const char *words = archive_error_string(archive);
 
+        if (u->fed != STAGE_DONE)
+                return u->fed;
         if (archive_errno(archive) == ENOMEM)
                 return bundle_fail(err, -ENOMEM, "reading the archive");
         return bundle_refuse(err, "the archive is damaged: %s",
@@ -195,7 +206,7 @@ static enum stage_result unpack_file(struct unpacking *u, struct archive *archiv
                         return bundle_fail(err, r, "unpacking '%s'", QUOTE(path));
         }
         if (length < 0)
-                return archive_explain(archive, err);
+                return archive_explain(u, archive, err);
         return file_finish(fd, path, is_executable, err);
 }
 
@@ -302,33 +313,37 @@ static enum stage_result unpack_entry(struct unpacking *u, struct archive *archi
         }
 }
 
-/* What makes no file costs time, too: a folder named again and again, and bytes that are skipped. */
-static enum stage_result count_header(struct unpacking *u, struct archive *archive, struct err *err)
+/* What makes no file costs time, too: a folder that is named again and again. */
+static enum stage_result count_header(struct unpacking *u, struct err *err)
 {
         if (u->headers++ / 2 > u->limits->members)
                 return bundle_refuse(err, "the archive names more than %" PRIu32 " things",
                                      2 * u->limits->members);
-        if ((uint64_t)archive_filter_bytes(archive, 0) > u->limits->unpacked_bytes + OVERHEAD_BYTES)
-                return bundle_refuse(err, "the archive holds far more than it unpacks to");
         return STAGE_DONE;
 }
 
+static int next_header(struct unpacking *u, struct archive *archive, enum code_kind kind,
+                       struct archive_entry **ret_entry)
+{
+        return kind == CODE_ZIP ? archive_read_next_header(archive, ret_entry)
+                                : tar_walk_next(&u->walk, archive, ret_entry);
+}
+
 static enum stage_result unpack_entries(struct unpacking *u, struct archive *archive,
-                                        struct err *err)
+                                        enum code_kind kind, struct err *err)
 {
         struct archive_entry *entry;
         enum stage_result result = STAGE_DONE;
         int r = ARCHIVE_OK;
 
         while (result == STAGE_DONE &&
-               ((r = archive_read_next_header(archive, &entry)) == ARCHIVE_OK ||
-                r == ARCHIVE_WARN)) {
-                result = count_header(u, archive, err);
+               ((r = next_header(u, archive, kind, &entry)) == ARCHIVE_OK || r == ARCHIVE_WARN)) {
+                result = count_header(u, err);
                 if (result == STAGE_DONE)
                         result = unpack_entry(u, archive, entry, err);
         }
         if (result == STAGE_DONE && r != ARCHIVE_EOF)
-                return archive_explain(archive, err);
+                return archive_explain(u, archive, err);
         return result;
 }
 
@@ -337,26 +352,104 @@ static void archive_close(struct archive **archive)
         (void)archive_read_free(*archive);
 }
 
+/* Zips know where their members are, and what is not asked for is not read. */
+static enum stage_result unpack_zip(struct unpacking *u, struct slice code, struct err *err)
+{
+        AUTO(archive_close) struct archive *archive = archive_read_new();
+
+        if (!archive || archive_read_support_format_zip_seekable(archive) != ARCHIVE_OK)
+                return bundle_fail(err, -ENOMEM, "reading the archive");
+        if (zip_directory_check(code, err) < 0)
+                return STAGE_REFUSED;
+        if (archive_read_open_memory(archive, code.data, code.length) != ARCHIVE_OK)
+                return archive_explain(u, archive, err);
+        return unpack_entries(u, archive, CODE_ZIP, err);
+}
+
+/* The next piece of the tar; empty at its end. */
+static enum stage_result tar_read(struct unpacking *u, struct slice *ret_bytes)
+{
+        const void *data = NULL;
+        size_t length = u->rest.length < CHUNK_SIZE ? u->rest.length : CHUNK_SIZE;
+        la_int64_t offset;
+        int r;
+
+        *ret_bytes = slice_make(u->rest.data, length);
+        if (!u->packing) {
+                u->rest = slice_skip(u->rest, length);
+                return STAGE_DONE;
+        }
+        r = archive_read_data_block(u->packing, &data, &length, &offset);
+        if (r != ARCHIVE_OK && r != ARCHIVE_EOF)
+                return archive_explain(u, u->packing, u->err);
+        *ret_bytes = slice_make(data, r == ARCHIVE_OK ? length : 0);
+        return STAGE_DONE;
+}
+
+static enum stage_result tar_count(struct unpacking *u, size_t length)
+{
+        u->tar_bytes += length;
+        if (u->tar_bytes > u->limits->unpacked_bytes + OVERHEAD_BYTES)
+                return bundle_refuse(u->err, "the archive holds far more than it unpacks to");
+        if (!tar_walk_allows(&u->walk, length))
+                return bundle_refuse(u->err, "the archive describes one of its files at too great "
+                                             "a length");
+        return STAGE_DONE;
+}
+
+/* libarchive's callback. */
+static la_ssize_t tar_feed(struct archive *archive, void *context, const void **ret_bytes)
+{
+        struct unpacking *u = context;
+        struct slice bytes;
+
+        u->fed = tar_read(u, &bytes);
+        if (u->fed == STAGE_DONE)
+                u->fed = tar_count(u, bytes.length);
+        if (u->fed != STAGE_DONE) {
+                archive_set_error(archive, ECANCELED, "ended by us");
+                return -1;
+        }
+        *ret_bytes = bytes.data;
+        return (la_ssize_t)bytes.length;
+}
+
+static enum stage_result unpack_tar(struct unpacking *u, struct err *err)
+{
+        AUTO(archive_close) struct archive *archive = archive_read_new();
+
+        if (!archive || archive_read_support_format_tar(archive) != ARCHIVE_OK)
+                return bundle_fail(err, -ENOMEM, "reading the archive");
+        if (archive_read_open(archive, u, NULL, tar_feed, NULL) != ARCHIVE_OK)
+                return archive_explain(u, archive, err);
+        return unpack_entries(u, archive, CODE_TAR, err);
+}
+
+/* Packed once: a packer inside of a packer would let a small upload keep us busy for hours. */
+static enum stage_result unpack_gzip(struct unpacking *u, struct slice code, struct err *err)
+{
+        AUTO(archive_close) struct archive *packing = archive_read_new();
+        struct archive_entry *entry;
+
+        if (!packing || archive_read_support_format_raw(packing) != ARCHIVE_OK ||
+            archive_read_append_filter(packing, ARCHIVE_FILTER_GZIP) != ARCHIVE_OK)
+                return bundle_fail(err, -ENOMEM, "reading the archive");
+        if (archive_read_open_memory(packing, code.data, code.length) != ARCHIVE_OK ||
+            archive_read_next_header(packing, &entry) != ARCHIVE_OK)
+                return archive_explain(u, packing, err);
+        u->packing = packing;
+        return unpack_tar(u, err);
+}
+
+/* Only what was recognised, so that nobody smuggles in a format that nobody expects. */
 static enum stage_result unpack_archive(struct unpacking *u, struct slice code, enum code_kind kind,
                                         struct err *err)
 {
-        AUTO(archive_close) struct archive *archive = archive_read_new();
-        bool ready = archive != NULL;
-
-        /* Only what was recognised, so that nobody smuggles in a format that nobody expects. */
-        if (ready && kind == CODE_ZIP)
-                ready = archive_read_support_format_zip_seekable(archive) == ARCHIVE_OK;
-        else if (ready)
-                ready = archive_read_support_format_tar(archive) == ARCHIVE_OK &&
-                        (kind == CODE_TAR ||
-                         archive_read_support_filter_gzip(archive) == ARCHIVE_OK);
-        if (!ready)
-                return bundle_fail(err, -ENOMEM, "reading the archive");
-        if (kind == CODE_ZIP && zip_directory_check(code, err) < 0)
-                return STAGE_REFUSED;
-        if (archive_read_open_memory(archive, code.data, code.length) != ARCHIVE_OK)
-                return archive_explain(archive, err);
-        return unpack_entries(u, archive, err);
+        if (kind == CODE_ZIP)
+                return unpack_zip(u, code, err);
+        u->err = err;
+        u->rest = code;
+        return kind == CODE_TAR ? unpack_tar(u, err) : unpack_gzip(u, code, err);
 }
 
 static enum stage_result unpack_single(struct unpacking *u, struct slice code,
@@ -385,7 +478,10 @@ static enum stage_result unpack_single(struct unpacking *u, struct slice code,
 enum stage_result bundle_unpack(int root_fd, struct slice code, const char *file_name,
                                 const struct bundle_limits *limits, struct err *err)
 {
-        struct unpacking u = {.root_fd = root_fd, .limits = limits, .packed = code.length};
+        struct unpacking u = {.root_fd = root_fd,
+                              .limits = limits,
+                              .packed = code.length,
+                              .fed = STAGE_DONE};
         const char *name;
         enum code_kind kind = code_kind_of(code, &name);
         enum stage_result result;

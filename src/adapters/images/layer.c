@@ -6,12 +6,12 @@
 #include "adapters/images/layer.h"
 
 #include "adapters/archive/member.h"
+#include "adapters/archive/tar_walk.h"
 #include "adapters/archive/tree.h"
 #include "adapters/images/blob.h"
 #include "base/auto.h"
 #include "base/text.h"
 
-#include <archive_entry.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -23,6 +23,7 @@
 
 struct unpacking {
         struct blob blob;
+        struct tar_walk walk;
         int root_fd;
         struct layer_budget *budget;
         uint64_t written; /* bytes of files */
@@ -407,7 +408,10 @@ static la_ssize_t fill(struct archive *archive, void *context, const void **ret_
         struct unpacking *u = context;
         struct slice bytes;
 
-        if (blob_read(&u->blob, &bytes) != IMAGE_READY) {
+        if (blob_read(&u->blob, &bytes) == IMAGE_READY && !tar_walk_allows(&u->walk, bytes.length))
+                u->blob.result = image_refuse(
+                        u->err, "a layer of the image describes a file at too great a length");
+        if (u->blob.result != IMAGE_READY) {
                 archive_set_error(archive, ECANCELED, "ended by us");
                 return -1;
         }
@@ -422,7 +426,7 @@ static enum image_result unpack_entries(struct unpacking *u, struct archive *arc
         int r = ARCHIVE_OK;
 
         while (result == IMAGE_READY &&
-               ((r = archive_read_next_header(archive, &entry)) == ARCHIVE_OK || r == ARCHIVE_WARN))
+               ((r = tar_walk_next(&u->walk, archive, &entry)) == ARCHIVE_OK || r == ARCHIVE_WARN))
                 result = unpack_entry(u, archive, entry);
         if (result == IMAGE_READY && r != ARCHIVE_EOF)
                 return explain_archive(u, archive);
