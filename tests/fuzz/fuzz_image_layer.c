@@ -73,12 +73,12 @@ static void expect_root(int parent_fd, int layer_fd)
 {
         AUTO(fd_close) int root_fd = folder_make(parent_fd, "root");
         struct patience patience = story_patience();
-        uint64_t bytes = 0;
+        struct root_size size = {.bytes_max = 1 << 30};
         struct stat status;
         struct err err;
 
         root_fill(root_fd);
-        FUZZ_EXPECT(root_add_layer(root_fd, layer_fd, &patience, &bytes, &err) == IMAGE_READY);
+        FUZZ_EXPECT(root_add_layer(root_fd, layer_fd, &patience, &size, &err) == IMAGE_READY);
         FUZZ_EXPECT(root_add_fixtures(root_fd, &err) == IMAGE_READY);
         FUZZ_EXPECT(root_make_folder(root_fd, "/a/way/c", &err) != IMAGE_FAILED);
         FUZZ_EXPECT(fstatat(root_fd, "etc/hosts", &status, AT_SYMLINK_NOFOLLOW) == 0);

@@ -219,20 +219,17 @@ TEST(who_is_to_stop_stops)
 }
 TEST_END
 
-TEST(a_file_with_too_many_names_becomes_a_copy)
+/* A layer with one file of four bytes; then names are given to it until the file system allows no more.
+ * False: it has no limit that a test could meet (65,000 on ext4). */
+static bool name_to_the_limit(void)
 {
-        struct patience patience = story_patience();
         AUTO(buffer_deinit) struct buffer tar;
-        AUTO(fd_close) int root = -1;
-        uint64_t bytes = 0;
         char name[32];
-        struct stat status;
         int links = 0;
 
         buffer_init(&tar, 1 << 24);
-        tar_add(&tar, "layer/file", '0', 0755, "", SLICE("x"));
+        tar_add(&tar, "layer/file", '0', 0755, "", SLICE("four"));
         tar_end(&tar);
-        begin();
         ck_assert_int_eq(unpack(buffer_slice(&tar), NULL, NULL), IMAGE_READY);
         ck_assert_int_eq(mkdirat(layer_fd, "names", 0755), 0);
         ck_assert_int_eq(mkdirat(layer_fd, "root", 0755), 0);
@@ -240,14 +237,61 @@ TEST(a_file_with_too_many_names_becomes_a_copy)
                 (void)snprintf(name, sizeof(name), "names/%d", links);
                 r = linkat(layer_fd, "layer/file", layer_fd, name, 0);
         }
-        root = openat(layer_fd, "root", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        return links < 70000;
+}
+
+static enum image_result add_layer(uint64_t bytes_max, struct root_size *ret_size)
+{
+        AUTO(fd_close) int root = openat(layer_fd, "root", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         AUTO(fd_close) int layer = openat(layer_fd, "layer", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        ck_assert_int_eq(root_add_layer(root, layer, &patience, &bytes, &err), IMAGE_READY);
-        ck_assert_int_eq(fstatat(root, "file", &status, AT_SYMLINK_NOFOLLOW), 0);
+        struct patience patience = story_patience();
+
+        *ret_size = (struct root_size){.bytes_max = bytes_max};
+        return root_add_layer(root, layer, &patience, ret_size, &err);
+}
+
+TEST(a_file_with_too_many_names_becomes_a_copy)
+{
+        struct root_size size;
+        struct stat status;
+        bool has_limit;
+
+        begin();
+        has_limit = name_to_the_limit();
+        ck_assert_int_eq(add_layer(4, &size), IMAGE_READY);
+        ck_assert_int_eq(fstatat(layer_fd, "root/file", &status, AT_SYMLINK_NOFOLLOW), 0);
         ck_assert_uint_eq(status.st_mode, S_IFREG | 0755);
-        ck_assert_int_eq(status.st_size, 1);
-        /* Where the file system has a limit (65,000 on ext4), it was met. */
-        ck_assert(links == 70000 || status.st_nlink == 1);
+        ck_assert_int_eq(status.st_size, 4);
+        ck_assert(!has_limit || status.st_nlink == 1);
+        ck_assert_uint_eq(size.bytes, has_limit ? 4 : 0);
+        end();
+}
+TEST_END
+
+TEST(copies_count_as_what_the_image_takes)
+{
+        struct root_size size;
+
+        begin();
+        if (name_to_the_limit()) {
+                ck_assert_int_eq(add_layer(3, &size), IMAGE_REFUSED);
+                ck_assert_ptr_nonnull(strstr(err.text, "more names than this machine allows"));
+                ck_assert_int_lt(faccessat(layer_fd, "root/file", F_OK, AT_SYMLINK_NOFOLLOW), 0);
+        }
+        end();
+}
+TEST_END
+
+TEST(linking_a_layer_stops_too)
+{
+        struct root_size size;
+
+        begin();
+        ck_assert_int_eq(mkdirat(layer_fd, "root", 0755), 0);
+        ck_assert_int_eq(mkdirat(layer_fd, "layer", 0755), 0);
+        ck_assert_int_eq(mkdirat(layer_fd, "layer/a", 0755), 0);
+        atomic_store(&story_stopping, true);
+        ck_assert_int_eq(add_layer(1 << 20, &size), IMAGE_STOPPED);
         end();
 }
 TEST_END
@@ -256,4 +300,5 @@ TEST_MAIN("image_layer", a_layer_is_unpacked_with_tame_modes, a_gzipped_layer_is
           an_empty_layer_is_one_without_files, both_digests_are_looked_at,
           what_a_layer_must_not_have_is_refused, entries_and_bytes_are_bounded_for_the_whole_image,
           the_map_of_a_sparse_file_is_bounded, who_is_to_stop_stops,
-          a_file_with_too_many_names_becomes_a_copy)
+          a_file_with_too_many_names_becomes_a_copy, copies_count_as_what_the_image_takes,
+          linking_a_layer_stops_too)

@@ -106,7 +106,7 @@ static enum image_result progress_begin(struct fetch *fetch,
 }
 
 static enum image_result root_make(struct fetch *fetch, const struct configuration *configuration,
-                                   int root_fd, uint64_t *bytes)
+                                   int root_fd, struct root_size *size)
 {
         enum image_result result = IMAGE_READY;
         struct image *image = NULL;
@@ -115,7 +115,7 @@ static enum image_result root_make(struct fetch *fetch, const struct configurati
                 AUTO(fd_close) int layer_fd = layer_open(fetch->disk, configuration->diff_ids[i]);
                 if (layer_fd < 0)
                         return image_fail(fetch->err, layer_fd, "opening a layer");
-                result = root_add_layer(root_fd, layer_fd, &fetch->patience, bytes, fetch->err);
+                result = root_add_layer(root_fd, layer_fd, &fetch->patience, size, fetch->err);
         }
         if (result == IMAGE_READY)
                 result = root_add_fixtures(root_fd, fetch->err);
@@ -142,7 +142,7 @@ static enum image_result image_make(struct fetch *fetch, const struct configurat
                                     struct slice configuration_text, uint64_t layer_bytes)
 {
         AUTO(fd_close) int folder = -1, root = -1;
-        uint64_t bytes = 0;
+        struct root_size size = {.bytes_max = fetch->disk->options.image_bytes_max};
         enum image_result result;
         int r = disk_folder_make(fetch->folder_fd, IMAGE_FOLDER, &folder);
 
@@ -153,12 +153,12 @@ static enum image_result image_make(struct fetch *fetch, const struct configurat
                 r = disk_folder_make(folder, "root", &root);
         if (r < 0)
                 return image_fail(fetch->err, r, "making the image's folder");
-        result = root_make(fetch, configuration, root, &bytes);
+        result = root_make(fetch, configuration, root, &size);
         if (result != IMAGE_READY)
                 return result;
         r = disk_file_write(folder, "configuration.json", configuration_text);
         if (r == 0)
-                r = disk_sizes_write(folder, layer_bytes, bytes);
+                r = disk_sizes_write(folder, layer_bytes, size.bytes);
         if (r == 0)
                 r = image_publish(fetch);
         return r < 0 ? image_fail(fetch->err, r, "keeping the image") : IMAGE_READY;

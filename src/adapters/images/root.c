@@ -19,11 +19,12 @@
 
 #define OPEN_FOLDER (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 #define FOLDER_BYTES 4096
+#define COPY_BYTES ((size_t)16 << 20) /* between two looks at the clock */
 #define QUOTE(string) text_quote(slice_of(string)).text
 
 struct merging {
         const struct patience *patience;
-        uint64_t *bytes;
+        struct root_size *size;
         struct err *err;
 };
 
@@ -66,30 +67,67 @@ static int remove_marked(DIR *layer, int root_fd)
         return r < 0 ? r : -errno;
 }
 
+static enum image_result count_copy(struct merging *merging, uint64_t bytes)
+{
+        struct root_size *size = merging->size;
+        char most[24];
+
+        if (bytes > size->bytes_max - size->bytes) {
+                size_format(size->bytes_max, most);
+                return image_refuse(merging->err,
+                                    "the image has files with more names than this machine allows, "
+                                    "and with copies of them more than %s",
+                                    most);
+        }
+        size->bytes += bytes;
+        return IMAGE_READY;
+}
+
+static enum image_result copy_content(struct merging *merging, int from, int to, off_t left)
+{
+        enum image_result result = IMAGE_READY;
+
+        while (left > 0 && result == IMAGE_READY) {
+                size_t piece = left < (off_t)COPY_BYTES ? (size_t)left : COPY_BYTES;
+                ssize_t sent = sendfile(to, from, NULL, piece);
+                if (sent <= 0)
+                        return image_fail(merging->err, sent < 0 ? -errno : -EIO,
+                                          "copying a file");
+                left -= sent;
+                result = patience_check(merging->patience, merging->err);
+        }
+        return result;
+}
+
 /* A file has at most so many names as its file system allows: then it becomes a copy. */
-static int copy_file(int layer_fd, int root_fd, const char *name)
+static enum image_result copy_file(struct merging *merging, int layer_fd, int root_fd,
+                                   const char *name)
 {
         AUTO(fd_close) int from = openat(layer_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
         AUTO(fd_close) int to = -1;
+        enum image_result result;
         struct stat status;
 
         if (from < 0 || fstat(from, &status) < 0)
-                return -errno;
+                return image_fail(merging->err, -errno, "copying '%s'", QUOTE(name));
+        result = count_copy(merging, (uint64_t)status.st_size);
+        if (result != IMAGE_READY)
+                return result;
         to = openat(root_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
         if (to < 0)
-                return -errno;
-        for (off_t left = status.st_size; left > 0;) {
-                ssize_t sent = sendfile(to, from, NULL, (size_t)left);
-                if (sent <= 0)
-                        return sent < 0 ? -errno : -EIO;
-                left -= sent;
-        }
+                return image_fail(merging->err, -errno, "copying '%s'", QUOTE(name));
+        result = copy_content(merging, from, to, status.st_size);
+        if (result != IMAGE_READY)
+                return result;
         const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, status.st_mtim};
-        return fchmod(to, status.st_mode & 0777) < 0 || futimens(to, times) < 0 ? -errno : 0;
+        if (fchmod(to, status.st_mode & 0777) < 0 || futimens(to, times) < 0)
+                return image_fail(merging->err, -errno, "copying '%s'", QUOTE(name));
+        return IMAGE_READY;
 }
 
 /* A file or a link. */
-static int add_file(int layer_fd, int root_fd, const char *name)
+static enum image_result add_file(struct merging *merging, int layer_fd, int root_fd,
+                                  const char *name)
 {
         int r = linkat(layer_fd, name, root_fd, name, 0) < 0 ? -errno : 0;
 
@@ -98,7 +136,9 @@ static int add_file(int layer_fd, int root_fd, const char *name)
                 if (r == 0 && linkat(layer_fd, name, root_fd, name, 0) < 0)
                         r = -errno;
         }
-        return r == -EMLINK ? copy_file(layer_fd, root_fd, name) : r;
+        if (r == -EMLINK)
+                return copy_file(merging, layer_fd, root_fd, name);
+        return r < 0 ? image_fail(merging->err, r, "linking '%s'", QUOTE(name)) : IMAGE_READY;
 }
 
 /* Makes the folder, or opens the one that is there; whatever else has the name goes. */
@@ -119,7 +159,7 @@ static int add_folder(struct merging *merging, int root_fd, const char *name, in
         if (fd < 0 || (made && fchmod(fd, 0755) < 0)) /* whatever the umask */
                 return -errno;
         if (made)
-                *merging->bytes += FOLDER_BYTES;
+                merging->size->bytes += FOLDER_BYTES;
         *ret_fd = fd_steal(&fd);
         return 0;
 }
@@ -139,11 +179,8 @@ static enum image_result merge_entry(struct merging *merging, int layer_fd, int 
         AUTO(fd_close) int layer = -1, root = -1;
         int r;
 
-        if (!is_folder(layer_fd, name)) {
-                r = add_file(layer_fd, root_fd, name);
-                return r < 0 ? image_fail(merging->err, r, "linking '%s'", QUOTE(name))
-                             : IMAGE_READY;
-        }
+        if (!is_folder(layer_fd, name))
+                return add_file(merging, layer_fd, root_fd, name);
         layer = openat(layer_fd, name, OPEN_FOLDER);
         if (layer < 0)
                 return image_fail(merging->err, -errno, "opening the folder '%s'", QUOTE(name));
@@ -156,12 +193,10 @@ static enum image_result merge_entry(struct merging *merging, int layer_fd, int 
 static enum image_result merge(struct merging *merging, int layer_fd, int root_fd)
 {
         AUTO(directory_close) DIR *folder = NULL;
-        enum image_result result = patience_check(merging->patience, merging->err);
-        int fd = result == IMAGE_READY ? openat(layer_fd, ".", OPEN_FOLDER) : -1, r;
+        enum image_result result = IMAGE_READY;
+        int fd = openat(layer_fd, ".", OPEN_FOLDER), r;
         const char *name;
 
-        if (result != IMAGE_READY)
-                return result;
         folder = fd < 0 ? NULL : fdopendir(fd);
         if (!folder) {
                 fd_close(&fd);
@@ -171,18 +206,21 @@ static enum image_result merge(struct merging *merging, int layer_fd, int root_f
         if (r < 0)
                 return image_fail(merging->err, r, "removing what a layer removes");
         rewinddir(folder);
-        while (result == IMAGE_READY && (name = next_entry(folder)))
+        while (result == IMAGE_READY && (name = next_entry(folder))) {
                 if (!is_mark(name))
                         result = merge_entry(merging, layer_fd, root_fd, name);
+                if (result == IMAGE_READY)
+                        result = patience_check(merging->patience, merging->err);
+        }
         if (result == IMAGE_READY && errno != 0)
                 return image_fail(merging->err, -errno, "reading a layer");
         return result;
 }
 
 enum image_result root_add_layer(int root_fd, int layer_fd, const struct patience *patience,
-                                 uint64_t *bytes, struct err *err)
+                                 struct root_size *size, struct err *err)
 {
-        struct merging merging = {.patience = patience, .bytes = bytes, .err = err};
+        struct merging merging = {.patience = patience, .size = size, .err = err};
 
         return merge(&merging, layer_fd, root_fd);
 }

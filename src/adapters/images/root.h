@@ -5,10 +5,15 @@
 
 #include "adapters/images/patience.h"
 
+/* What it takes beside its layers: folders, and files that cannot have another name. */
+struct root_size {
+        uint64_t bytes, bytes_max;
+};
+
 /* Puts a layer (layer.h) on those that are there: what it removes goes first, what it has replaces
- * what had the name; only folders are united. Counts what folders take to *bytes. */
+ * what had the name; only folders are united. */
 enum image_result root_add_layer(int root_fd, int layer_fd, const struct patience *patience,
-                                 uint64_t *bytes, struct err *err);
+                                 struct root_size *size, struct err *err);
 
 /* What every sandbox has: the folders /proc, /sys, /dev and /tmp to be mounted on, and the files
  * /etc/hosts, /etc/hostname and /etc/resolv.conf, whatever the image had there. */
