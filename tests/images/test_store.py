@@ -5,7 +5,7 @@ import subprocess
 
 from conftest import Store
 from image_registry import ImageServer
-from oci import Image, Layer
+from oci import Image, Layer, sha256
 from people import Person
 from raw_http import eventually
 
@@ -28,6 +28,35 @@ def test_a_layer_that_is_there_is_not_fetched_again(person, registry, program, d
     registry.push_blob("store/shared", first.layers[0]["digest"], shared.packed)
     deployed(person, registry.push("store/shared", "3", third))
     assert registry.times_sent(first.layers[0]["digest"]) == 1
+
+
+def test_who_names_a_layer_without_its_blob_is_not_given_it(person, registry, program, server,
+                                                            deployed):
+    secret = Layer().file("secret", os.urandom(99))
+    own = Layer().file("hello", program, 0o755)
+    image = Image([secret, own], {"Cmd": ["/hello"]})
+    deployed(person, registry.push("store/secret", "1", image))
+    thief = Image([Layer("").file("x", b"x"), own], {"Cmd": ["/hello"]},
+                  diff_ids=[sha256(secret.plain), sha256(own.plain)])
+    answer = Person(server).request("POST", "/api/v1/functions",
+                                    {"image": registry.push("store/thief", "1", thief)})
+    assert answer.status == 502, answer
+    assert "is not what its configuration says" in answer.json()["detail"]
+
+
+def test_a_layer_packed_otherwise_is_fetched_once(person, registry, program, deployed):
+    content = os.urandom(99)
+
+    def push(packing, tag):
+        layer = Layer(packing).file("hello", program, 0o755).file("shared", content)
+        image = Image([layer], {"Cmd": ["/hello"], "Labels": {"tag": tag}})
+        deployed(person, registry.push("store/packed", tag, image))
+        return image.layers[0]["digest"]
+
+    blobs = [push(packing, str(number))
+             for number, packing in enumerate(("gzip", "", "gzip", ""))]
+    assert [registry.times_sent(blob) for blob in blobs[:2]] == [1, 1]
+    assert blobs[2:] == blobs[:2]
 
 
 def test_deployments_of_one_image_at_once_pull_once(person, registry, program, server, deployed):

@@ -310,6 +310,6 @@ TEST_MAIN("bundle_refusals", a_name_that_no_bundle_may_have_is_refused_in_a_zip,
           a_device_or_a_link_that_leads_out_is_refused_in_a_zip_too,
           an_encrypted_archive_is_refused, a_small_archive_that_grows_large_is_refused,
           a_body_that_nobody_asks_for_is_counted, the_map_of_a_sparse_file_is_bounded,
-          what_is_packed_twice_is_refused,
-          bytes_and_members_are_counted_while_they_are_unpacked, a_damaged_archive_is_refused,
-          what_holds_no_file_is_refused, an_archive_that_is_not_read_is_called_by_its_name)
+          what_is_packed_twice_is_refused, bytes_and_members_are_counted_while_they_are_unpacked,
+          a_damaged_archive_is_refused, what_holds_no_file_is_refused,
+          an_archive_that_is_not_read_is_called_by_its_name)

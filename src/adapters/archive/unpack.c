@@ -478,10 +478,8 @@ static enum stage_result unpack_single(struct unpacking *u, struct slice code,
 enum stage_result bundle_unpack(int root_fd, struct slice code, const char *file_name,
                                 const struct bundle_limits *limits, struct err *err)
 {
-        struct unpacking u = {.root_fd = root_fd,
-                              .limits = limits,
-                              .packed = code.length,
-                              .fed = STAGE_DONE};
+        struct unpacking u = {
+                .root_fd = root_fd, .limits = limits, .packed = code.length, .fed = STAGE_DONE};
         const char *name;
         enum code_kind kind = code_kind_of(code, &name);
         enum stage_result result;

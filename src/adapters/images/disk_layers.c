@@ -1,5 +1,9 @@
 /* Bringing layers; see disk_parts.h.
  *
+ * What a configuration calls a layer anybody may write. Only who names the blob of a layer, too, is given
+ * what is there: beside a layer's files stand the digests of the blobs that were unpacked to just
+ * these, and with any other blob the layer is brought again.
+ *
  * Each layer is brought by one pull at a time. Who needs a layer that somebody else has claimed first
  * brings his own, gives up his claims, and only then waits: so no two can wait for each other. A layer
  * whose claim has ended without it is claimed by one of those who waited. */
@@ -49,9 +53,25 @@ int layer_open(const struct images_disk *disk, const char *diff_id)
         return disk_folder_open(disk->layers_fd, diff_id, "files");
 }
 
-static bool layer_exists(const struct images_disk *disk, const char *diff_id)
+/* Is it there, and has this blob been seen to be it? */
+static bool layer_is_proven(const struct images_disk *disk, const char *diff_id, const char *blob)
 {
-        return faccessat(disk->layers_fd, diff_id, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+        char path[2 * NAME_SIZE];
+
+        (void)snprintf(path, sizeof(path), "%s/%s", diff_id, blob);
+        return faccessat(disk->layers_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static int proof_write(int folder_fd, const char *blob)
+{
+        int r = disk_file_write(folder_fd, blob, SLICE(""));
+
+        return r == -EEXIST ? 0 : r;
+}
+
+static const char *blob_of(const struct bringing *b, size_t layer)
+{
+        return b->fetch->manifest.layers[layer].digest;
 }
 
 static void set_layer_state(const struct bringing *b, size_t layer, enum layer_state state)
@@ -97,7 +117,7 @@ static bool claim_missing(struct bringing *b)
                 struct layer_progress *progress = &b->fetch->pull->layers[i];
                 struct claim *claim = &b->claims[b->claim_count];
 
-                if (layer_exists(disk, diff_id)) {
+                if (layer_is_proven(disk, diff_id, blob_of(b, i))) {
                         progress->state = LAYER_THERE;
                         progress->bytes = progress->size;
                         continue;
@@ -142,11 +162,6 @@ static enum image_result wait_for_others(const struct bringing *b)
 }
 
 /* Transport --------------------------------------------------------------------------------------- */
-
-static const char *blob_of(const struct bringing *b, size_t layer)
-{
-        return b->fetch->manifest.layers[layer].digest;
-}
 
 static bool claims_blob(const struct bringing *b, const char *digest)
 {
@@ -292,7 +307,23 @@ static enum image_result claim_stage(struct bringing *b, const struct claim *cla
         if (result != IMAGE_READY)
                 return result;
         r = disk_sizes_write(folder, bytes, 0);
+        if (r == 0)
+                r = proof_write(folder, blob_of(b, claim->layer));
         return r < 0 ? image_fail(b->fetch->err, r, "unpacking a layer") : IMAGE_READY;
+}
+
+static int claim_publish(const struct bringing *b, const struct claim *claim)
+{
+        int layers_fd = b->fetch->disk->layers_fd;
+        AUTO(fd_close) int there = -1;
+
+        if (renameat(b->fetch->folder_fd, claim->diff_id, layers_fd, claim->diff_id) == 0)
+                return 0;
+        if (errno != EEXIST && errno != ENOTEMPTY)
+                return -errno;
+        /* Another blob had brought it. */
+        there = openat(layers_fd, claim->diff_id, OPEN_FOLDER);
+        return there < 0 ? -errno : proof_write(there, blob_of(b, claim->layer));
 }
 
 /* All at once, and each whole on the disk before it gets its name. */
@@ -303,9 +334,7 @@ static int claims_publish(struct bringing *b)
 
         pthread_mutex_lock(&disk->lock);
         for (size_t i = 0; i < b->claim_count && r == 0; i++)
-                if (renameat(b->fetch->folder_fd, b->claims[i].diff_id, disk->layers_fd,
-                             b->claims[i].diff_id) < 0)
-                        r = -errno;
+                r = claim_publish(b, &b->claims[i]);
         pthread_mutex_unlock(&disk->lock);
         return r == 0 && fsync(disk->layers_fd) < 0 ? -errno : r;
 }

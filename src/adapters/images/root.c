@@ -91,8 +91,7 @@ static enum image_result copy_content(struct merging *merging, int from, int to,
                 size_t piece = left < (off_t)COPY_BYTES ? (size_t)left : COPY_BYTES;
                 ssize_t sent = sendfile(to, from, NULL, piece);
                 if (sent <= 0)
-                        return image_fail(merging->err, sent < 0 ? -errno : -EIO,
-                                          "copying a file");
+                        return image_fail(merging->err, sent < 0 ? -errno : -EIO, "copying a file");
                 left -= sent;
                 result = patience_check(merging->patience, merging->err);
         }
