@@ -299,6 +299,13 @@ static int find_origins(struct bench *bench)
         return CLI_OK;
 }
 
+/* A thread without a client would be given its share of the requests, and make none. */
+static void limit_threads(struct load *load, double clients)
+{
+        if (load->thread_count > clients)
+                load->thread_count = clients < 1 ? 1 : (unsigned)clients;
+}
+
 /* Do the descriptors suffice for what the plan wants? */
 static int check_clients(struct bench *bench)
 {
@@ -313,8 +320,11 @@ static int check_clients(struct bench *bench)
                 open_most = most < CLIENTS_OPEN_LOOP ? (long)most : CLIENTS_OPEN_LOOP;
                 exit_code = read_number("clients", bench->words.clients, 1, (long)most, &open_most);
                 load->clients_max = (size_t)open_most;
+                limit_threads(load, (double)open_most);
                 return exit_code;
         }
+        if (!bench->is_extreme)
+                limit_threads(load, wanted);
         if (wanted <= (double)most)
                 return CLI_OK;
         say_error("%.0f clients need more descriptors than a process may have here: %zu are the "

@@ -141,6 +141,16 @@ def test_method_headers_and_body_arrive_as_they_were_said(lab, target):
     assert "\r\nContent-Length: 512000\r\n" in head
 
 
+def test_there_are_no_more_threads_than_clients(lab, target):
+    closed = lab.run(target.url + "/ok", "-c", 1, "-n", 5, "-t", 3)
+    only(closed["stages"][0])
+    assert closed["analysis"]["run"]["threads"] == 1
+    assert target.counts()["paths"] == {"/ok": 5}
+    opened = lab.run(target.url + "/ok", "--rate", 200, "-c", 2, "-d", "500ms", "-t", 4)
+    only(opened["stages"][0])
+    assert opened["analysis"]["run"]["threads"] == 2
+
+
 def test_head_has_no_body_to_wait_for(lab, target):
     stage, = lab.run(target.url + "/ok", "-c", 1, "-n", 5, "-X", "HEAD")["stages"]
     only(stage)
