@@ -193,7 +193,8 @@ static void set_body(CURL *curl, const struct transfer *transfer, struct curl_sl
         }
         curl_easy_setopt(curl, CURLOPT_READFUNCTION, on_read);
         curl_easy_setopt(curl, CURLOPT_READDATA, transfer);
-        if (fstat(request->body_fd, &info) == 0 && S_ISREG(info.st_mode))
+        /* Files of /proc say that they are empty. */
+        if (fstat(request->body_fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_size > 0)
                 curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE,
                                  (curl_off_t)(info.st_size - lseek(request->body_fd, 0, SEEK_CUR)));
         else

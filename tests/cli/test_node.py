@@ -218,6 +218,8 @@ def test_a_payload_comes_from_text_a_file_or_the_input(node):
     assert node.good("invoke", "payload", "-d", "words").stdout == "'words'"
     assert node.good("invoke", "payload", "-d", "@payload.json").stdout == "{'from': 'file'}"
     assert node.good("invoke", "payload", "-d", "-", input="piped").stdout == "'piped'"
+    unsized = node.good("invoke", "payload", "-d", "@/proc/sys/kernel/ostype").stdout
+    assert unsized == repr("Linux\n")
     missing = node.run("invoke", "payload", "-d", "@nowhere")
     assert missing.returncode == 2 and "cannot open 'nowhere'" in missing.stderr
     folder = node.run("invoke", "payload", "-d", "@/tmp")
