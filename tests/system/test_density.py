@@ -1,6 +1,7 @@
 """What an instance takes of what there is only so much of."""
 import collections
 import os
+import signal
 
 import pytest
 from node_host import NodeHost
@@ -8,6 +9,7 @@ from raw_http import eventually
 from server import Server
 
 COUNT = 40
+MORE_THAN_THE_AGENTS_SOCKET_TAKES = 320  # of messages
 
 
 def kind_of(path):
@@ -44,3 +46,20 @@ def test_an_instance_takes_three_descriptors_of_the_gateway(grown):
 
 def test_an_instance_takes_three_descriptors_of_the_agent(grown):
     assert grown["agent"].total() <= 3 * COUNT + COUNT // 16 + 1
+
+
+def test_ending_many_instances_at_once_waits_for_no_agent(compile_native):
+    count = MORE_THAN_THE_AGENTS_SOCKET_TAKES
+    with Server("--memory", "8GiB", "--threads", "1") as node:
+        host = NodeHost(node)
+        node.deploy("many", "native", {"main": compile_native("worker")}, min=count, max=count,
+                    memory="16MiB")
+        eventually(lambda: len(host.instances()) == count, "all are there", 60)
+        os.kill(host.agent, signal.SIGSTOP)
+        try:
+            assert node.request("DELETE", "/api/v1/functions/many").status == 200
+            for _ in range(100):
+                assert node.request("GET", "/healthz", timeout=20).status == 200
+        finally:
+            os.kill(host.agent, signal.SIGCONT)
+        eventually(lambda: not host.instances(), "all have ended", 60)

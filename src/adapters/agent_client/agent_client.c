@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -20,10 +21,69 @@ _Static_assert(IMAGE_WORDS_MAX <= AGENT_WORDS_MAX && IMAGE_TEXT_MAX <= AGENT_COM
                "the agent takes every image");
 _Static_assert(ID_LENGTH == AGENT_FUNCTION_LENGTH, "the agent takes every function's id");
 
+/* A message that waits for room. */
+struct waiting {
+        struct list link;
+        size_t length;
+        char bytes[];
+};
+
+static void waiting_forget(struct agent_client *client)
+{
+        struct list *link;
+
+        while ((link = list_pop_front(&client->waiting)))
+                free(CONTAINER_OF(link, struct waiting, link));
+}
+
+static int waiting_add(struct agent_client *client, const void *message, size_t length)
+{
+        struct waiting *waiting = malloc(sizeof(*waiting) + length);
+
+        if (!waiting)
+                return -ENOMEM;
+        list_init(&waiting->link);
+        waiting->length = length;
+        memcpy(waiting->bytes, message, length);
+        list_push_back(&client->waiting, &waiting->link);
+        return loop_modify(client->loop, &client->source, EPOLLIN | EPOLLOUT);
+}
+
+/* The agent is never waited for: it may be busy with the disk, or stopped. */
+static int agent_client_send(struct agent_client *client, const void *message, size_t length)
+{
+        if (list_is_empty(&client->waiting)) {
+                if (send(client->channel_fd, message, length, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0)
+                        return 0;
+                if (errno != EAGAIN)
+                        return -errno;
+        }
+        return waiting_add(client, message, length);
+}
+
+/* What is gone is gone with the agent: lost() tells. */
+static void waiting_send(struct agent_client *client)
+{
+        struct list *link;
+
+        while ((link = list_pop_front(&client->waiting))) {
+                struct waiting *waiting = CONTAINER_OF(link, struct waiting, link);
+                if (send(client->channel_fd, waiting->bytes, waiting->length,
+                         MSG_NOSIGNAL | MSG_DONTWAIT) < 0 &&
+                    errno == EAGAIN) {
+                        list_push_front(&client->waiting, link);
+                        return;
+                }
+                free(waiting);
+        }
+        (void)loop_modify(client->loop, &client->source, EPOLLIN);
+}
+
 static void agent_client_disconnect(struct agent_client *client)
 {
         if (client->channel_fd < 0)
                 return;
+        waiting_forget(client);
         loop_remove(client->loop, &client->source);
         /* Agent and supervisor shall see the end, though the supervisor keeps a duplicate. */
         (void)shutdown(client->channel_fd, SHUT_RDWR);
@@ -187,7 +247,8 @@ static void agent_client_on_event(struct loop_source *source, uint32_t events)
 {
         struct agent_client *client = CONTAINER_OF(source, struct agent_client, source);
 
-        (void)events;
+        if (events & EPOLLOUT)
+                waiting_send(client);
         while (client->channel_fd >= 0 && agent_client_receive(client))
                 ;
 }
@@ -326,9 +387,8 @@ static int agent_client_make(struct sandbox_host *host, const struct sandbox_ord
         length = agent_spawn_encode(&spawn, client->message, AGENT_MESSAGE_MAX);
         if (length < 0)
                 return length;
-        if (send(client->channel_fd, client->message, (size_t)length, MSG_NOSIGNAL) < 0)
-                return errno == EPIPE || errno == ECONNRESET ? -ENOTCONN : -errno;
-        return 0;
+        r = agent_client_send(client, client->message, (size_t)length);
+        return r == -EPIPE || r == -ECONNRESET ? -ENOTCONN : r;
 }
 
 static void agent_client_kill(struct sandbox_host *host, uint64_t instance_id)
@@ -336,9 +396,10 @@ static void agent_client_kill(struct sandbox_host *host, uint64_t instance_id)
         struct agent_client *client = CONTAINER_OF(host, struct agent_client, host);
         struct agent_message message = {.type = AGENT_KILL, .instance_id = instance_id};
 
-        /* Where it cannot be sent the agent is gone, and the sandboxes with it: lost() tells. */
-        if (client->channel_fd >= 0)
-                (void)send(client->channel_fd, &message, sizeof(message), MSG_NOSIGNAL);
+        /* Where it can be sent neither now nor later the agent shall be gone, and the sandboxes with it:
+         * lost() tells. */
+        if (client->channel_fd >= 0 && agent_client_send(client, &message, sizeof(message)) < 0)
+                (void)shutdown(client->channel_fd, SHUT_RDWR);
 }
 
 /* Opened for each write: a descriptor more an instance would be a quarter less of instances where
@@ -371,12 +432,14 @@ int agent_client_init(struct agent_client *client, struct loop *loop,
                                         .groups_fd = -1,
                                         .message = malloc(AGENT_MESSAGE_MAX)};
         loop_source_init(&client->source, agent_client_on_event);
+        list_init(&client->waiting);
         return client->message ? 0 : -ENOMEM;
 }
 
 void agent_client_deinit(struct agent_client *client)
 {
         loop_remove(client->loop, &client->source);
+        waiting_forget(client);
         fd_close(&client->channel_fd);
         fd_close(&client->groups_fd);
         free(client->message);
@@ -390,6 +453,6 @@ void agent_client_connect(struct agent_client *client, int channel_fd)
         agent_client_disconnect(client);
         client->channel_fd = channel_fd;
         if (loop_add(client->loop, &client->source, channel_fd, EPOLLIN) < 0 ||
-            send(channel_fd, &hello, sizeof(hello), MSG_NOSIGNAL) < 0)
+            agent_client_send(client, &hello, sizeof(hello)) < 0)
                 agent_client_disconnect(client);
 }

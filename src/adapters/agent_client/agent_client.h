@@ -10,7 +10,8 @@ struct agent_client {
         struct loop *loop;                 /* borrowed */
         const struct reach_names *reach;   /* borrowed: the agent's ranges, in its order */
         struct loop_source source;
-        int channel_fd; /* -1 while no agent is there */
+        int channel_fd;      /* -1 while no agent is there */
+        struct list waiting; /* messages that an agent that is busy has no room for yet */
         int groups_fd; /* HELLO's folder: the same number for every agent, as other threads use it */
         char *message; /* AGENT_MESSAGE_MAX bytes, for both directions */
 };
