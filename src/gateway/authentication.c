@@ -57,8 +57,11 @@ static enum authentication authenticate_bearer(struct gateway_thread *thread, st
                                                struct user **ret_user)
 {
         struct token_claims claims;
+        enum token_result result = token_verify(token, thread->gateway->mac, now_s(), &claims);
 
-        if (token_verify(token, thread->gateway->mac, now_s(), &claims) != TOKEN_VALID)
+        if (result == TOKEN_MALFORMED)
+                return AUTHENTICATION_FOREIGN;
+        if (result != TOKEN_VALID)
                 return AUTHENTICATION_REFUSED;
         token_cache_put(thread->tokens, digest, claims.user_id, claims.epoch, claims.expires_s,
                         now_s());
@@ -207,7 +210,7 @@ enum authentication authenticate(struct connection *connection, const struct htt
                 return authenticate_bearer(thread, slice_skip(credential, 7), &digest, ret_user);
         if (has_scheme(credential, SLICE("Basic")))
                 return authenticate_basic(connection, slice_skip(credential, 6), &digest);
-        return AUTHENTICATION_REFUSED;
+        return AUTHENTICATION_FOREIGN;
 }
 
 void authentication_answer(struct connection *connection, enum authentication result)
@@ -225,6 +228,7 @@ void authentication_answer(struct connection *connection, enum authentication re
                                            .retry_after_s = 1};
                 break;
         case AUTHENTICATION_REFUSED:
+        case AUTHENTICATION_FOREIGN:
         case AUTHENTICATION_SUSPENDED:
         case AUTHENTICATED:
                 problem.detail = "The token or password is wrong, or not valid any more.";

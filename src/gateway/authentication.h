@@ -7,7 +7,8 @@
 enum authentication {
         AUTHENTICATED,            /* *ret_user, borrowed until the loop turn ends */
         AUTHENTICATION_MISSING,   /* no Authorization header */
-        AUTHENTICATION_REFUSED,   /* wrong, expired, revoked, malformed */
+        AUTHENTICATION_REFUSED,   /* wrong, expired, revoked, or perhaps one of another node */
+        AUTHENTICATION_FOREIGN,   /* none of magpie's: another scheme, or somebody else's token */
         AUTHENTICATION_SUSPENDED, /* a password is being checked on the crew: the connection is
                                      resumed afterwards and the head comes again */
         AUTHENTICATION_BUSY,      /* too many password checks at once */

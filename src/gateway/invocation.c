@@ -100,12 +100,14 @@ static void meta_header(struct meta_writer *writer, struct slice name, struct sl
 }
 
 /* What the function must not be told by the client, or not at all. */
-static bool meta_hides(const struct http_request *request, struct slice name)
+static bool meta_hides(const struct http_request *request, const struct invocation_request *wanted,
+                       struct slice name)
 {
         if (request->names_headers && http_request_lists(request, SLICE("connection"), name))
                 return true; /* RFC 9110, section 7.6.1 */
         return http_header_reads_as(name, SLICE("magpie-user")) ||
-               http_header_is_hop_by_hop(name) || slice_equal_fold(name, SLICE("authorization"));
+               http_header_is_hop_by_hop(name) ||
+               (!wanted->has_own_credentials && slice_equal_fold(name, SLICE("authorization")));
 }
 
 /* Writes the header (its id is patched later) and the meta. The length, or 0 when it is too long. */
@@ -131,7 +133,7 @@ static size_t invocation_write_head(const struct invocation *invocation,
                 meta_line(&writer, slice_of(peer));
                 meta_line(&writer, request->host);
                 for (size_t i = 0; i < request->header_count; i++)
-                        if (!meta_hides(request, request->headers[i].name))
+                        if (!meta_hides(request, wanted, request->headers[i].name))
                                 meta_header(&writer, request->headers[i].name,
                                             request->headers[i].value);
         }

@@ -61,6 +61,7 @@ struct invocation_request {
         struct slice path;       /* for a function URL: what follows the name, at least "/" */
         int default_status;
         bool url;
+        bool has_own_credentials; /* in Authorization: for the function to look at, not for us */
 };
 
 /* Begins it as the exchange of this connection. `body` is the complete body where `complete`, else

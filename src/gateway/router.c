@@ -111,7 +111,7 @@ static enum route_result route_url(struct connection *connection,
                 known = authenticate(connection, request, &user);
                 if (known == AUTHENTICATION_SUSPENDED)
                         return ROUTE_SUSPENDED;
-                /* A public function may have an Authorization header of its own meaning. */
+                wanted.has_own_credentials = known == AUTHENTICATION_FOREIGN;
                 if (known != AUTHENTICATED && !(wanted.function && wanted.function->is_public)) {
                         authentication_answer(connection, known);
                         return ROUTE_ANSWERED;

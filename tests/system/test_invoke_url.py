@@ -115,8 +115,20 @@ def test_credentials_and_what_is_of_one_connection_stay_outside(server, show):
 
 
 def test_a_public_function_takes_credentials_that_are_none_of_ours(server, show):
-    answer = server.request("GET", f"/f/{show}", headers={"Authorization": "Own xyz"}, token=None)
-    assert answer.status == 200 and answer.json()[1] is None
+    for own in ("Own xyz", "Bearer xyz", "bearer eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmVk"):
+        answer = server.request("GET", f"/f/{show}", headers={"Authorization": own}, token=None)
+        event, user = answer.json()
+        assert answer.status == 200 and user is None
+        assert event["headers"]["authorization"] == own
+
+
+def test_credentials_that_may_be_ours_stay_outside_though_they_are_wrong(server, show):
+    forged = server.token[:-2] + ("AA" if server.token[-2:] != "AA" else "BB")
+    unknown = "Basic " + base64.b64encode(b"nobody@example.org:password").decode()
+    for wrong in (f"Bearer {forged}", unknown):
+        answer = server.request("GET", f"/f/{show}", headers={"Authorization": wrong}, token=None)
+        event, user = answer.json()
+        assert answer.status == 200 and user is None and "authorization" not in event["headers"]
 
 
 def test_a_private_function_is_for_its_owner_alone(server):
