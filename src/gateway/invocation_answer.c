@@ -339,9 +339,10 @@ static void invocation_tell(struct invocation *invocation, enum outcome outcome,
 void invocation_fail(struct invocation *invocation, enum outcome outcome, const char *detail)
 {
         struct gateway_thread *thread = invocation->thread;
+        enum start_kind start = invocation->running_ns > 0 ? invocation->call.start : START_NONE;
 
         invocation_log_failure(invocation, outcome, detail);
-        live_count(invocation->live, thread->index, invocation->call.start, outcome,
+        live_count(invocation->live, thread->index, start, outcome,
                    thread->loop.now_ns - invocation->arrived_ns);
         invocation_tell(invocation, outcome, detail, NULL);
         invocation_free(invocation);

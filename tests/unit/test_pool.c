@@ -9,6 +9,7 @@ TEST(every_state_and_every_start_has_its_own_name)
         ck_assert_str_eq(instance_state_name(INSTANCE_FROZEN), "frozen");
         ck_assert_str_eq(instance_state_name(INSTANCE_BUSY), "busy");
         ck_assert_str_eq(instance_state_name(INSTANCE_ENDING), "ending");
+        ck_assert_str_eq(start_kind_name(START_NONE), "none");
         ck_assert_str_eq(start_kind_name(START_WARM), "warm");
         ck_assert_str_eq(start_kind_name(START_THAWED), "thawed");
         ck_assert_str_eq(start_kind_name(START_STOLEN), "stolen");

@@ -13,10 +13,8 @@
 const char *start_kind_name(enum start_kind start)
 {
         static const char *const names[START_KIND_COUNT] = {
-                [START_WARM] = "warm",
-                [START_THAWED] = "thawed",
-                [START_STOLEN] = "stolen",
-                [START_COLD] = "cold",
+                [START_NONE] = "none",     [START_WARM] = "warm", [START_THAWED] = "thawed",
+                [START_STOLEN] = "stolen", [START_COLD] = "cold",
         };
         return names[start];
 }

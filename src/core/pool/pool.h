@@ -40,8 +40,14 @@ struct keep_alive;
  * ordinary, and counts for an eighth of it by then. */
 #define POOL_RUNS_KNOWN 16
 
-enum start_kind { START_WARM, START_THAWED, START_STOLEN, START_COLD };
-#define START_KIND_COUNT 4
+enum start_kind {
+        START_NONE, /* no instance has begun it */
+        START_WARM,
+        START_THAWED,
+        START_STOLEN,
+        START_COLD,
+};
+#define START_KIND_COUNT 5
 
 const char *start_kind_name(enum start_kind start); /* as in the header Magpie-Start */
 
