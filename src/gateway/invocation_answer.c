@@ -308,20 +308,31 @@ static void invocation_log_failure(const struct invocation *invocation, enum out
                             slice_of(line), clock_unix_ms());
 }
 
+/* What went wrong inside is its owner's business alone. */
+static bool invocation_may_tell_why(const struct invocation *invocation, enum outcome outcome)
+{
+        bool is_functions_word = outcome == OUTCOME_FUNCTION_ERROR ||
+                                 outcome == OUTCOME_FUNCTION_INIT ||
+                                 outcome == OUTCOME_FUNCTION_BACKING_OFF;
+
+        return invocation->by_owner || !is_functions_word;
+}
+
 static void invocation_tell(struct invocation *invocation, enum outcome outcome, const char *detail,
                             const char *extra)
 {
         const struct outcome_answer *answer = outcome_answer(outcome);
         struct connection *connection = invocation->exchange.connection;
+        bool tells_why = invocation_may_tell_why(invocation, outcome);
         struct problem problem = {.status = answer->status,
                                   .reason = answer->reason,
                                   .title = answer->title,
-                                  .detail = detail,
+                                  .detail = tells_why ? detail : NULL,
                                   .invocation_id = invocation->id,
                                   .retry_after_s = invocation->retry_after_s > 0
                                                            ? invocation->retry_after_s
                                                            : answer->retry_after_s,
-                                  .extra = extra};
+                                  .extra = tells_why ? extra : NULL};
 
         if (!connection)
                 return;
@@ -373,11 +384,7 @@ static void invocation_error(struct invocation *invocation, const struct worker_
 
         error_document_read(frame->payload, detail, sizeof(detail), &extra);
         invocation_log_failure(invocation, OUTCOME_FUNCTION_ERROR, detail);
-        /* What went wrong inside is its owner's business alone. */
-        if (invocation->by_owner)
-                invocation_tell(invocation, OUTCOME_FUNCTION_ERROR, detail, extra);
-        else
-                invocation_tell(invocation, OUTCOME_FUNCTION_ERROR, NULL, NULL);
+        invocation_tell(invocation, OUTCOME_FUNCTION_ERROR, detail, extra);
         free(extra);
         invocation_finish(invocation, OUTCOME_FUNCTION_ERROR);
 }

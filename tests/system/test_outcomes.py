@@ -4,7 +4,7 @@ import threading
 import time
 
 import pytest
-from raw_http import RawConnection, request
+from raw_http import RawConnection, eventually, request
 
 # One handler a language that does what the event says.
 VILLAIN_PY = '''
@@ -305,6 +305,28 @@ def test_a_function_that_cannot_be_loaded_backs_off_and_recovers_with_new_code(s
     updated = server.request("PUT", f"/api/v1/functions/{function}/code", RECOVERED)
     assert updated.status == 200, updated
     assert server.call(function).body == b"recovered"
+
+
+def problems_when_loaded(server, function, **options):
+    """Calls until it has failed to load and backs off; the two problems as they were sent."""
+    told = {}
+
+    def fails():
+        answer = server.request("POST", f"/f/{function}", **options)
+        told[answer.json()["reason"]] = answer.body
+        return {"function.init", "function.backing_off"} <= set(told)
+    eventually(fails, "it fails to load and backs off")
+    return told["function.init"], told["function.backing_off"]
+
+
+def test_why_a_function_cannot_be_loaded_is_told_to_its_owner_alone(server):
+    how = "raise RuntimeError('postgres://user:secret@database')"
+    function = server.deploy("secret-init", "python3",
+                             {"main.py": CRASHES_WHEN_LOADED.format(how)}, public=True)
+    for problem in problems_when_loaded(server, function, token=None):
+        assert b"secret" not in problem and b"RuntimeError" not in problem
+    for problem in problems_when_loaded(server, function):
+        assert b"postgres://user:secret@database" in problem
 
 
 def test_what_does_not_compile_is_refused_with_the_compilers_words(server):
