@@ -130,11 +130,15 @@ void connection_close(struct connection *connection)
         loop_defer(&thread->loop, &connection->resume_task);
 }
 
+static void connection_drop_input(struct connection *connection)
+{
+        block_give(&connection->thread->blocks, connection->input);
+        connection->input = NULL;
+}
+
 static void connection_free(struct connection *connection)
 {
-        struct gateway_thread *thread = connection->thread;
-
-        block_give(&thread->blocks, connection->input);
+        connection_drop_input(connection);
         connection_drop_output(connection);
         free(connection);
 }
@@ -147,8 +151,7 @@ static bool connection_keep_input(struct connection *connection, struct slice re
         size_t room = rest.length > connection->needed ? rest.length : connection->needed;
 
         if (rest.length == 0) {
-                block_give(blocks, block);
-                connection->input = NULL;
+                connection_drop_input(connection);
                 return true;
         }
         if (!block || block->capacity < room) {
@@ -279,13 +282,14 @@ static struct slice connection_process(struct connection *connection, struct sli
                         break;
                 case CONNECTION_SUSPENDED:
                 case CONNECTION_ANSWER:
-                        more = false;
-                        break;
                 case CONNECTION_FLUSH:
                 case CONNECTION_LINGER:
-                        return slice_make(NULL, 0);
+                        more = false;
+                        break;
                 }
         }
+        if (connection->state == CONNECTION_FLUSH || connection->state == CONNECTION_LINGER)
+                return slice_make(NULL, 0); /* the last answer has been given */
         return input;
 }
 
@@ -446,6 +450,8 @@ void connection_finish(struct connection *connection)
                 connection_guard_end(connection, false);
         (void)shutdown(connection->fd, SHUT_WR);
         connection->state = CONNECTION_LINGER;
+        /* Else no more would be read, and what is unread resets the answer away. */
+        connection_drop_input(connection);
         connection_touch(connection, LINGER_MS);
         connection_watch(connection);
 }

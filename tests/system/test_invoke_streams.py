@@ -2,6 +2,7 @@
 import contextlib
 import os
 import signal
+import socket
 import threading
 import time
 
@@ -222,6 +223,39 @@ def test_a_function_that_answers_early_need_not_read_the_request(server, worker)
     for _ in range(5):
         answer = server.call(function, b"x" * (5 * MIB))
         assert answer.status == 201 and answer.body == b"deaf"
+
+
+def chunked(payload):
+    return ["Transfer-Encoding: chunked"], payload
+
+
+def of_length(payload):
+    return [f"Content-Length: {len(payload)}"], payload
+
+
+UNREAD = {  # what is answered while much of it is still to be read, and how
+    "it waited too long": (429, of_length(b"x" * (5 * MIB))),
+    "the function ended": (502, of_length(b"exit 3".ljust(5 * MIB))),
+    "no chunk": (400, chunked(b"5\r\nhelloX".ljust(5 * MIB))),
+    "a chunk that is too large": (413, chunked(b"fffffff\r\n".ljust(5 * MIB))),
+}
+
+
+@pytest.mark.parametrize("what", UNREAD)
+def test_who_sends_everything_first_reads_the_answer_that_came_before(compile_native, what):
+    status, (headers, payload) = UNREAD[what]
+    with Server("--wait-max", "300ms") as node:
+        function = node.deploy("single", "native", {"main": compile_native("worker")}, max=1)
+        with contextlib.ExitStack() as clients:
+            if status == 429:
+                clients.enter_context(ask(node, function, b"sleep 3000"))
+                eventually(lambda: node.metrics().get(
+                    'magpie_instances{function="admin/single",state="busy"}') == 1, "it is busy")
+            client = clients.enter_context(RawConnection(node.port))
+            client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+            client.send(request("POST", f"/api/v1/functions/execute/{function}", token=node.token,
+                                headers=headers) + payload)
+            assert client.read_answer().status == status and client.is_closed()
 
 
 def test_an_exit_between_half_a_body_and_half_an_answer_ends_that_call_only(server, worker, host):
