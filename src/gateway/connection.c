@@ -315,7 +315,8 @@ static void connection_settle(struct connection *connection, struct slice rest, 
                         connection_close(connection); /* nothing asked, or half a request */
                         return;
                 }
-                connection->state = CONNECTION_FLUSH;
+                if (rest.length == 0) /* else it is looked at when the answer has been taken */
+                        connection->state = CONNECTION_FLUSH;
         }
         if (connection->peer_closed && connection->state == CONNECTION_BODY && rest.length == 0 &&
             !connection->head_sent)
@@ -459,6 +460,7 @@ void connection_finish(struct connection *connection)
 void connection_answered(struct connection *connection)
 {
         const struct gateway *gateway = connection->thread->gateway;
+        bool more_may_come = !connection->peer_closed || block_length(connection->input) > 0;
 
         if (connection->exchange) {
                 connection->exchange->connection = NULL;
@@ -466,7 +468,7 @@ void connection_answered(struct connection *connection)
         }
         if (connection->fd < 0)
                 return;
-        if (!connection->framing.keep_alive || !connection->body_ended || connection->peer_closed) {
+        if (!connection->framing.keep_alive || !connection->body_ended || !more_may_come) {
                 connection_finish(connection);
                 return;
         }

@@ -335,3 +335,15 @@ def test_a_client_that_has_shut_its_sending_side_gets_its_answer(client, execute
     client.send(execute(b"sleep 100"))
     client.socket.shutdown(1)
     assert client.read_answer().body == b"slept" and client.is_closed()
+
+
+@pytest.mark.parametrize("of_a_fourth", [0, 20])
+@pytest.mark.parametrize("first,length", [(b"sleep 200", 5), (b"download 10000000", 10000006)])
+def test_all_that_was_asked_before_shutting_the_sending_side_is_answered(server, execute, first,
+                                                                         length, of_a_fourth):
+    with RawConnection(server.port, receive_buffer=8192) as client:
+        client.send(execute(first) + execute(b"second") + execute(b"third") + execute()[:of_a_fourth])
+        client.socket.shutdown(1)
+        assert len(client.read_answer().body) == length
+        assert [client.read_answer().body for _ in range(2)] == [b"second", b"third"]
+        assert client.is_closed()
