@@ -49,6 +49,13 @@ static bool connection_waits_for_client(struct connection *connection)
         return true;
 }
 
+/* Is it a body that the client sends, to be taken in pieces or in one? */
+static bool connection_is_in_body(const struct connection *connection)
+{
+        return connection->state == CONNECTION_BODY ||
+               (connection->state == CONNECTION_HEAD && connection->needed > 0);
+}
+
 static void connection_on_timer(struct timer *timer)
 {
         struct connection *connection = CONTAINER_OF(timer, struct connection, timer);
@@ -68,10 +75,11 @@ static void connection_on_timer(struct timer *timer)
                 connection_touch(connection, connection->thread->gateway->config.stall_timeout_ms);
                 return;
         }
-        if (connection->state == CONNECTION_HEAD && block_length(connection->input) > 0)
+        if (connection->state == CONNECTION_HEAD && connection->needed == 0 &&
+            block_length(connection->input) > 0)
                 response_refuse(connection, 408, "request.timeout",
                                 "The request head did not arrive in time.");
-        else if (connection->state == CONNECTION_BODY && !connection->head_sent &&
+        else if (connection_is_in_body(connection) && !connection->head_sent &&
                  connection_backlog(connection) == 0)
                 response_refuse(connection, 408, "request.timeout",
                                 "The request body did not arrive in time.");
@@ -308,7 +316,8 @@ static void connection_settle(struct connection *connection, struct slice rest, 
                         connection_close(connection);
                 return;
         }
-        if (connection->state == CONNECTION_HEAD && rest.length > 0 && was_empty)
+        if (connection->state == CONNECTION_HEAD && connection->needed == 0 && rest.length > 0 &&
+            was_empty)
                 connection_touch(connection, config->head_timeout_ms);
         if (connection->peer_closed && connection->state == CONNECTION_HEAD) {
                 if (connection_backlog(connection) == 0) {
@@ -360,6 +369,8 @@ static void connection_read(struct connection *connection)
         }
         if (length == 0)
                 connection->peer_closed = true;
+        else if (connection->needed > 0)
+                connection_touch(connection, thread->gateway->config.stall_timeout_ms);
         if (turns_are_taken(&thread->tenants.turns))
                 tenants_charge(connection, (size_t)length);
         connection_settle(

@@ -275,8 +275,26 @@ def test_a_head_that_trickles_is_timed_out_all_the_same(client, echo):
 def test_a_body_that_does_not_come_is_timed_out(client, server, echo, length):
     began = time.monotonic()
     client.send(head(server, echo, f"Content-Length: {length}") + "begun")
-    assert client.read_answer().status == 408 and client.is_closed()
+    answer = client.read_answer()
+    assert answer.status == 408 and b"request body" in answer.body and client.is_closed()
     assert 0.9 <= time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("parts_of_head", [1, 2])
+def test_a_body_may_take_any_time_as_long_as_it_moves(compile_native, parts_of_head):
+    with Server("--head-timeout", "1s", "--stall-timeout", "2s") as node:
+        function = node.deploy("echo", "native", {"main": compile_native("worker")}, public=True)
+        client = RawConnection(node.port)
+        whole = head(node, function, "Content-Length: 10")
+        if parts_of_head == 2:
+            assert client.send(whole[:20]).is_silent(0.1)
+            whole = whole[20:]
+        client.send(whole)
+        began = time.monotonic()
+        for _ in range(9):
+            assert client.send("x").is_silent(0.25), "it was not waited for"
+        assert time.monotonic() - began > 2
+        assert client.send("x").read_answer().body == b"xxxxxxxxxx"
 
 
 def test_an_idle_connection_is_closed_without_a_word(client, execute):
