@@ -301,6 +301,23 @@ static struct slice connection_process(struct connection *connection, struct sli
         return input;
 }
 
+/* The client sends no more, perhaps since before this request was begun. */
+static void connection_heed_half_close(struct connection *connection, bool has_rest)
+{
+        struct exchange *exchange;
+
+        if (connection->state == CONNECTION_HEAD && connection_backlog(connection) == 0)
+                connection_close(connection); /* nothing asked, or half a request */
+        else if (connection->state == CONNECTION_HEAD && !has_rest)
+                connection->state = CONNECTION_FLUSH; /* a rest is looked at after the answer */
+        else if (connection->state == CONNECTION_BODY && !has_rest && !connection->head_sent)
+                response_refuse(connection, 400, "request.malformed",
+                                "The request's body breaks off.");
+        exchange = connection->exchange;
+        if (exchange && exchange->ops->half_closed)
+                exchange->ops->half_closed(exchange);
+}
+
 /* Between requests the time runs from the last answer, in a head from its first byte. */
 static void connection_settle(struct connection *connection, struct slice rest, bool was_empty)
 {
@@ -319,18 +336,8 @@ static void connection_settle(struct connection *connection, struct slice rest, 
         if (connection->state == CONNECTION_HEAD && connection->needed == 0 && rest.length > 0 &&
             was_empty)
                 connection_touch(connection, config->head_timeout_ms);
-        if (connection->peer_closed && connection->state == CONNECTION_HEAD) {
-                if (connection_backlog(connection) == 0) {
-                        connection_close(connection); /* nothing asked, or half a request */
-                        return;
-                }
-                if (rest.length == 0) /* else it is looked at when the answer has been taken */
-                        connection->state = CONNECTION_FLUSH;
-        }
-        if (connection->peer_closed && connection->state == CONNECTION_BODY && rest.length == 0 &&
-            !connection->head_sent)
-                response_refuse(connection, 400, "request.malformed",
-                                "The request's body breaks off.");
+        if (connection->peer_closed)
+                connection_heed_half_close(connection, rest.length > 0);
         connection_watch(connection);
 }
 
@@ -377,8 +384,6 @@ static void connection_read(struct connection *connection)
                 connection,
                 connection_process(connection, slice_make(thread->scratch, held + (size_t)length)),
                 held == 0);
-        if (length == 0 && connection->exchange && connection->exchange->ops->half_closed)
-                connection->exchange->ops->half_closed(connection->exchange);
 }
 
 static void connection_on_event(struct loop_source *source, uint32_t events)

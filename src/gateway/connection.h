@@ -34,8 +34,8 @@ struct exchange_ops {
         void (*body)(struct exchange *exchange, struct slice bytes, bool end);
         /* The client has taken everything that was written so far. May be NULL. */
         void (*drained)(struct exchange *exchange);
-        /* The client sends no more; it may still read. For answers without an end, which nobody
-         * waits for any more. May be NULL. */
+        /* The client sends no more, perhaps since before this exchange was set; it may still read.
+         * For answers without an end, which nobody waits for any more. May be NULL. */
         void (*half_closed)(struct exchange *exchange);
         /* The client is gone, or the request turned out to be malformed. The exchange must forget
          * its connection. */

@@ -171,6 +171,23 @@ def test_a_follower_that_goes_leaves_no_connection_behind(person):
         assert received.endswith(b"0\r\n\r\n")
 
 
+def test_a_follower_that_goes_before_it_has_begun_leaves_no_connection_behind(person):
+    """Its password is still being checked, or the request in front of it runs."""
+    create(person, "unheard", code=code_of(CODE))
+    path = "/api/v1/functions/unheard/logs?follow=1"
+    someone = Person(person.server)  # whose password no thread has seen
+    create(someone, "unheard", code=code_of(CODE))
+    by_password = [f"{name}: {value}" for name, value in someone.basic().items()]
+    pieces = [request("GET", path, headers=by_password),
+              request("POST", "/api/v1/functions/execute/unheard", b"x", person.token)
+              + request("GET", path, token=person.token)]
+    for piece in pieces:
+        with RawConnection(person.server.port) as client:
+            client.send(piece).socket.shutdown(socket.SHUT_WR)
+            received = client.read_rest()
+            assert b"application/x-ndjson" in received and received.endswith(b"\r\n0\r\n\r\n")
+
+
 def test_draining_ends_what_is_followed_and_the_log_survives():
     from server import Server
     with Server() as node:
