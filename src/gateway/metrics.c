@@ -9,10 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Of one function whose earlier versions have ended. */
+/* Of one function whose earlier versions have ended. What was made anew under its name is the same
+ * function here: a sample is known by its labels. */
 struct past_figures {
         struct list link;
-        char function_id[ID_LENGTH + 1];
         char label[FUNCTION_LABEL_SIZE];
         struct figures figures;
 };
@@ -99,29 +99,39 @@ static void label_of(const struct function *function, char ret_label[FUNCTION_LA
                        function->name);
 }
 
-static struct past_figures *past_find(const struct metrics *metrics, const char *function_id)
+static struct past_figures *past_find(const struct metrics *metrics, const char *label)
 {
         struct past_figures *past;
 
         LIST_FOR_EACH (past, &metrics->past, link)
-                if (strcmp(past->function_id, function_id) == 0)
+                if (strcmp(past->label, label) == 0)
                         return past;
         return NULL;
 }
 
 void metrics_keep(struct metrics *metrics, const struct live *live)
 {
-        struct past_figures *past = past_find(metrics, live->function->id);
+        char label[FUNCTION_LABEL_SIZE];
+        struct past_figures *past;
 
+        label_of(live->function, label);
+        past = past_find(metrics, label);
         if (!past) {
                 past = calloc(1, sizeof(*past));
                 if (!past)
                         return;
-                memcpy(past->function_id, live->function->id, sizeof(past->function_id));
-                label_of(live->function, past->label);
+                memcpy(past->label, label, sizeof(past->label));
                 list_push_back(&metrics->past, &past->link);
         }
         figures_add_live(&past->figures, live);
+}
+
+static bool label_is_known(const struct catalog *catalog, const char *label)
+{
+        const char *slash = strchr(label, '/');
+
+        return catalog_find_function_by_route(catalog, slice_make(label, (size_t)(slash - label)),
+                                              slice_of(slash + 1));
 }
 
 void metrics_prune(struct gateway *gateway)
@@ -130,7 +140,7 @@ void metrics_prune(struct gateway *gateway)
         struct past_figures *past, *after;
 
         LIST_FOR_EACH_SAFE (past, after, &gateway->metrics.past, link) {
-                if (catalog_find_function(catalog, slice_of(past->function_id)))
+                if (label_is_known(catalog, past->label))
                         continue;
                 list_remove(&past->link);
                 free(past);
@@ -139,7 +149,7 @@ void metrics_prune(struct gateway *gateway)
 
 /* A live, or what ended ones have left. */
 struct source {
-        const char *function_id;
+        char label[FUNCTION_LABEL_SIZE];
         struct live *live;
         const struct past_figures *past;
 };
@@ -147,19 +157,18 @@ struct source {
 static int source_compare(const void *a, const void *b)
 {
         const struct source *left = a, *right = b;
-        return strcmp(left->function_id, right->function_id);
+        return strcmp(left->label, right->label);
 }
 
 static void row_add(struct function_row *row, const struct source *source)
 {
         struct live *live = source->live;
 
+        memcpy(row->label, source->label, sizeof(row->label));
         if (!live) {
-                memcpy(row->label, source->past->label, sizeof(row->label));
                 figures_add(&row->figures, &source->past->figures);
                 return;
         }
-        label_of(live->function, row->label);
         figures_add_live(&row->figures, live);
         pthread_mutex_lock(&live->lock);
         row->idle += live->pool.idle_count;
@@ -179,13 +188,17 @@ static size_t sources_list(const struct gateway *gateway, struct source *ret_sou
         size_t count = 0;
 
         LIST_FOR_EACH (live, &gateway->lives, link) {
-                if (ret_sources)
-                        ret_sources[count] = (struct source){live->function->id, live, NULL};
+                if (ret_sources) {
+                        ret_sources[count] = (struct source){.live = live};
+                        label_of(live->function, ret_sources[count].label);
+                }
                 count++;
         }
         LIST_FOR_EACH (past, &gateway->metrics.past, link) {
-                if (ret_sources)
-                        ret_sources[count] = (struct source){past->function_id, NULL, past};
+                if (ret_sources) {
+                        ret_sources[count] = (struct source){.past = past};
+                        memcpy(ret_sources[count].label, past->label, sizeof(past->label));
+                }
                 count++;
         }
         return count;
@@ -204,7 +217,7 @@ int metrics_rows_take(struct gateway *gateway, struct function_row **ret_rows, s
         rows = calloc(source_count + 1, sizeof(rows[0]));
         if (sources && rows) {
                 (void)sources_list(gateway, sources);
-                /* What belongs to one function then stands together. */
+                /* What belongs to one name then stands together. */
                 qsort(sources, source_count, sizeof(sources[0]), source_compare);
                 for (size_t i = 0; i < source_count; i++) {
                         if (i == 0 || source_compare(&sources[i - 1], &sources[i]) != 0)

@@ -2,7 +2,7 @@
  *
  * Invocations are counted in each function's struct live, by each thread for itself. A live ends
  * with its version; metrics_keep() adds up what it had counted, so that no counter ever goes back
- * while the function exists. Cold starts are recorded here, by runtime.
+ * while there is a function of that name. Cold starts are recorded here, by runtime.
  */
 #pragma once
 

@@ -14,7 +14,7 @@ struct figures {
         uint64_t ahead; /* boots ahead of calls */
 };
 
-/* One function, all its versions together. */
+/* One function, all its versions together, and what was deleted under its name and still runs. */
 struct function_row {
         char label[FUNCTION_LABEL_SIZE];
         struct figures figures;

@@ -2,6 +2,7 @@
 import re
 
 from people import Person, create, expect_problem
+from raw_http import RawConnection, eventually, request
 
 SAMPLE = re.compile(r'^[a-z_]+(\{[a-z]+="([^"\\\n]|\\.)*"(,[a-z]+="([^"\\\n]|\\.)*")*\})? '
                     r'[0-9.e+-]+$')
@@ -74,6 +75,42 @@ def test_invocations_are_counted_by_start_and_outcome_across_versions(server):
     assert metrics['magpie_loop_lag_seconds{thread="0"}'] >= 0
     shown = person.request("GET", "/api/v1/functions/counted").json()["instances"]
     assert shown["idle"] + shown["frozen"] >= 1
+
+
+def test_a_function_that_is_made_anew_goes_on_with_its_names_figures(server):
+    """The old one's last call runs; each sample is there once, and no counter goes back."""
+    label = 'function="admin/renewed"'
+    sleeper = {"main.py": "import time\n\n\ndef handler(event, context):\n"
+                          "    time.sleep(event)\n    return event\n"}
+
+    def figures():
+        answer = server.request("GET", "/metrics").body.decode()
+        samples = [line.rsplit(" ", 1) for line in answer.splitlines() if label in line]
+        assert len({name for name, _ in samples}) == len(samples), samples
+        return {name: float(value) for name, value in samples}
+
+    def calls():
+        return figures()[f"magpie_invocation_duration_seconds_count{{{label}}}"]
+
+    def instances(*states):
+        now = figures()
+        return sum(now[f'magpie_instances{{{label},state="{state}"}}'] for state in states)
+
+    old = server.deploy("renewed", "python3", sleeper)
+    assert server.call(old, b"0").status == 201
+    with RawConnection(server.port) as client:
+        client.send(request("POST", f"/api/v1/functions/execute/{old}", b"4", server.token))
+        eventually(lambda: instances("busy") == 1, "it runs")
+        assert server.request("DELETE", f"/api/v1/functions/{old}").status == 200
+        new = server.deploy("renewed", "python3", sleeper)
+        assert server.call(new, b"0").status == 201
+        eventually(lambda: instances("idle", "frozen") == 1, "the new one has answered")
+        assert calls() == 2 and instances("busy") == 1
+        assert client.read_answer().status == 201
+    eventually(lambda: instances("busy", "ending") == 0, "the old one has ended")
+    assert calls() == 3
+    assert server.request("DELETE", f"/api/v1/functions/{new}").status == 200
+    eventually(lambda: not figures(), "nothing of that name is left")
 
 
 def test_unknown_paths_and_methods_are_told_apart(server):
