@@ -407,8 +407,9 @@ static void code_read_version(struct code_call *self, cJSON *object)
                 (void)err_set(err, -EINVAL, "%s", image_call_has_no_code);
         else if (!deployment.code)
                 (void)err_set(err, -EINVAL, "code is missing: a zip, tar.gz or file in base64.");
-        else
-                (void)function_validate(function, err);
+        else if (function_validate(function, err) == 0 &&
+                 cJSON_HasObjectItem(object, "concurrency"))
+                (void)function_validate_sharing(function, err);
         if (err->code != 0)
                 code_problem(self, 400, "invalid");
         else if (!deployment.image)

@@ -216,6 +216,21 @@ def test_code_and_settings_become_one_version(person):
     assert call(person, "both").body == b"both"
 
 
+def test_a_new_version_may_have_no_more_concurrency_than_a_change(person):
+    create(person, "alone")
+    answers = [
+        person.request("PATCH", "/api/v1/functions/alone", {"concurrency": 2}),
+        person.request("POST", "/api/v1/functions/alone/versions", {
+            "code": code_of(ECHO["main.py"]), "concurrency": 2})]
+    for answer in answers:
+        expect_problem(answer, 400, "invalid", "concurrency 2", "runtime python3")
+    shown = person.request("GET", "/api/v1/functions/alone").json()
+    assert (shown["concurrency"], shown["version"]) == (1, 1)
+    answer = person.request("POST", "/api/v1/functions/alone/versions", {
+        "code": code_of(ECHO["main.py"]), "concurrency": 1})
+    assert answer.status == 200, answer
+
+
 def test_many_small_deployments_at_once_are_no_crowd(person):
     connections = []
     for number in range(12):
