@@ -538,6 +538,17 @@ void connection_drain(struct connection *connection)
                 connection_finish(connection);
 }
 
+bool connection_cut(struct connection *connection)
+{
+        struct exchange *exchange = connection->exchange;
+
+        if (exchange && exchange->ops->cut)
+                exchange->ops->cut(exchange);
+        else if (connection->state != CONNECTION_FLUSH && connection->state != CONNECTION_LINGER)
+                connection_close(connection);
+        return exchange != NULL;
+}
+
 int connection_open(struct gateway_thread *thread, int fd, const char *peer)
 {
         struct connection *connection = calloc(1, sizeof(*connection));

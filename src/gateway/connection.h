@@ -37,6 +37,9 @@ struct exchange_ops {
         /* The client sends no more, perhaps since before this exchange was set; it may still read.
          * For answers without an end, which nobody waits for any more. May be NULL. */
         void (*half_closed)(struct exchange *exchange);
+        /* The node ends and waits no longer: it is to answer so as soon as it can, and is asked again
+         * until it has. NULL: the connection is closed. */
+        void (*cut)(struct exchange *exchange);
         /* The client is gone, or the request turned out to be malformed. The exchange must forget
          * its connection. */
         void (*gone)(struct exchange *exchange);
@@ -101,6 +104,8 @@ bool connection_make_room(struct gateway_thread *thread);
 void connection_close(struct connection *connection);
 /* While draining: close it if it is idle. */
 void connection_drain(struct connection *connection);
+/* When that has lasted long enough: true where a request was under way. */
+bool connection_cut(struct connection *connection);
 
 /* Looks again at what is there to be read or to be processed, at the end of this turn. */
 void connection_resume(struct connection *connection);

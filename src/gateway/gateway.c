@@ -23,6 +23,7 @@
 
 #define ACCEPT_BATCH 64
 #define ACCEPT_PAUSE_MS 100
+#define DRAIN_LOOK_MS 5
 
 /* Rounds ---------------------------------------------------------------------------------------- */
 
@@ -253,6 +254,53 @@ static void thread_drain_by_letter(struct letter *letter)
                 connection_drain(connection);
 }
 
+/* One that is cut may end others, and change the list: each is moved before. How many there were. */
+static unsigned thread_cut(struct gateway_thread *thread)
+{
+        struct list *link, all;
+        unsigned count = 0;
+
+        list_init(&all);
+        while ((link = list_pop_front(&thread->idle)) ||
+               (link = list_pop_front(&thread->connections)))
+                list_push_back(&all, link);
+        while ((link = list_pop_front(&all))) {
+                list_push_back(&thread->connections, link);
+                count += connection_cut(CONTAINER_OF(link, struct connection, link));
+        }
+        return count;
+}
+
+static void thread_on_cut_timer(struct timer *timer)
+{
+        struct gateway_thread *thread = CONTAINER_OF(timer, struct gateway_thread, cut_timer);
+
+        (void)thread_cut(thread);
+        loop_set_timer(&thread->loop, timer, DRAIN_LOOK_MS);
+}
+
+static void thread_cut_by_letter(struct letter *letter)
+{
+        struct gateway_thread *thread = CONTAINER_OF(letter, struct gateway_thread, cut_letter);
+        unsigned count = thread_cut(thread);
+
+        if (count > 0)
+                log_warn("%u requests took longer than --drain-max, and were ended", count);
+        timer_init(&thread->cut_timer, thread_on_cut_timer);
+        loop_set_timer(&thread->loop, &thread->cut_timer, DRAIN_LOOK_MS);
+}
+
+static void gateway_cut(struct gateway *gateway)
+{
+        if (gateway->cutting)
+                return;
+        gateway->cutting = true;
+        for (unsigned i = 0; i < gateway->config.thread_count; i++) {
+                gateway->threads[i].cut_letter.deliver = thread_cut_by_letter;
+                mailbox_post(&gateway->threads[i].mailbox, &gateway->threads[i].cut_letter);
+        }
+}
+
 static void on_sandboxes_empty(struct scheduler *scheduler)
 {
         struct gateway *gateway = scheduler->gateway;
@@ -270,6 +318,8 @@ static void drain_check(struct gateway *gateway)
         uint64_t now_ns = gateway->threads[0].loop.now_ns;
         bool late = now_ns > gateway->drain_deadline_ns;
 
+        if (late)
+                gateway_cut(gateway);
         if (gateway->scheduler.on_empty && late &&
             now_ns > gateway->drain_deadline_ns + 2 * NS_PER_S)
                 on_sandboxes_empty(&gateway->scheduler); /* the agent kills what is left */
@@ -285,7 +335,7 @@ static void drain_on_timer(struct timer *timer)
         struct gateway *gateway = CONTAINER_OF(timer, struct gateway, drain_timer);
 
         drain_check(gateway);
-        loop_set_timer(&gateway->threads[0].loop, timer, 5);
+        loop_set_timer(&gateway->threads[0].loop, timer, DRAIN_LOOK_MS);
 }
 
 void gateway_drain(struct gateway *gateway)

@@ -116,7 +116,8 @@ struct gateway_thread {
         struct frame_inbox *inbox;     /* what was just read from an instance */
 
         struct timer lag_timer;
-        struct letter accept_letter, drain_letter, stop_letter;
+        struct timer cut_timer; /* from the end of the time to drain: ends what is under way */
+        struct letter accept_letter, drain_letter, cut_letter, stop_letter;
 };
 
 struct gateway {
@@ -145,7 +146,7 @@ struct gateway {
         struct gateway_thread *threads;
         struct timer drain_timer;
         uint64_t drain_deadline_ns;
-        bool stopping;
+        bool cutting, stopping;
 };
 
 /* The catalog as of now; valid until the caller's loop turn ends. */

@@ -562,23 +562,43 @@ static void invocation_drained(struct exchange *exchange)
                 invocation_pause(invocation, false);
 }
 
+/* Fails it where nobody has begun it. *ret_here: else it is with an instance, and on this thread. */
+static bool invocation_withdraw(struct invocation *invocation, enum outcome outcome,
+                                const char *detail, bool *ret_here)
+{
+        struct live *live = invocation->live;
+        bool waited = !invocation->submitted;
+
+        *ret_here = false;
+        if (!waited) {
+                pthread_mutex_lock(&live->lock);
+                waited = pool_cancel(&live->pool, &invocation->call);
+                *ret_here = invocation->instance && !invocation_is_promised(invocation);
+                pthread_mutex_unlock(&live->lock);
+        }
+        if (waited)
+                invocation_fail(invocation, outcome, detail);
+        return waited;
+}
+
+static void invocation_cut(struct exchange *exchange)
+{
+        static const char detail[] = "The server has waited for it for as long as it may.";
+        struct invocation *invocation = CONTAINER_OF(exchange, struct invocation, exchange);
+        bool here;
+
+        if (!invocation_withdraw(invocation, OUTCOME_DRAINING, detail, &here) && here)
+                invocation_break_off(invocation, OUTCOME_DRAINING, detail);
+}
+
 static void invocation_gone(struct exchange *exchange)
 {
         struct invocation *invocation = CONTAINER_OF(exchange, struct invocation, exchange);
-        struct live *live = invocation->live;
-        bool waited, here;
+        bool here;
 
-        if (!invocation->submitted) {
-                invocation_fail(invocation, OUTCOME_ABANDONED, NULL);
+        if (invocation_withdraw(invocation, OUTCOME_ABANDONED, NULL, &here))
                 return;
-        }
-        pthread_mutex_lock(&live->lock);
-        waited = pool_cancel(&live->pool, &invocation->call);
-        here = invocation->instance && !invocation_is_promised(invocation);
-        pthread_mutex_unlock(&live->lock);
-        if (waited)
-                invocation_fail(invocation, OUTCOME_ABANDONED, NULL);
-        else if (invocation->streaming && !invocation->body_sent)
+        if (invocation->streaming && !invocation->body_sent)
                 invocation_break_off(invocation, OUTCOME_ABANDONED, NULL); /* half a body */
         else if (here)
                 invocation_pause(invocation, false); /* its answer is dropped */
@@ -588,5 +608,6 @@ static const struct exchange_ops invocation_exchange_ops = {
         .room = invocation_room,
         .body = invocation_body,
         .drained = invocation_drained,
+        .cut = invocation_cut,
         .gone = invocation_gone,
 };
