@@ -346,9 +346,18 @@ static void scheduler_boot_ready(struct scheduler *scheduler, struct instance *i
         loop_defer(&scheduler->thread->loop, &scheduler->plan);
 }
 
+/* A refusal is lines; as a reason it is part of one. */
+static struct slice without_end_of_line(struct slice text)
+{
+        while (text.length > 0 && text.data[text.length - 1] == '\n')
+                text.length--;
+        return text;
+}
+
 bool scheduler_boot_answer(struct instance *instance, const struct worker_frame *frame)
 {
         struct scheduler *scheduler = &instance_gateway(instance)->scheduler;
+        struct slice reason = without_end_of_line(frame->payload);
         char detail[ERR_TEXT_MAX];
 
         if (frame->type == WORKER_READY && instance->trial) {
@@ -360,8 +369,7 @@ bool scheduler_boot_answer(struct instance *instance, const struct worker_frame 
         } else {
                 if (instance->trial)
                         trial_append(instance->trial, frame->payload);
-                (void)snprintf(detail, sizeof(detail), "%.*s", (int)frame->payload.length,
-                               frame->payload.data);
+                (void)snprintf(detail, sizeof(detail), "%.*s", (int)reason.length, reason.data);
                 scheduler_boot_failed(instance, OUTCOME_FUNCTION_INIT, detail);
         }
         return true;

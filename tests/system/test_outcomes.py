@@ -1,5 +1,6 @@
 """Every failure is attributed, fails the one call that met it, and is over with the next call."""
 import base64
+import json
 import threading
 import time
 
@@ -327,6 +328,16 @@ def test_why_a_function_cannot_be_loaded_is_told_to_its_owner_alone(server):
         assert b"secret" not in problem and b"RuntimeError" not in problem
     for problem in problems_when_loaded(server, function):
         assert b"postgres://user:secret@database" in problem
+
+
+def test_why_a_function_cannot_be_loaded_is_logged_without_empty_lines(server):
+    how = "raise RuntimeError('no database')"
+    function = server.deploy("logged-init", "python3", {"main.py": CRASHES_WHEN_LOADED.format(how)})
+    problems_when_loaded(server, function)
+    log = server.request("GET", f"/api/v1/functions/{function}/logs").body.decode()
+    lines = [json.loads(line) for line in log.splitlines()]
+    assert any("no database" in line["text"] for line in lines)
+    assert all(line["text"].strip() for line in lines), lines
 
 
 def test_what_does_not_compile_is_refused_with_the_compilers_words(server):
