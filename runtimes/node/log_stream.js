@@ -25,6 +25,15 @@ class LogStream extends Writable {
     done();
   }
 
+  // There is more to come as long as there is a process, though pipeline() ends what it writes to. What
+  // Node emits in the next tick leaves its marks, and with those there would be no second end.
+  _destroy(error, done) {
+    done(error);
+    this._undestroy();
+    const marks = { closeEmitted: false, errorEmitted: false };
+    process.nextTick(() => Object.assign(this._writableState, marks));
+  }
+
   flushPartial() {
     if (this.partial.length === 0) return;
     frame.log(this.fd, Buffer.concat(this.partial));

@@ -274,6 +274,29 @@ exports.handler = async () => {
     assert answer.log(2) == "{ a: [ 1 ] }\n"
 
 
+@pytest.mark.parametrize("end", [
+    "await pipeline(['a\\n'], stream)",
+    "await pipeline(function* () { yield 'a\\n'; throw new Error('broken'); }, stream).catch(() => {})",
+    "await new Promise((done) => stream.end('a\\n', done))",
+    "stream.write('a\\n'); stream.destroy()",
+])
+@pytest.mark.parametrize("name", ["stdout", "stderr"])
+def test_a_standard_stream_outlives_its_end(node, name, end):
+    worker = node.start("""
+const { pipeline } = require("stream/promises");
+const stream = process.%s;
+exports.handler = async () => {
+  %s;
+  stream.write("b\\n");
+  await new Promise(setImmediate);
+  stream.write("c\\n");
+};
+""" % (name, end))
+    for _ in range(3):
+        answer = worker.invoke()
+        assert answer.error is None and answer.log() == "a\nb\nc\n"
+
+
 def test_worker_threads_work_and_their_prints_are_logged(node):
     worker = node.start("""
 const { Worker, isMainThread, parentPort } = require("worker_threads");
