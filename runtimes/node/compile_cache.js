@@ -38,9 +38,11 @@ function read() {
   }
 }
 
-// import() fails in code that comes from a cache, and a Script knows no "#!".
-function canBeKept(source) {
-  return !source.startsWith('#!') && !/\bimport\s*\(/.test(source);
+// import() fails in code that comes from a cache, and a Script knows no "#!". The format is Node's; it
+// has none where only the syntax tells.
+function canBeKept(source, format) {
+  const isScript = !format || format === 'commonjs';
+  return isScript && !source.startsWith('#!') && !/\bimport\s*\(/.test(source);
 }
 
 // As Node's own makeRequireFunction().
@@ -54,13 +56,23 @@ function requireOf(module) {
   return require;
 }
 
-function compile(source, filename) {
+function parse(source, filename) {
   const { Script } = require('vm');
-  const script = new Script(Module.wrap(source), {
-    filename,
-    columnOffset: -Module.wrapper[0].length, // of the first line
-    cachedData: known.get(filename),
-  });
+  try {
+    return new Script(Module.wrap(source), {
+      filename,
+      columnOffset: -Module.wrapper[0].length, // of the first line
+      cachedData: known.get(filename),
+    });
+  } catch {
+    return null;
+  }
+}
+
+// undefined where it is no script: an ES module, or wrong, which Node says best.
+function compile(source, filename) {
+  const script = parse(source, filename);
+  if (script === null) return undefined;
   if (compiled !== null) compiled.push([filename, script]);
   return script.runInThisContext();
 }
@@ -98,11 +110,9 @@ module.exports.install = (folders) => {
   started = process.hrtime();
   const isOurs = (filename) => folders.some((folder) => filename.startsWith(folder + path.sep));
   const plain = Module.prototype._compile;
-  Module.prototype._compile = function (source, filename) {
-    if (!isOurs(filename) || !canBeKept(source)) {
-      return plain.call(this, source, filename);
-    }
-    const run = compile(source, filename);
+  Module.prototype._compile = function (source, filename, format) {
+    const run = isOurs(filename) && canBeKept(source, format) ? compile(source, filename) : undefined;
+    if (run === undefined) return plain.call(this, source, filename, format);
     const { exports } = this;
     return run.call(exports, exports, requireOf(this), this, filename, path.dirname(filename));
   };

@@ -2,8 +2,9 @@
 import json
 
 import pytest
-from agent_client import NODE
+from agent_client import NODE, WORKER_REFUSED
 from conftest import start_agent
+from shims import takes_modules
 from stocked import from_stock
 
 # The function says itself what it finds at the place of the cache, and tries to change it.
@@ -97,6 +98,43 @@ def test_a_parked_node_takes_it_too(agent, gateway):
     answers_of(gateway, code, 1)
     with from_stock(gateway, code, "main.handle", runtime=NODE) as made:
         assert call(made)["found"] == "mapshot1"
+
+
+SLOW = """const found = require('fs').readFileSync('/run/compile-cache').subarray(0, 8).toString();
+for (const end = Date.now() + 15; Date.now() < end;);
+"""
+# An old Node takes none of them, with or without a cache.
+MODULES = {
+    "by its syntax": {"main.js": "import found from './script.js';\nexport const handle = () => [found];",
+                      "script.js": SLOW + "module.exports = found;"},
+    "by its package": {"main.js": SLOW + "const lib = require('./lib');\nexports.handle = () => [lib.same(found)];",
+                       "lib/package.json": '{"type": "module"}', "lib/index.js": "export const same = (value) => value;"},
+    "by its name": {"main.js": SLOW + "const lib = require('./lib.mjs');\nexports.handle = () => [lib.same(found)];",
+                    "lib.mjs": "export const same = (value) => value;"},
+}
+
+
+@pytest.mark.skipif(not takes_modules(), reason="this Node's require() takes no ES module")
+@pytest.mark.parametrize("bundle", MODULES)
+def test_an_es_module_that_is_required_is_one_with_a_cache_too(agent, gateway, bundle):
+    code = agent.add_code({name: (0o644, text.encode()) for name, text in MODULES[bundle].items()})
+    for expected in ("", "mapshot1", "mapshot1"):
+        with gateway.spawn(code, "main.handle", runtime=NODE) as made:
+            made.wait_ready()
+            assert call(made) == [expected]
+
+
+def test_what_cannot_be_compiled_is_refused_with_its_place(agent, gateway):
+    """In the first instance, which has a cache, and in the next ones."""
+    code = agent.add_code({"main.js": (0o644, b"exports.handle = require('./lib/broken').handle;"),
+                           "lib/broken.js": (0o644, b"let x = = 2;\n")})
+    for _ in range(3):
+        with gateway.spawn(code, "main.handle", runtime=NODE) as made:
+            frame = made.receive()
+            assert frame.type == WORKER_REFUSED
+            text = frame.payload.decode()
+            assert text.startswith("lib/broken.js:1\nlet x = = 2;\n        ^\n\nSyntaxError: Unexpected token '='\n")
+            assert "compile_cache" not in text
 
 
 @pytest.mark.parametrize("content", [

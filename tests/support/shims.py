@@ -1,6 +1,8 @@
 """Starts each runtime's shim as the agent would, but as a plain child process."""
+import functools
 import os
 import pathlib
+import subprocess
 
 from worker_client import READY, Worker
 
@@ -20,6 +22,13 @@ ECHO = {
     "python3": "def handler(event, context):\n    return event\n",
     "node": "exports.handler = (event, context) => event;\n",
 }
+
+
+@functools.cache
+def takes_modules():
+    """Does require() take ES modules, in the Node that sandboxes have?"""
+    return subprocess.run(["/usr/bin/node", "-p", "process.features.require_module === true"],
+                          stdout=subprocess.PIPE, check=True).stdout == b"true\n"
 
 
 class Starter:

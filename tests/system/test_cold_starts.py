@@ -5,6 +5,7 @@ import time
 
 import pytest
 from server import Server
+from shims import takes_modules
 
 COMMAND_LINE = """def handler(event, context):
     with open("/proc/self/cmdline", encoding="utf-8") as file:
@@ -127,6 +128,19 @@ def test_the_time_is_where_it_was_spent(bare_server, deploy):
     timing = bare_server.call(deploy(bare_server, "python3", keepAlive="0s"), b"1").timing()
     assert 100 <= timing["import"] <= timing["init"] < timing["import"] + timing["interpreter"] + 200
     assert timing["import"] + 50 <= timing["first_byte"]
+
+
+@pytest.mark.skipif(not takes_modules(), reason="this Node's require() takes no ES module")
+@pytest.mark.parametrize("files", [
+    {"main.js": "export const handler = () => 'well';"},
+    {"main.js": "exports.handler = require('./lib').handler;", "lib/package.json": '{"type": "module"}',
+     "lib/index.js": "export const handler = () => 'well';"},
+])
+def test_an_es_module_that_passed_its_trial_starts_each_time(server, files):
+    function = server.deploy(f"module-{time.monotonic_ns()}", "node", files, handler="main.handler", keepAlive="0s")
+    for _ in range(4):
+        answer = server.call(function)
+        assert (answer.body, answer.headers["Magpie-Start"]) == (b"well", "cold")
 
 
 @pytest.mark.parametrize("runtime, origin", [
