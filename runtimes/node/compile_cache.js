@@ -83,21 +83,39 @@ function waitUntilTaken() {
   while (fs.statSync(PATH).nlink > 0 && process.hrtime(started)[0] < WAIT_MAX_S);
 }
 
+// True where all of it has been written.
 function write(index, pieces, length) {
   let text = JSON.stringify(index);
   text += ' '.repeat(-Buffer.byteLength(text) & 7);
   const head = Buffer.alloc(HEADER + Buffer.byteLength(text));
   head.writeUInt32LE(head.length - HEADER, 8);
   head.write(text, HEADER);
+  const fd = fs.openSync(PATH, 'r+');
   try {
-    const fd = fs.openSync(PATH, 'r+');
     const all = fs.writevSync(fd, [head, ...pieces], 0) === head.length + length;
     if (all) fs.writeSync(fd, COMPLETE, 0, COMPLETE.length, 0);
+    return all;
+  } finally {
     fs.closeSync(fd);
-    if (all) waitUntilTaken();
-  } catch {
-    // No room: the next instances compile for themselves.
   }
+}
+
+function writeCompiled() {
+  const index = [];
+  const pieces = [];
+  let length = 0;
+  for (const [filename, script] of compiled) {
+    const data = script.createCachedData();
+    index.push([filename, length, length + data.length]);
+    pieces.push(data, Buffer.alloc(-data.length & 7)); // V8 would copy what does not lie well
+    length += (data.length + 7) & ~7;
+  }
+  if (length > 0 && length <= BYTES_MAX && write(index, pieces, length)) waitUntilTaken();
+}
+
+function isWorthIt() {
+  const [seconds, nanoseconds] = process.hrtime(started);
+  return seconds * 1e3 + nanoseconds / 1e6 >= WORTH_MS;
 }
 
 // From here on, for the files in these folders. False where there is nothing to do.
@@ -127,20 +145,11 @@ module.exports.install = (folders) => {
 module.exports.keep = () => {
   module.exports.uninstall();
   if (compiled === null) return;
-  const [seconds, nanoseconds] = process.hrtime(started);
-  if (seconds * 1e3 + nanoseconds / 1e6 < WORTH_MS) {
-    fs.writeFileSync(PATH, REFUSED);
-    return;
-  }
-  const index = [];
-  const pieces = [];
-  let length = 0;
-  for (const [filename, script] of compiled) {
-    const data = script.createCachedData();
-    index.push([filename, length, length + data.length]);
-    pieces.push(data, Buffer.alloc(-data.length & 7)); // V8 would copy what does not lie well
-    length += (data.length + 7) & ~7;
+  try {
+    if (isWorthIt()) writeCompiled();
+    else fs.writeFileSync(PATH, REFUSED);
+  } catch {
+    // No room, or the function has been there: the next instances compile for themselves.
   }
   compiled = null;
-  if (length > 0 && length <= BYTES_MAX) write(index, pieces, length);
 };

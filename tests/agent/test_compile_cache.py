@@ -187,3 +187,43 @@ exports.handle = () => [written];
         assert call(made) == ["ENOSPC"]
     first, *others = answers_of(gateway, agent.add_code(FILES), 2)
     assert first["works"] == others[0]["works"]
+
+
+QUICK = b"exports.handle = () => ['well'];\n"
+HOG = b"""const fs = require('fs');
+const piece = Buffer.alloc(1 << 20);
+exports.handle = () => {
+  const fd = fs.openSync('/run/compile-cache', 'r+');
+  try {
+    for (let i = 0; i < 300; i++) fs.writeSync(fd, piece);
+  } catch (error) {
+    return [error.code];
+  }
+  return ['all'];
+};
+"""
+
+
+def test_who_fills_the_place_of_all_keeps_nobody_from_loading(agent, gateway):
+    hog = agent.add_code({"main.js": (0o644, HOG)})
+    with gateway.spawn(hog, "main.handle", runtime=NODE, memory=1 << 30) as hogging:
+        hogging.wait_ready()
+        call(hogging)
+        victim = agent.add_code({"main.js": (0o644, QUICK)})
+        for _ in range(3):
+            with gateway.spawn(victim, "main.handle", runtime=NODE, function="01HF7YAT00XXXXXXXXXXXXXXXX") as made:
+                made.wait_ready()
+                assert call(made) == ["well"]
+
+
+@pytest.mark.parametrize("pause_ms", [0, 15])
+def test_a_cache_that_cannot_be_written_is_done_without(agent, gateway, pause_ms):
+    code = agent.add_code({"main.js": (0o644, b"""const fs = require('fs');
+fs.chmodSync('/run/compile-cache', 0o400);
+for (const end = Date.now() + %d; Date.now() < end;);
+exports.handle = () => [fs.statSync('/run/compile-cache').size];
+""" % pause_ms)})
+    for _ in range(2):
+        with gateway.spawn(code, "main.handle", runtime=NODE) as made:
+            made.wait_ready()
+            assert call(made) == [0]
