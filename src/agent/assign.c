@@ -14,14 +14,14 @@
 static int open_cache(const struct spawner *spawner, const struct slot *slot,
                       const struct heirloom_lent *heirloom)
 {
+        enum template_cache kind = heirloom->use == HEIRLOOM_TO_FILL ? CACHE_TO_FILL : CACHE_KEPT;
         uid_t user = slots_host_user(&spawner->slots, slot);
 
         if (heirloom->use == HEIRLOOM_TO_FILL && fchown(heirloom->fd, user, user) < 0)
                 return -1;
         return heirloom->use == HEIRLOOM_NONE
                        ? -1
-                       : template_open_cache(&spawner->template, heirloom->number,
-                                             heirloom->use == HEIRLOOM_TO_FILL);
+                       : template_open_cache(&spawner->template, kind, heirloom->number);
 }
 
 static int attach_code(const struct spawner *spawner, const struct spawned *spawned,

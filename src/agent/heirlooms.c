@@ -32,17 +32,19 @@ struct heirloom {
         enum heirloom_state state;
         enum agent_runtime runtime;
         uint64_t number, used_ns, bytes;
-        int fd; /* Python: a memfd; Node: a file in the template's folder of caches */
+        int fd; /* Python: a memfd; Node: a file in one of the template's folders of caches */
         size_t key_length;
         char key[]; /* function, digest, handler, layers, environment, each with its NUL */
 };
 
 static void heirloom_close(struct heirlooms *heirlooms, struct heirloom *heirloom)
 {
+        enum template_cache kind = heirloom->state == USABLE ? CACHE_KEPT : CACHE_TO_FILL;
+
         heirlooms->bytes -= heirloom->bytes;
         heirloom->bytes = 0;
         if (heirloom->fd >= 0 && heirloom->runtime == AGENT_RUNTIME_NODE)
-                template_remove_cache(heirlooms->template, heirloom->number);
+                template_remove_cache(heirlooms->template, kind, heirloom->number);
         fd_close(&heirloom->fd);
 }
 
@@ -168,20 +170,24 @@ static int seal(const struct heirloom *heirloom)
 static int copy(struct heirlooms *heirlooms, struct heirloom *heirloom, uint64_t size)
 {
         uint64_t number = ++heirlooms->last_number;
-        AUTO(fd_close) int fd = template_make_cache(heirlooms->template, number);
+        AUTO(fd_close) int fd = template_make_cache(heirlooms->template, CACHE_KEPT, number);
         off_t offset = 0;
+        int r;
 
         if (fd < 0)
                 return fd;
-        while ((uint64_t)offset < size)
-                if (sendfile(fd, heirloom->fd, &offset, size - (uint64_t)offset) <= 0) {
-                        template_remove_cache(heirlooms->template, number);
-                        return -EIO;
-                }
+        r = fchmod(fd, 0444) < 0 ? -errno : 0;
+        while (r == 0 && (uint64_t)offset < size)
+                if (sendfile(fd, heirloom->fd, &offset, size - (uint64_t)offset) <= 0)
+                        r = -EIO;
+        if (r < 0) {
+                template_remove_cache(heirlooms->template, CACHE_KEPT, number);
+                return r;
+        }
         heirloom_close(heirlooms, heirloom);
         heirloom->number = number;
         heirloom->fd = fd_steal(&fd);
-        return fchmod(heirloom->fd, 0444) < 0 ? -errno : 0;
+        return 0;
 }
 
 static void finish(struct heirlooms *heirlooms, struct heirloom *heirloom)
@@ -265,9 +271,10 @@ static struct heirloom_lent begin(struct heirlooms *heirlooms, const struct agen
         if (!heirloom)
                 return (struct heirloom_lent){.fd = -1};
         heirloom->used_ns = now_ns;
-        heirloom->fd = request->runtime == AGENT_RUNTIME_NODE
-                               ? template_make_cache(heirlooms->template, heirloom->number)
-                               : memfd_create("magpie-snapshot", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+        heirloom->fd =
+                request->runtime == AGENT_RUNTIME_NODE
+                        ? template_make_cache(heirlooms->template, CACHE_TO_FILL, heirloom->number)
+                        : memfd_create("magpie-snapshot", MFD_CLOEXEC | MFD_ALLOW_SEALING);
         heirloom->state = heirloom->fd < 0 ? IMPOSSIBLE : BEING_FILLED;
         list_push_front(&heirlooms->all, &heirloom->link);
         heirlooms->count++;

@@ -149,7 +149,7 @@ int spawner_init(struct spawner *spawner, const char *data_dir, struct egress_se
                              .code_fd = -1,
                              .staging_fd = -1,
                              .images_fd = -1,
-                             .cache_fd = -1,
+                             .cache_fds = {-1, -1},
                              .cache_read_fd = -1},
                 .egress = {.keeper_fd = -1, .router = {.namespace_fd = -1, .route_fd = -1}},
                 .proc_fd = -1,

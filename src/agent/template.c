@@ -25,9 +25,13 @@
 #define STORE_CODE "/code"
 #define STORE_STAGING "/tmp"
 #define STORE_IMAGES "/proc"
-#define CACHES "/run"
+/* What is written to these is memory of the instance that writes, and limited with that. A limit of all
+ * together would be one that a single instance can use up. */
+#define CACHES_TO_FILL "/opt"
+#define CACHES_TO_FILL_OPTIONS "mode=0711,size=0,nr_inodes=0"
+#define CACHES_KEPT "/run"
+#define CACHES_KEPT_OPTIONS "mode=0711,size=256m,nr_inodes=1024"
 #define CACHES_READ_ONLY "/var"
-#define CACHES_OPTIONS "mode=0711,size=256m,nr_inodes=1024"
 
 int template_clone_mount(int directory_fd, const char *path, struct err *err)
 {
@@ -205,17 +209,20 @@ static int make_caches(struct template *template, struct err *err)
 {
         const unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
         AUTO(fd_close) int read_only = -1;
+        int *fds = template->cache_fds;
         int r;
 
-        if (mount("caches", CACHES, "tmpfs", flags, CACHES_OPTIONS) < 0)
+        if (mount("caches", CACHES_TO_FILL, "tmpfs", flags, CACHES_TO_FILL_OPTIONS) < 0 ||
+            mount("caches", CACHES_KEPT, "tmpfs", flags, CACHES_KEPT_OPTIONS) < 0)
                 return err_errno(err, -errno, "mounting the caches");
-        read_only = template_clone_mount(AT_FDCWD, CACHES, err);
+        read_only = template_clone_mount(AT_FDCWD, CACHES_KEPT, err);
         if (read_only < 0)
                 return read_only;
         r = attach(read_only, CACHES_READ_ONLY);
-        template->cache_fd = open(CACHES, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        fds[CACHE_TO_FILL] = open(CACHES_TO_FILL, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        fds[CACHE_KEPT] = open(CACHES_KEPT, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         template->cache_read_fd = open(CACHES_READ_ONLY, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (r < 0 || template->cache_fd < 0 || template->cache_read_fd < 0)
+        if (r < 0 || fds[CACHE_TO_FILL] < 0 || fds[CACHE_KEPT] < 0 || template->cache_read_fd < 0)
                 return err_errno(err, r < 0 ? r : -errno, "attaching the caches");
         return 0;
 }
@@ -260,7 +267,7 @@ int template_make(struct template *template, const char *data_dir, int proc_fd, 
                                       .code_fd = -1,
                                       .staging_fd = -1,
                                       .images_fd = -1,
-                                      .cache_fd = -1,
+                                      .cache_fds = {-1, -1},
                                       .cache_read_fd = -1};
         r = make(template, data_dir, proc_fd, err);
         if (r < 0)
@@ -277,7 +284,8 @@ void template_close(struct template *template)
         fd_close(&template->code_fd);
         fd_close(&template->staging_fd);
         fd_close(&template->images_fd);
-        fd_close(&template->cache_fd);
+        fd_close(&template->cache_fds[CACHE_TO_FILL]);
+        fd_close(&template->cache_fds[CACHE_KEPT]);
         fd_close(&template->cache_read_fd);
 }
 
@@ -332,24 +340,24 @@ int template_attach_code(const struct template *template, int namespace_fd, int 
         return r;
 }
 
-int template_make_cache(const struct template *template, uint64_t number)
+int template_make_cache(const struct template *template, enum template_cache kind, uint64_t number)
 {
         char name[24];
         int fd;
 
         (void)snprintf(name, sizeof(name), "%" PRIu64, number);
-        fd = openat(template->cache_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        fd = openat(template->cache_fds[kind], name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
         return fd < 0 ? -errno : fd;
 }
 
-int template_open_cache(const struct template *template, uint64_t number, bool writable)
+int template_open_cache(const struct template *template, enum template_cache kind, uint64_t number)
 {
+        int folder_fd = kind == CACHE_KEPT ? template->cache_read_fd : template->cache_fds[kind];
         char name[24];
         int fd;
 
         (void)snprintf(name, sizeof(name), "%" PRIu64, number);
-        fd = open_tree(writable ? template->cache_fd : template->cache_read_fd, name,
-                       OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+        fd = open_tree(folder_fd, name, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
         return fd < 0 ? -errno : fd;
 }
 
@@ -358,7 +366,7 @@ int template_watch_caches(void)
 {
         int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 
-        if (fd >= 0 && inotify_add_watch(fd, CACHES, IN_CLOSE_WRITE | IN_EXCL_UNLINK) < 0) {
+        if (fd >= 0 && inotify_add_watch(fd, CACHES_TO_FILL, IN_CLOSE_WRITE | IN_EXCL_UNLINK) < 0) {
                 int r = -errno;
                 fd_close(&fd);
                 return r;
@@ -366,10 +374,11 @@ int template_watch_caches(void)
         return fd < 0 ? -errno : fd;
 }
 
-void template_remove_cache(const struct template *template, uint64_t number)
+void template_remove_cache(const struct template *template, enum template_cache kind,
+                           uint64_t number)
 {
         char name[24];
 
         (void)snprintf(name, sizeof(name), "%" PRIu64, number);
-        (void)unlinkat(template->cache_fd, name, 0);
+        (void)unlinkat(template->cache_fds[kind], name, 0);
 }

@@ -18,17 +18,20 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Files that are lent to sandboxes: one that its instance writes to, or a copy of one, the agent's own. */
+enum template_cache { CACHE_TO_FILL, CACHE_KEPT };
+
 struct template
 {
-        int namespace_fd; /* the mount namespace to enter */
-        int empty_fd;     /* the one for images */
-        int init_fd;      /* magpie-init: there is no path to it in an empty root */
-        int own_fd;       /* the agent's own */
-        int code_fd;      /* DATA-DIR/code */
-        int staging_fd;   /* DATA-DIR/staging */
-        int images_fd;    /* DATA-DIR/images */
-        /* One tmpfs, mounted twice in the agent's own namespace alone. */
-        int cache_fd, cache_read_fd;
+        int namespace_fd;  /* the mount namespace to enter */
+        int empty_fd;      /* the one for images */
+        int init_fd;       /* magpie-init: there is no path to it in an empty root */
+        int own_fd;        /* the agent's own */
+        int code_fd;       /* DATA-DIR/code */
+        int staging_fd;    /* DATA-DIR/staging */
+        int images_fd;     /* DATA-DIR/images */
+        int cache_fds[2];  /* a tmpfs for each kind, in the agent's own namespace alone */
+        int cache_read_fd; /* that of the kept ones once more, read-only */
 };
 
 /* Afterwards the agent's own root is not the host's. `proc_fd`: the host's /proc. */
@@ -54,9 +57,10 @@ int template_enter_image(const struct template *template, int namespace_fd, int 
 /* The agent has been in a sandbox's mount namespace. */
 void template_come_back(const struct template *template);
 
-/* Files that are lent to sandboxes: a new, empty one, open; a mount of one; its end. */
-int template_make_cache(const struct template *template, uint64_t number);
-int template_open_cache(const struct template *template, uint64_t number, bool writable);
-/* Readable whenever one that was open for writing has been closed. */
+/* A new, empty one, open; a mount of one, read-only where it is a kept one; its end. */
+int template_make_cache(const struct template *template, enum template_cache kind, uint64_t number);
+int template_open_cache(const struct template *template, enum template_cache kind, uint64_t number);
+void template_remove_cache(const struct template *template, enum template_cache kind,
+                           uint64_t number);
+/* Readable whenever one that is to be filled has been closed after writing. */
 int template_watch_caches(void);
-void template_remove_cache(const struct template *template, uint64_t number);

@@ -2,7 +2,7 @@
 import json
 
 import pytest
-from agent_client import NODE, WORKER_REFUSED
+from agent_client import MIB, NODE, OUT_OF_MEMORY, WORKER_REFUSED
 from conftest import start_agent
 from shims import takes_modules
 from stocked import from_stock
@@ -172,24 +172,6 @@ exports.handle = () => [size];
             assert call(made)[0] <= 8
 
 
-def test_too_much_is_not_kept(agent, gateway):
-    """One cannot fill the place that all have together for long."""
-    code = agent.add_code({"main.js": (0o644, b"""const fs = require('fs');
-let written = 0;
-try {
-  const fd = fs.openSync('/run/compile-cache', 'r+');
-  for (; written < 300; written++) fs.writeSync(fd, Buffer.alloc(1 << 20));
-} catch (error) { written = error.code; }
-exports.handle = () => [written];
-""")})
-    with gateway.spawn(code, "main.handle", runtime=NODE, memory=1 << 30) as made:
-        made.wait_ready()
-        assert call(made) == ["ENOSPC"]
-    first, *others = answers_of(gateway, agent.add_code(FILES), 2)
-    assert first["works"] == others[0]["works"]
-
-
-QUICK = b"exports.handle = () => ['well'];\n"
 HOG = b"""const fs = require('fs');
 const piece = Buffer.alloc(1 << 20);
 exports.handle = () => {
@@ -204,16 +186,26 @@ exports.handle = () => {
 """
 
 
-def test_who_fills_the_place_of_all_keeps_nobody_from_loading(agent, gateway):
-    hog = agent.add_code({"main.js": (0o644, HOG)})
-    with gateway.spawn(hog, "main.handle", runtime=NODE, memory=1 << 30) as hogging:
-        hogging.wait_ready()
-        call(hogging)
-        victim = agent.add_code({"main.js": (0o644, QUICK)})
+def test_who_fills_its_cache_takes_nothing_from_others(agent, gateway):
+    quick = agent.add_code({"main.js": (0o644, b"exports.handle = () => ['well'];\n")})
+    code = agent.add_code({**FILES, "note.txt": (0o644, b"beside one that takes too much")})
+    with gateway.spawn(agent.add_code({"main.js": (0o644, HOG)}), "main.handle", runtime=NODE, memory=1 << 30,
+                       function="01HF7YAT00XXXXXXXXXXXXXXXX") as hog:
+        hog.wait_ready()
+        call(hog)
         for _ in range(3):
-            with gateway.spawn(victim, "main.handle", runtime=NODE, function="01HF7YAT00XXXXXXXXXXXXXXXX") as made:
+            with gateway.spawn(quick, "main.handle", runtime=NODE) as made:
                 made.wait_ready()
                 assert call(made) == ["well"]
+        assert [each["found"] for each in answers_of(gateway, code, 2)] == ["", "mapshot1"]
+
+
+def test_what_is_written_to_a_cache_is_the_function_s_own_memory(agent, gateway):
+    with gateway.spawn(agent.add_code({"main.js": (0o644, HOG)}), "main.handle", runtime=NODE,
+                       memory=100 * MIB) as hog:
+        hog.wait_ready()
+        hog.begin(b"1")
+        assert hog.wait_exited().cause == OUT_OF_MEMORY
 
 
 @pytest.mark.parametrize("pause_ms", [0, 15])
