@@ -1,6 +1,6 @@
 /* Node's part in a birth: an addon that turns the process that loads it into a nursery. Its children return
- * from the call, each in a sandbox of its own, with V8's threads where they were. runtimes/node/parking.js
- * calls it.
+ * from the call, each in a sandbox of its own, with V8's threads where they were. runtimes/node/nursery.js
+ * calls it. And for every interpreter, a way out (runtimes/node/worker.js).
  *
  * Node's stable interface for addons is declared here as far as it is used: not every distribution has its
  * headers beside the program. */
@@ -224,6 +224,19 @@ static napi_value limit_heap(napi_env env, napi_callback_info info)
         return NULL;
 }
 
+/* leave(code): Node's own way out waits for the threads of libuv's pool. */
+static napi_value leave(napi_env env, napi_callback_info info)
+{
+        size_t count = 1;
+        napi_value argument;
+        int32_t code;
+
+        if (napi_get_cb_info(env, info, &count, &argument, NULL, NULL) != 0 ||
+            napi_get_value_int32(env, argument, &code) != 0)
+                return NULL;
+        _exit(code);
+}
+
 static void export(napi_env env, napi_value exports, const char *name, napi_callback callback)
 {
         napi_value function;
@@ -237,5 +250,6 @@ napi_value napi_register_module_v1(napi_env env, napi_value exports)
         export(env, exports, "serve", serve);
         export(env, exports, "isWanted", is_wanted);
         export(env, exports, "limitHeap", limit_heap);
+        export(env, exports, "leave", leave);
         return exports;
 }

@@ -11,7 +11,7 @@ import signal
 import time
 
 import pytest
-from agent_client import MIB, NODE, OUT_OF_MEMORY, STOCKED_INTERPRETER
+from agent_client import BY_CODE, MIB, NODE, OUT_OF_MEMORY, STOCKED_INTERPRETER
 from conftest import start_agent
 from sandbox_host import Watch
 from stocked import from_nursery, from_stock, is_copy, nursery_of, parked
@@ -231,3 +231,39 @@ exports.handle = () => ({ value: order });"""
     code = agent.add_code({"main.js": (0o644, script)})
     with from_nursery(agent, gateway, code, NODE) as made:
         assert call(made, None) == ["tick", "promise"]
+
+
+@pytest.fixture(params=["copy", "started"])
+def make(request, agent, gateway):
+    """make(script) -> a copy, or an interpreter that was started for its function."""
+    def make(script):
+        files = {"main.js": (0o644, script.encode())}
+        if request.param == "copy":
+            return from_nursery(agent, gateway, agent.add_code(files), NODE)
+        made = plain.connect().spawn(plain.add_code(files), "main.handle", runtime=NODE)
+        made.wait_ready()
+        return made
+    with start_agent() if request.param == "started" else contextlib.nullcontext() as plain:
+        yield make
+
+
+@pytest.mark.parametrize("statement, code", [("throw new Error('late')", 1), ("process.exit(3)", 3),
+                                             ("process.exitCode = 4; process.exit()", 4)])
+def test_who_ends_between_requests_does_not_wait_for_one(make, statement, code):
+    script = """process.on('exit', () => console.log('its last words'));
+exports.handle = () => {
+  process.stdout.write('unfinished');
+  setTimeout(() => { %s; }, 20);
+  return { value: 1 };
+};
+""" % statement
+    with make(script) as made:
+        assert call(made, None) == 1
+        ended = made.wait_exited()
+        assert (ended.cause, ended.code) == (BY_CODE, code)
+        with contextlib.suppress(EOFError):
+            while True:
+                made.logs.append(made.receive().payload)
+        logged = b"".join(made.logs)
+        assert b"unfinished" in logged and b"its last words\n" in logged
+        assert (b"Error: late" in logged) == ("late" in statement)

@@ -1,4 +1,5 @@
 """What only the Node shim has to get right."""
+import signal
 import subprocess
 
 import pytest
@@ -166,6 +167,17 @@ exports.handler = () => {
 """)
     assert worker.invoke().json == 1
     assert worker.receive().number == 0 and worker.wait() == 1
+
+
+def test_without_its_addon_the_shim_ends_at_once_all_the_same(node):
+    """Where it cannot be loaded, as beside these sources: not with the status that was asked for, but before
+    it receives a request."""
+    worker = node.start("""
+exports.handler = () => { setTimeout(() => { process.stdout.write('bye'); process.exit(3); }, 5); return 1; };
+""")
+    assert worker.invoke().json == 1
+    assert worker.receive().payload == b"bye" and worker.receive() is None
+    assert worker.wait() == -signal.SIGKILL
 
 
 def test_a_rejection_that_the_user_handles_is_none(node):
