@@ -146,16 +146,13 @@ static struct heirloom *find(struct heirlooms *heirlooms, const struct agent_spa
 
 /* ---- what becomes of it ---- */
 
-static void bound(struct heirlooms *heirlooms, const struct heirloom *kept)
+/* Who walks the list, or has found one in it, is done with it before: only the first one stays for sure,
+ * as none is larger than what all may have. */
+static void bound(struct heirlooms *heirlooms)
 {
-        struct heirloom *last;
-
-        while (heirlooms->count > COUNT_MAX || heirlooms->bytes > BYTES_MAX) {
-                last = CONTAINER_OF(heirlooms->all.previous, struct heirloom, link);
-                if (last == kept)
-                        return;
-                heirloom_free(heirlooms, last);
-        }
+        while (heirlooms->count > COUNT_MAX || heirlooms->bytes > BYTES_MAX)
+                heirloom_free(heirlooms,
+                              CONTAINER_OF(heirlooms->all.previous, struct heirloom, link));
 }
 
 /* Whoever has written it may have kept a descriptor: after the seal that is worth nothing. */
@@ -190,26 +187,41 @@ static int copy(struct heirlooms *heirlooms, struct heirloom *heirloom, uint64_t
         return 0;
 }
 
+/* What it takes. A memfd's pages are counted, not its size: there may be some behind its end. And no
+ * shim leaves holes: they cost the function nothing, and can be filled in later, sealed or not. */
+static int measure(const struct heirloom *heirloom, uint64_t *ret_bytes)
+{
+        bool is_copied = heirloom->runtime == AGENT_RUNTIME_NODE;
+        struct stat status;
+        uint64_t size, bytes;
+
+        if (fstat(heirloom->fd, &status) < 0)
+                return -errno;
+        size = (uint64_t)status.st_size;
+        bytes = is_copied ? size : (uint64_t)status.st_blocks * 512;
+        if (bytes < size || bytes > (is_copied ? CACHE_BYTES_MAX : BYTES_MAX))
+                return -EFBIG;
+        *ret_bytes = bytes;
+        return 0;
+}
+
 static void finish(struct heirlooms *heirlooms, struct heirloom *heirloom)
 {
-        const uint64_t most = heirloom->runtime == AGENT_RUNTIME_NODE ? CACHE_BYTES_MAX : BYTES_MAX;
-        struct stat status;
-        int r = fstat(heirloom->fd, &status) < 0 ? -errno : 0;
-        uint64_t size = (uint64_t)status.st_size;
+        bool is_copied = heirloom->runtime == AGENT_RUNTIME_NODE;
+        uint64_t bytes = 0;
+        int r = is_copied ? 0 : seal(heirloom);
 
-        if (r == 0 && size > most)
-                r = -EFBIG;
         if (r == 0)
-                r = heirloom->runtime == AGENT_RUNTIME_NODE ? copy(heirlooms, heirloom, size)
-                                                            : seal(heirloom);
+                r = measure(heirloom, &bytes);
+        if (r == 0 && is_copied)
+                r = copy(heirlooms, heirloom, bytes);
         if (r < 0) {
                 forbid(heirlooms, heirloom);
                 return;
         }
         heirloom->state = USABLE;
-        heirloom->bytes = size;
-        heirlooms->bytes += size;
-        bound(heirlooms, heirloom);
+        heirloom->bytes = bytes;
+        heirlooms->bytes += bytes;
 }
 
 static void look(struct heirlooms *heirlooms, struct heirloom *heirloom)
@@ -229,16 +241,17 @@ static void look(struct heirlooms *heirlooms, struct heirloom *heirloom)
 static void on_written(struct loop_source *source, uint32_t events)
 {
         struct heirlooms *heirlooms = CONTAINER_OF(source, struct heirlooms, written);
-        struct heirloom *heirloom, *after;
+        struct heirloom *heirloom;
         char notices[4096];
 
         (void)events;
         /* Once an event: who opens and closes files without end shall not keep us here. */
         if (read(heirlooms->watch_fd, notices, sizeof(notices)) <= 0)
                 return;
-        LIST_FOR_EACH_SAFE (heirloom, after, &heirlooms->all, link)
+        LIST_FOR_EACH (heirloom, &heirlooms->all, link)
                 if (heirloom->state == BEING_FILLED && heirloom->runtime == AGENT_RUNTIME_NODE)
                         look(heirlooms, heirloom);
+        bound(heirlooms);
 }
 
 int heirlooms_init(struct heirlooms *heirlooms, struct loop *loop, const struct template *template,
@@ -278,7 +291,7 @@ static struct heirloom_lent begin(struct heirlooms *heirlooms, const struct agen
         heirloom->state = heirloom->fd < 0 ? IMPOSSIBLE : BEING_FILLED;
         list_push_front(&heirlooms->all, &heirloom->link);
         heirlooms->count++;
-        bound(heirlooms, heirloom);
+        bound(heirlooms);
         return (struct heirloom_lent){.use = heirloom->fd < 0 ? HEIRLOOM_NONE : HEIRLOOM_TO_FILL,
                                       .number = heirloom->number,
                                       .fd = heirloom->fd};
@@ -303,6 +316,7 @@ struct heirloom_lent heirlooms_lend(struct heirlooms *heirlooms, const struct ag
         heirloom->used_ns = now_ns;
         list_remove(&heirloom->link);
         list_push_front(&heirlooms->all, &heirloom->link);
+        bound(heirlooms);
         return (struct heirloom_lent){.use = heirloom->state == USABLE ? HEIRLOOM_TO_TAKE
                                                                        : HEIRLOOM_NONE,
                                       .number = heirloom->number,
@@ -326,12 +340,11 @@ void heirlooms_left(struct heirlooms *heirlooms, uint64_t number, bool by_itself
         if (!heirloom || heirloom->state != BEING_FILLED)
                 return;
         look(heirlooms, heirloom);
-        if (heirloom->state != BEING_FILLED)
-                return;
-        if (by_itself)
+        if (heirloom->state == BEING_FILLED && by_itself)
                 forbid(heirlooms, heirloom);
-        else
+        else if (heirloom->state == BEING_FILLED)
                 heirloom_free(heirlooms, heirloom);
+        bound(heirlooms);
 }
 
 void heirlooms_condemn(struct heirlooms *heirlooms, uint64_t number)
