@@ -103,7 +103,8 @@ static int on_hello(struct gateway *gateway, const struct agent_message *request
         AUTO(fd_close) int groups_fd = -1;
 
         (void)extra;
-        if (request->code != AGENT_PROTOCOL_VERSION || request->extra_length != 0)
+        if (request->code != AGENT_PROTOCOL_VERSION || request->extra_length != 0 ||
+            !gateway->is_known)
                 return -EPROTO;
         groups_fd = cgroup_open_parent(&gateway->agent->spawner.cgroups);
         if (groups_fd < 0) {
@@ -190,7 +191,9 @@ static int dispatch(struct gateway *gateway, const char *bytes, size_t length)
         return -EPROTO;
 }
 
-/* As recv(2). Who greets is told by the kernel: the socket pair itself is the supervisor's making. */
+/* As recv(2). Who greets is told by the kernel: the socket pair itself is the supervisor's making. It
+ * notes the sender of what is sent once one end has SO_PASSCRED; of what was sent before it says that
+ * it was process 0, of the user whose number stands for all that have none. */
 static ssize_t receive(struct gateway *gateway, char *bytes, size_t capacity)
 {
         struct iovec part = {.iov_base = bytes, .iov_len = capacity};
@@ -210,6 +213,7 @@ static ssize_t receive(struct gateway *gateway, char *bytes, size_t capacity)
             header->cmsg_type == SCM_CREDENTIALS) {
                 memcpy(&sender, CMSG_DATA(header), sizeof(sender));
                 gateway->user = sender.uid;
+                gateway->is_known = sender.pid != 0;
         }
         return length;
 }
@@ -257,13 +261,12 @@ int gateway_accept(struct agent *agent, int fd)
 {
         AUTO(fd_close) int owned_fd = fd;
         AUTO(memory_free) struct gateway *gateway = calloc(1, sizeof(*gateway));
-        const int size = SEND_BUFFER_SIZE, on = 1;
+        const int size = SEND_BUFFER_SIZE;
         int r;
 
         if (!gateway)
                 return -ENOMEM;
-        if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)) < 0 ||
-            setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0)
+        if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)) < 0)
                 return -errno;
         gateway->agent = agent;
         gateway->state = GATEWAY_NEW;

@@ -14,6 +14,7 @@ struct gateway {
         struct loop_source source;
         int fd;
         uid_t user; /* may freeze its sandboxes */
+        bool is_known;
         enum gateway_state state;
         uint32_t told[8]; /* of the stock, agent_message.parked */
 };

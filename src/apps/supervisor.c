@@ -335,6 +335,7 @@ static void become_gateway(struct supervisor *supervisor, int control_fd)
 /* Brings gateway and agent together: each gets one end of a fresh pair. */
 static void supervisor_join(struct supervisor *supervisor)
 {
+        const int on = 1;
         int pair[2];
 
         for (size_t i = 0; i < CHILD_COUNT; i++)
@@ -344,6 +345,8 @@ static void supervisor_join(struct supervisor *supervisor)
                 log_error("joining agent and gateway: %s", strerror(errno));
                 return;
         }
+        /* The gateway may greet before the agent has its end, and must be known then. */
+        (void)setsockopt(pair[CHILD_AGENT], SOL_SOCKET, SO_PASSCRED, &on, sizeof(on));
         for (size_t i = 0; i < CHILD_COUNT; i++) {
                 char byte = 0, bytes[CMSG_SPACE(sizeof(int))] = {0};
                 struct iovec part = {.iov_base = &byte, .iov_len = 1};

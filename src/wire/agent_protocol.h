@@ -1,9 +1,11 @@
 /* The agent protocol: what the gateway may ask of the only code that runs as root.
  *
  * Transport: one AF_UNIX SOCK_SEQPACKET socket pair between gateway and agent, made by the
- * supervisor. One struct agent_message is one message, followed by `extra_length` bytes of strings.
- * Both ends run on one machine and are built together, so structs go as they lie in memory, with
- * fixed widths and no padding; a version in HELLO guards against a mixed upgrade.
+ * supervisor. The agent's end has SO_PASSCRED before anybody has the other: a HELLO whose sender the
+ * kernel does not tell ends the connection. One struct agent_message is one message, followed by
+ * `extra_length` bytes of strings. Both ends run on one machine and are built together, so structs go
+ * as they lie in memory, with fixed widths and no padding; a version in HELLO guards against a mixed
+ * upgrade.
  *
  * gateway -> agent
  *   SPAWN    make a sandbox. extra: NUL-terminated strings: digest of the code or of the image's

@@ -32,6 +32,12 @@ def test_greeting_with_another_version_ends_the_connection(agent):
     assert_ended(gateway)
 
 
+def test_greeting_unknown_ends_the_connection(agent):
+    gateway = agent.connect(greet=False, tells_user=False)
+    gateway.send(HELLO, code=VERSION)
+    assert_ended(gateway)
+
+
 def test_nothing_is_permitted_before_the_greeting(agent, probe_code):
     for kind in (SPAWN, KILL):
         gateway = agent.connect(greet=False)

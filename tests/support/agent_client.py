@@ -155,8 +155,8 @@ class Agent:
         write_files(root, files)
         return digest
 
-    def connect(self, greet=True):
-        gateway = Gateway(self)
+    def connect(self, greet=True, **options):
+        gateway = Gateway(self, **options)
         if greet:
             gateway.greet()
         self.gateways.append(gateway)
@@ -190,11 +190,12 @@ class Agent:
 
 
 class Gateway:
-    """One gateway's connection to the agent."""
+    """One gateway's connection to the agent. Unless the kernel `tells_user`, nobody knows whose it is."""
 
-    def __init__(self, agent):
+    def __init__(self, agent, tells_user=True):
         self.agent = agent
         self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, tells_user)
         with theirs:
             socket.send_fds(agent.control, [b"g"], [theirs.fileno()])
         self.groups_fd = -1

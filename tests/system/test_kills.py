@@ -230,3 +230,17 @@ def test_nothing_is_left_behind(aftermath):
     assert leftover_groups(aftermath["parents"]) == []
     assert aftermath["mounts"] == []
     assert aftermath["staging"] == []
+
+
+def test_the_gateways_user_freezes_what_an_agent_makes_that_was_started_again(compile_native):
+    """The gateway greets it long before it listens."""
+    with Server("--user", "games") as node:
+        function = node.deploy("worker", "native", {"main": compile_native("worker")})
+        agent = NodeHost(node).agent
+        kill(agent)
+        eventually(lambda: is_gone(agent), "the agent is gone")
+        assert node.call(function, b"one").status == 201
+        eventually(lambda: node.metrics().get(
+            'magpie_instances{function="admin/worker",state="frozen"}') == 1, "it is frozen")
+        answer = node.call(function, b"two")
+        assert answer.status == 201 and answer.headers["Magpie-Start"] == "thawed", answer
