@@ -333,7 +333,11 @@ static int write_all(const struct own *own)
                 r = write_tables(own);
         if (r == 0)
                 r = write_pages(own);
-        return r < 0 ? r : write_at(&complete, sizeof(complete), 0);
+        if (r == 0)
+                r = write_at(&complete, sizeof(complete), 0);
+        if (r == 0 && fcntl(SNAPSHOT_FD, F_ADD_SEALS, WORKER_HEIRLOOM_SEALS) < 0)
+                r = -errno;
+        return r;
 }
 
 void snapshot_refuse(void)

@@ -155,12 +155,13 @@ static void bound(struct heirlooms *heirlooms)
                               CONTAINER_OF(heirlooms->all.previous, struct heirloom, link));
 }
 
-/* Whoever has written it may have kept a descriptor: after the seal that is worth nothing. */
-static int seal(const struct heirloom *heirloom)
+/* Whoever has written it may have kept a descriptor, which is worth nothing after the seals. He sets them
+ * himself: the kernel waits there while anybody uses a page, which a pipe may do for ever. */
+static bool is_sealed(const struct heirloom *heirloom)
 {
-        const int seals = F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL;
+        int seals = fcntl(heirloom->fd, F_GET_SEALS);
 
-        return fcntl(heirloom->fd, F_ADD_SEALS, seals) < 0 ? -errno : 0;
+        return seals >= 0 && (seals & WORKER_HEIRLOOM_SEALS) == WORKER_HEIRLOOM_SEALS;
 }
 
 /* A file cannot be sealed, but copied. */
@@ -209,10 +210,8 @@ static void finish(struct heirlooms *heirlooms, struct heirloom *heirloom)
 {
         bool is_copied = heirloom->runtime == AGENT_RUNTIME_NODE;
         uint64_t bytes = 0;
-        int r = is_copied ? 0 : seal(heirloom);
+        int r = measure(heirloom, &bytes);
 
-        if (r == 0)
-                r = measure(heirloom, &bytes);
         if (r == 0 && is_copied)
                 r = copy(heirlooms, heirloom, bytes);
         if (r < 0) {
@@ -226,11 +225,12 @@ static void finish(struct heirlooms *heirlooms, struct heirloom *heirloom)
 
 static void look(struct heirlooms *heirlooms, struct heirloom *heirloom)
 {
+        bool is_final = heirloom->runtime == AGENT_RUNTIME_NODE || is_sealed(heirloom);
         uint64_t word = 0;
 
         if (pread(heirloom->fd, &word, sizeof(word), 0) != sizeof(word))
                 return;
-        if (word == WORKER_HEIRLOOM_COMPLETE)
+        if (word == WORKER_HEIRLOOM_COMPLETE && is_final)
                 finish(heirlooms, heirloom);
         else if (word == WORKER_HEIRLOOM_REFUSED)
                 forbid(heirlooms, heirloom);

@@ -87,6 +87,8 @@ enum worker_flag {
  * machine's order; before they are written, 0 or none. */
 #define WORKER_HEIRLOOM_COMPLETE 0x31746f687370616dull
 #define WORKER_HEIRLOOM_REFUSED 0x30746f687370616dull /* this function cannot have one */
+/* A memfd counts only when who has written it has set these, too (fcntl(2)). */
+#define WORKER_HEIRLOOM_SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 /* With this status an interpreter ends that could not load one and is no use any more. */
 #define WORKER_HEIRLOOM_BROKEN 122
 

@@ -221,12 +221,13 @@ def test_an_instance_from_a_snapshot_is_confined_like_any_other(agent, gateway):
         assert confinement(gateway, agent, code) == expected
 
 
-FORGED = b"""import os, struct, time
+FORGED = b"""import fcntl, os, struct, time
 time.sleep(0.02)
 def forge():
     os.pwrite(4, b"x" * 100000, 8)
     %s
     os.pwrite(4, struct.pack("=Q", 0x31746f687370616d), 0)
+    fcntl.fcntl(4, fcntl.F_ADD_SEALS, 0xf)
 try:
     forge()
     os.kill(os.getpid(), 9)
