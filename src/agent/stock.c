@@ -277,14 +277,31 @@ static void set_key(struct stock_kind *kind, const struct stock_key *key)
                 kind->early[kind->early_count++] = kind->key.bytes + at;
 }
 
-/* The kind that was not used for longest, and has nothing parked. NULL: all have. */
+/* No function has a say in what it is like. */
+static bool is_usual(enum agent_runtime runtime, const struct stock_key *key)
+{
+        return runtime != AGENT_RUNTIME_IMAGE && key->length == 0;
+}
+
+static bool has_room_for(const struct stock *stock, enum agent_runtime runtime,
+                         const struct stock_key *key)
+{
+        size_t peculiar = 0;
+
+        for (size_t i = 0; i < stock->kind_count; i++)
+                peculiar += !is_usual(stock->kinds[i].runtime, &stock->kinds[i].key);
+        return is_usual(runtime, key) || peculiar < STOCK_PECULIAR_KINDS_MAX;
+}
+
+/* The peculiar kind that was not used for longest, and has nothing parked. NULL: all have. */
 static struct stock_kind *find_replaceable(struct stock *stock)
 {
         struct stock_kind *found = NULL;
 
-        for (size_t i = 1; i < stock->kind_count; i++) {
+        for (size_t i = 0; i < stock->kind_count; i++) {
                 struct stock_kind *kind = &stock->kinds[i];
-                if (kind->count + kind->arriving_count == 0 &&
+                if (!is_usual(kind->runtime, &kind->key) &&
+                    kind->count + kind->arriving_count == 0 &&
                     (!found || kind->used_ns < found->used_ns))
                         found = kind;
         }
@@ -307,7 +324,7 @@ static struct stock_kind *find_or_add(struct stock *stock, enum agent_runtime ru
                 if (kind->runtime == runtime && has_ids(kind, ids) && same_key(&kind->key, key))
                         return kind;
         }
-        if (stock->kind_count < STOCK_KIND_MAX) {
+        if (has_room_for(stock, runtime, key)) {
                 kind = stock_add_kind(stock, runtime);
         } else {
                 kind = find_replaceable(stock);

@@ -3,13 +3,17 @@
  * Each kind of stock is what can be prepared alike: magpie-init alone, which serves every function; the
  * same with an empty root, for every image that runs as a certain user; or an interpreter that waits
  * for its function, with the environment that it reads when it starts. A kind appears when it is first
- * asked for. How many are parked follows demand: taking the last one doubles it, and what has not been
- * touched for a while is given up. Refilling waits until the requests at hand are answered. */
+ * asked for. Those that all functions use alike always have a place; which others there are, functions
+ * decide, and so these are few. How many are parked follows demand: taking the last one doubles it, and
+ * what has not been touched for a while is given up. Refilling waits until the requests at hand are
+ * answered. */
 #pragma once
 
 #include "agent/instance.h"
 
-#define STOCK_KIND_MAX 8
+#define STOCK_USUAL_KINDS 4 /* magpie-init alone, Python, and Node with its heap told or not */
+#define STOCK_PECULIAR_KINDS_MAX 8
+#define STOCK_KIND_MAX (STOCK_USUAL_KINDS + STOCK_PECULIAR_KINDS_MAX)
 #define STOCK_KEY_MAX 1024
 #define STOCK_DEFAULT 24
 #define STOCK_MOST 4096

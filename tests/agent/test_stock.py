@@ -386,6 +386,19 @@ def test_who_asked_for_much_does_not_keep_others_out_of_the_stock():
                                        for pid in Watch(agent).pids())).__exit__()
 
 
+def test_whose_functions_are_peculiar_does_not_keep_the_usual_ones_out_of_the_stock():
+    """An interpreter that starts with variables of its function's is good for nobody else."""
+    with start_agent(stock=24) as agent:
+        code = agent.add_code({"main.py": (0o644, PYTHON_FACTS), "main.js": (0o644, NODE_FACTS)})
+        gateway = agent.connect()
+        for zone in range(12):
+            with gateway.spawn(code, "main.handle", runtime=PYTHON3, env=[f"TZ=Z{zone}"]) as made:
+                made.wait_ready()
+        for runtime, env in ((PYTHON3, []), (NODE, ["NODE_OPTIONS=--max-old-space-size=96"])):
+            from_stock(gateway, code, "main.handle", runtime=runtime, env=env,
+                       which=lambda made: made.origin == STOCKED_INTERPRETER).__exit__()
+
+
 def test_the_stock_ends_with_its_agent():
     with start_agent(stock=8) as agent:
         watch = Watch(agent)
