@@ -53,7 +53,7 @@ struct spawned {
         int fds[AGENT_FD_COUNT];    /* for the gateway */
         bool has_interpreter;       /* BOOT goes to that, and else to magpie-init */
         enum agent_runtime runtime; /* what it is parked for; 0: magpie-init alone */
-        bool from_nursery;          /* the interpreter is its fork */
+        bool from_nursery;          /* the interpreter is a fork of the nursery of now */
         uint64_t tmp_bytes;
         uint32_t phase_us[AGENT_PHASE_COUNT]; /* all but AGENT_PHASE_TOTAL */
 };

@@ -171,6 +171,8 @@ void stock_lost_nursery(struct stock *stock, enum agent_runtime runtime)
                         continue;
                 LIST_FOR_EACH_SAFE (instance, after, &kind->arriving, by_gateway)
                         stock_give_up(stock, kind, instance);
+                LIST_FOR_EACH (instance, &kind->parked, by_gateway)
+                        instance->made.from_nursery = false;
         }
 }
 

@@ -67,7 +67,7 @@ void stock_forget(struct stock *stock, struct instance *instance);
 /* Is there an instance on its way from a nursery? */
 bool stock_awaits_birth(const struct stock *stock, enum agent_runtime runtime);
 /* From the nursery: this instance has its interpreter, or will never have one; all of a
- * runtime are lost. */
+ * runtime are lost, and those that it has brought before are like any that was started. */
 void stock_arrived(struct stock *stock, uint64_t number);
 void stock_failed(struct stock *stock, uint64_t number);
 void stock_lost_nursery(struct stock *stock, enum agent_runtime runtime);

@@ -3,13 +3,14 @@ import contextlib
 import fcntl
 import json
 import os
+import signal
 import time
 
 import pytest
-from agent_client import MIB, NODE, PYTHON3
+from agent_client import MIB, NODE, PYTHON3, STOCKED_INTERPRETER
 from conftest import start_agent
-from sandbox_host import Watch
-from stocked import from_nursery
+from sandbox_host import Watch, eventually
+from stocked import from_nursery, nursery_of
 
 # The shim leaves nothing where somebody else has the descriptor; then the function writes to it.
 SCRIPT = b"""import ctypes, fcntl, os, time
@@ -109,3 +110,26 @@ def test_the_last_used_goes_first_where_all_take_too_much(agent, gateway):
             made.wait_ready()
             assert call(made) == ["well"]
     assert count_kept(agent) == before
+
+
+def is_one_parked(gateway):
+    with contextlib.suppress(TimeoutError):
+        while True:
+            gateway.take(0)
+    return gateway.parked["python3"] > 0
+
+
+def test_who_was_born_in_a_nursery_that_has_died_leaves_nothing():
+    """Nobody who is born in the next one could take it."""
+    with start_agent(stock=8) as agent:
+        gateway = agent.connect()
+        code = agent.add_code({"main.py": (0o644, SCRIPT % b"pass")})
+        from_nursery(agent, gateway, code, function="").__exit__()
+        assert eventually(lambda: is_one_parked(gateway), 30)
+        nursery = nursery_of(agent)
+        os.kill(nursery, signal.SIGKILL)
+        assert eventually(lambda: not os.path.exists(f"/proc/{nursery}"))
+        with gateway.spawn(code, "main.handle", runtime=PYTHON3) as made:
+            made.wait_ready()
+            assert made.origin == STOCKED_INTERPRETER
+            assert not call(made) and count_kept(agent) == 0
