@@ -154,8 +154,8 @@ static int serve(int datagram_fd, int stream_fd)
 
         if (r < 0)
                 return r;
-        list_init(&names->queries);
-        list_init(&names->stream_pairs);
+        names_queries_init(names);
+        names_streams_init(names);
         loop_source_init(&names->datagrams, names_on_datagram);
         loop_source_init(&names->streams, names_on_connection);
         r = loop_add(&names->loop, &names->datagrams, datagram_fd, EPOLLIN);

@@ -12,7 +12,7 @@
 #define IS_ANSWER 0x80 /* of the third byte */
 
 struct query {
-        struct list link;
+        struct names_place place;
         struct names *names;
         struct sockaddr_in client;
         int fd;
@@ -30,9 +30,19 @@ static void query_end(struct query *query)
         loop_remove(&names->loop, &query->source);
         loop_remove_timer(&names->loop, &query->patience);
         fd_close(&query->fd);
-        list_remove(&query->link);
-        names->query_count--;
+        names_share_leave(&names->queries, &query->place);
         free(query);
+}
+
+static void query_give_up(struct names_place *place)
+{
+        query_end(CONTAINER_OF(place, struct query, place));
+}
+
+void names_queries_init(struct names *names)
+{
+        names_share_init(&names->queries, NAMES_QUERIES_MAX, NAMES_QUERIES_PER_CLIENT,
+                         query_give_up);
 }
 
 static int query_ask(struct query *query)
@@ -96,33 +106,22 @@ static void query_on_answer(struct loop_source *source, uint32_t events)
         query_end(query);
 }
 
-static size_t count_of(const struct names *names, const struct sockaddr_in *client)
-{
-        const struct query *query;
-        size_t count = 0;
-
-        LIST_FOR_EACH (query, &names->queries, link)
-                count += query->client.sin_addr.s_addr == client->sin_addr.s_addr;
-        return count;
-}
-
 void names_query_begin(struct names *names, const char *bytes, size_t length,
                        const struct sockaddr_in *client)
 {
         struct query *query;
 
-        if (length < HEADER_SIZE || length > NAMES_QUERY_MAX || (bytes[2] & IS_ANSWER) ||
-            names->query_count >= NAMES_QUERIES_MAX ||
-            count_of(names, client) >= NAMES_QUERIES_PER_CLIENT)
+        if (length < HEADER_SIZE || length > NAMES_QUERY_MAX || (bytes[2] & IS_ANSWER))
                 return;
         query = malloc(sizeof(*query) + length);
         if (!query)
                 return;
         *query = (struct query){.names = names, .client = *client, .fd = -1, .length = length};
+        if (!names_share_enter(&names->queries, &query->place, client->sin_addr.s_addr)) {
+                free(query);
+                return;
+        }
         memcpy(query->bytes, bytes, length);
-        list_init(&query->link);
-        list_push_back(&names->queries, &query->link);
-        names->query_count++;
         loop_source_init(&query->source, query_on_answer);
         timer_init(&query->patience, query_on_patience);
         query_go_on(query);

@@ -19,9 +19,8 @@ struct end {
 };
 
 struct stream_pair {
-        struct list link;
+        struct names_place place;
         struct names *names;
-        struct sockaddr_in client;
         size_t resolver;
         bool has_heard; /* the name server has said something */
         struct timer idle;
@@ -37,9 +36,19 @@ static void pair_end(struct stream_pair *pair)
                 fd_close(&pair->ends[i].fd);
         }
         loop_remove_timer(&names->loop, &pair->idle);
-        list_remove(&pair->link);
-        names->stream_count--;
+        names_share_leave(&names->stream_pairs, &pair->place);
         free(pair);
+}
+
+static void pair_give_up(struct names_place *place)
+{
+        pair_end(CONTAINER_OF(place, struct stream_pair, place));
+}
+
+void names_streams_init(struct names *names)
+{
+        names_share_init(&names->stream_pairs, NAMES_STREAMS_MAX, NAMES_STREAMS_PER_CLIENT,
+                         pair_give_up);
 }
 
 static bool is_transient(ssize_t result)
@@ -137,41 +146,26 @@ static void pair_on_idle(struct timer *timer)
         pair_end(CONTAINER_OF(timer, struct stream_pair, idle));
 }
 
-static size_t count_of(const struct names *names, const struct sockaddr_in *client)
-{
-        const struct stream_pair *pair;
-        size_t count = 0;
-
-        LIST_FOR_EACH (pair, &names->stream_pairs, link)
-                count += pair->client.sin_addr.s_addr == client->sin_addr.s_addr;
-        return count;
-}
-
 void names_stream_begin(struct names *names, int fd, const struct sockaddr_in *client)
 {
         AUTO(fd_close) int owned_fd = fd;
-        AUTO(fd_close) int resolver_fd = -1;
-        struct stream_pair *pair;
+        struct stream_pair *pair = calloc(1, sizeof(*pair));
 
-        if (names->stream_count >= NAMES_STREAMS_MAX ||
-            count_of(names, client) >= NAMES_STREAMS_PER_CLIENT)
-                return;
-        resolver_fd = names_connect(names, names->current, SOCK_STREAM);
-        pair = resolver_fd < 0 ? NULL : calloc(1, sizeof(*pair));
         if (!pair)
                 return;
+        if (!names_share_enter(&names->stream_pairs, &pair->place, client->sin_addr.s_addr)) {
+                free(pair);
+                return;
+        }
         pair->names = names;
-        pair->client = *client;
         pair->resolver = names->current;
         pair->ends[0].fd = fd_steal(&owned_fd);
-        pair->ends[1].fd = fd_steal(&resolver_fd);
+        pair->ends[1].fd = names_connect(names, names->current, SOCK_STREAM);
         loop_source_init(&pair->ends[0].source, pair_on_client);
         loop_source_init(&pair->ends[1].source, pair_on_resolver);
         timer_init(&pair->idle, pair_on_idle);
-        list_init(&pair->link);
-        list_push_back(&names->stream_pairs, &pair->link);
-        names->stream_count++;
-        if (loop_add(&names->loop, &pair->ends[0].source, pair->ends[0].fd, EPOLLIN) < 0 ||
+        if (pair->ends[1].fd < 0 ||
+            loop_add(&names->loop, &pair->ends[0].source, pair->ends[0].fd, EPOLLIN) < 0 ||
             loop_add(&names->loop, &pair->ends[1].source, pair->ends[1].fd, EPOLLIN) < 0) {
                 pair_end(pair);
                 return;

@@ -21,6 +21,7 @@ from sandbox_host import Watch, eventually
 
 TALK = (HERE / "talk.py").read_bytes()
 REFUSED = ("ECONNREFUSED", "EHOSTUNREACH", "ENETUNREACH", "EACCES")
+INSIDE_RESOLVER = "169.254.0.53"
 OFFICE_BIT, HOME_BIT, UNKNOWN_BIT = 1, 2, 1 << 16
 RANGES = ("--egress-range", "office=10.1.0.0/16", "--egress-range", "home=192.168.0.0/16")
 
@@ -375,6 +376,20 @@ def test_names_are_answered_again_after_what_passes_them_on_was_killed(node):
     os.kill(killed, signal.SIGKILL)
     assert eventually(lambda: node.helpers().get("magpie-names", killed) != killed)
     assert eventually(lambda: node.talk(f"name:{NAME}") == [SERVER])
+
+
+@pytest.mark.parametrize("word, sockets, asked", [
+    (f"pester:{INSIDE_RESOLVER}:silent.{NAME}", 1024, NAME),
+    (f"cling:{INSIDE_RESOLVER}:53:8", 2 * 128, f"long.{NAME}")], ids=["datagrams", "streams"])
+def test_who_asks_for_little_is_answered_beside_those_who_take_all_there_is(node, word, sockets, asked):
+    node.talk("interfaces")
+    passing_on = node.helpers()["magpie-names"]
+    with contextlib.ExitStack() as stack:
+        quiet = stack.enter_context(node.spawn())
+        for _ in range(20):
+            stack.enter_context(node.spawn()).begin(word.encode())
+        assert eventually(lambda: len(os.listdir(f"/proc/{passing_on}/fd")) > sockets, 30)
+        assert say(quiet, f"name:{asked}") == [SERVER]
 
 
 def test_what_passes_names_on_is_nobody_behind_the_filter(node):

@@ -205,7 +205,7 @@ def serve_echo(port):
 
 def answer_of(query):
     """RFC 1035, as much as it takes: NAME has one address, long.NAME so many that a datagram does not
-    hold them; nobody else exists."""
+    hold them; nobody else exists. None for silent.NAME, of which nothing is ever said."""
     import socket
     end = query.index(b"\0", 12)
     labels, at = [], 12
@@ -215,6 +215,8 @@ def answer_of(query):
     name, kind = ".".join(labels).lower(), query[end + 1:end + 3]
     question = query[12:end + 5]
     count = {NAME: 1, f"long.{NAME}": 100}.get(name, 0) if kind == b"\0\1" else 0
+    if name == f"silent.{NAME}":
+        return None
     known = name.endswith(NAME)
     head = query[:2] + (b"\x81\x80" if known else b"\x81\x83") + b"\0\1" + count.to_bytes(2, "big")
     record = b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4" + socket.inet_aton(SERVER)
@@ -243,6 +245,8 @@ def serve_names(address):
     while True:
         query, peer = datagrams.recvfrom(4096)
         answer = answer_of(query)
+        if answer is None:
+            continue
         if len(answer) > 512:  # "truncated": ask again over TCP
             answer = query[:2] + b"\x83\x80" + query[4:6] + b"\0" * 6 + query[12:]
         datagrams.sendto(answer, peer)

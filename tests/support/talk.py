@@ -2,12 +2,17 @@
 """Tries to reach somebody and prints what came of it as JSON: `talk.py VERB:ARGUMENT...`. A sandbox gets
 them as one. Answers of the echo server, or the name of the error."""
 import errno
+import itertools
 import json
+import signal
 import socket
+import struct
 import sys
+import time
 
 PATIENCE_S = 10
 LISTENING_S = 3
+PESTERING_S = 0.005
 
 
 def tcp(host, port):
@@ -33,6 +38,24 @@ def hold(host, port, count):
     except OSError:
         pass
     return len(held)
+
+
+def cling(host, port, count):
+    """The same, for good."""
+    held = [socket.create_connection((host, int(port)), PATIENCE_S) for _ in range(int(count))]
+    signal.pause()
+    return len(held)
+
+
+def pester(resolver, host):
+    """Asks for that name again and again, and hears no answer."""
+    labels = [label.encode() for label in host.split(".")]
+    question = b"".join(bytes([len(label)]) + label for label in labels) + b"\0\0\1\0\1"
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
+        datagrams.connect((resolver, 53))
+        for number in itertools.count():
+            datagrams.send(struct.pack("!6H", number % 65536, 0x100, 1, 0, 0, 0) + question)
+            time.sleep(PESTERING_S)  # more at once would not fit into anybody's buffer
 
 
 def flood(host, port, count):
