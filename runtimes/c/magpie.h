@@ -59,7 +59,7 @@ struct magpie_request {
         const char *path;     /* as sent, not decoded */
         const char *query;    /* as sent, without the '?' */
         const char *address;  /* the client's */
-        const char *domain;   /* the name the client used */
+        const char *domain;   /* the name the client used, without a port */
         uint64_t deadline_ms; /* Unix time at which the platform ends the invocation */
 
         struct magpie_worker *worker; /* private */
@@ -195,8 +195,7 @@ static inline void magpie_send(struct magpie_worker *worker, int type, int flags
         while (send(MAGPIE_FD, frame, length, MSG_NOSIGNAL) < 0)
                 if (errno != EINTR)
                         magpie_die("cannot send to the platform");
-        worker->meta_length = 0;
-        worker->payload_length = 0;
+        worker->meta_length = worker->payload_length = 0;
 }
 
 /* The next frame's length; 0 when the platform has gone. */
@@ -204,9 +203,8 @@ static inline size_t magpie_receive(unsigned char *frame)
 {
         ssize_t length;
 
-        do {
-                length = recv(MAGPIE_FD, frame, MAGPIE_FRAME_MAX, 0);
-        } while (length < 0 && errno == EINTR);
+        while ((length = recv(MAGPIE_FD, frame, MAGPIE_FRAME_MAX, 0)) < 0 && errno == EINTR)
+                ;
         if (length < 0)
                 magpie_die("cannot receive from the platform");
         if (length > 0 && (length < MAGPIE_HEADER_SIZE ||
@@ -226,6 +224,13 @@ static inline const char *magpie_take_line(char **meta, char *end)
         *feed = '\0';
         *meta = feed + 1;
         return line;
+}
+
+/* Cuts the port off a host, in place. */
+static inline void magpie_cut_port(char *host)
+{
+        host += *host == '[' ? strcspn(host, "]") : 0;
+        host[strcspn(host, ":")] = '\0';
 }
 
 static inline void magpie_parse_request(struct magpie_worker *worker, size_t length,
@@ -248,6 +253,8 @@ static inline void magpie_parse_request(struct magpie_worker *worker, size_t len
         request->query = http ? magpie_take_line(&meta, end) : "";
         request->address = http ? magpie_take_line(&meta, end) : "";
         request->domain = http ? magpie_take_line(&meta, end) : "";
+        if (*request->domain)
+                magpie_cut_port((char *)request->domain);
         worker->headers = meta;
         worker->headers_length = (size_t)(end - meta);
         worker->headers_split = false;
@@ -520,17 +527,14 @@ static inline void magpie_put_json(struct magpie_worker *worker, const char *bef
         *to++ = '"';
         for (; *text; text++) {
                 unsigned char c = (unsigned char)*text;
-                bool begins = (c & 0xc0) != 0x80;
-                if (to >= end + 4 || (to >= end && begins))
+                if (to >= end + 4 || (to >= end && (c & 0xc0) != 0x80))
                         break;
-                if (c == '"' || c == '\\') {
+                if (c == '"' || c == '\\')
                         *to++ = '\\';
-                        *to++ = c;
-                } else if (c < 0x20) {
+                if (c < 0x20)
                         to += sprintf((char *)to, "\\u%04x", c);
-                } else {
+                else
                         *to++ = c;
-                }
         }
         *to++ = '"';
         worker->payload_length += (size_t)(to - start);
@@ -545,8 +549,7 @@ static inline void magpie_fail(struct magpie_response *response, const char *typ
                 return;
         (void)fflush(stdout);
         worker->phase = MAGPIE_PHASE_FAILED;
-        worker->meta_length = 0;
-        worker->payload_length = 0;
+        worker->meta_length = worker->payload_length = 0;
         magpie_put_json(worker, "{\"stackTrace\":[],\"errorType\":", type);
         magpie_put_json(worker, ",\"errorMessage\":", message);
         worker->frame[MAGPIE_HEADER_SIZE + worker->payload_length++] = '}';
@@ -559,11 +562,8 @@ static inline void magpie_finish(struct magpie_worker *worker)
         (void)fflush(stdout);
         if (worker->phase != MAGPIE_PHASE_FAILED)
                 magpie_send_part(worker, MAGPIE_FLAG_END);
-        worker->body_length = 0;
-        while (!worker->body_complete) {
+        for (worker->body_length = 0; !worker->body_complete; worker->body_length = 0)
                 magpie_receive_body(worker);
-                worker->body_length = 0;
-        }
         free(worker->collected);
         worker->collected = NULL;
 }

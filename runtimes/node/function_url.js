@@ -70,6 +70,12 @@ function authorizer(userId) {
   return { iam, userId };
 }
 
+// The name or address in a host, without the port.
+function domainOf(host) {
+  const end = host.startsWith('[') ? host.indexOf(']') + 1 : host.indexOf(':');
+  return end < 0 ? host : host.slice(0, end);
+}
+
 function prefixOf(domainName) {
   const dot = domainName.indexOf('.');
   return dot < 0 ? domainName : domainName.slice(0, dot);
@@ -97,7 +103,7 @@ function requestContext(context, http, domainName) {
 // The event of a request that came by function URL.
 function event(meta, bytes, context) {
   const lines = meta.split('\n');
-  const [, , method, path, query, sourceIp, domainName] = lines;
+  const [, , method, path, query, sourceIp, host] = lines;
   const headers = parseHeaders(lines);
   const userAgent = headers['user-agent'] ?? '';
   const http = { method, path, protocol: 'HTTP/1.1', sourceIp, userAgent };
@@ -107,7 +113,7 @@ function event(meta, bytes, context) {
     rawPath: path,
     rawQueryString: query,
     headers,
-    requestContext: requestContext(context, http, domainName),
+    requestContext: requestContext(context, http, domainOf(host)),
     isBase64Encoded: false,
   };
   if (Object.hasOwn(headers, 'cookie')) request.cookies = splitCookies(headers.cookie);

@@ -1,6 +1,7 @@
 /* Requests as environments; see exec_environment.h. */
 #include "init/exec_environment.h"
 
+#include "wire/http_request.h"
 #include "wire/worker_protocol.h"
 
 #include <errno.h>
@@ -90,6 +91,8 @@ static int set_headers(struct exec_environment *environment, struct slice meta)
         return error;
 }
 
+#define DOMAIN "MAGPIE_DOMAIN"
+
 /* Takes the meta's next line as the value of `name`. */
 static int set_line(struct exec_environment *environment, const char *name, struct slice *meta)
 {
@@ -97,15 +100,17 @@ static int set_line(struct exec_environment *environment, const char *name, stru
 
         if (!worker_meta_next_line(meta, &line) || memchr(line.data, '\0', line.length))
                 return -EPROTO;
+        if (strcmp(name, DOMAIN) == 0)
+                line = http_host_name(line);
         return set(environment, name, line) ? 0 : -EPROTO;
 }
 
 int exec_environment_make(struct exec_environment *ret_environment, char *const *inherited,
                           struct slice meta, bool is_http, uint64_t deadline_ms)
 {
-        static const char *const lines[] = {"MAGPIE_INVOCATION_ID", "MAGPIE_USER",  "MAGPIE_METHOD",
-                                            "MAGPIE_PATH",          "MAGPIE_QUERY", "MAGPIE_CLIENT",
-                                            "MAGPIE_DOMAIN"};
+        static const char *const lines[] = {
+                "MAGPIE_INVOCATION_ID", "MAGPIE_USER",   "MAGPIE_METHOD", "MAGPIE_PATH",
+                "MAGPIE_QUERY",         "MAGPIE_CLIENT", DOMAIN};
         struct exec_environment *environment = ret_environment;
         size_t line_count = is_http ? sizeof(lines) / sizeof(lines[0]) : 2;
         char deadline[24];

@@ -406,6 +406,17 @@ bool http_request_lists(const struct http_request *request, struct slice name, s
         return false;
 }
 
+struct slice http_host_name(struct slice host)
+{
+        bool bracketed = host.length > 0 && *host.data == '[';
+        const char *mark =
+                host.length > 0 ? memchr(host.data, bracketed ? ']' : ':', host.length) : NULL;
+
+        if (mark)
+                host.length = (size_t)(mark - host.data) + bracketed;
+        return host;
+}
+
 bool http_header_is_hop_by_hop(struct slice name)
 {
         static const struct slice names[] = {

@@ -102,6 +102,9 @@ const struct http_header *http_request_find(const struct http_request *request, 
  * after ';' are not looked at. As in (request, SLICE("prefer"), SLICE("respond-async")). */
 bool http_request_lists(const struct http_request *request, struct slice name, struct slice token);
 
+/* The name or address in a valid host, without the port; an IPv6 address stays in its brackets. */
+struct slice http_host_name(struct slice host);
+
 /* Headers that speak of one connection only and are not handed on, in either direction: Connection,
  * Keep-Alive, Proxy-*, TE, Trailer, Transfer-Encoding, Upgrade (RFC 9110, section 7.6.1). Names that some
  * server reads as one of these are none either. */

@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "wire/base64.h"
 #include "wire/http_bytes.h"
+#include "wire/http_request.h"
 #include "wire/json_text.h"
 #include "wire/worker_protocol.h"
 
@@ -216,6 +217,7 @@ static int read_head(struct slice meta, struct head *ret_head)
         for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
                 if (!worker_meta_next_line(&meta, lines[i]))
                         return -EPROTO;
+        ret_head->domain = http_host_name(ret_head->domain);
         count = read_headers(meta, ret_head->headers, HEADERS_MAX);
         if (count < 0)
                 return count;

@@ -12,8 +12,9 @@
  * gateway -> worker
  *   INVOKE  id, value = deadline (Unix time, ms). meta lines, each ended by '\n':
  *           invocation id, the caller's user id (may be empty). With WORKER_FLAG_HTTP also: method,
- *           raw path, raw query (no '?'), the client's address, domain name, then one "name:value"
- *           line a header (names in lower case). Payload: the first bytes of the request body.
+ *           raw path, raw query (no '?'), the client's address, the host with its port, then
+ *           one "name:value" line a header (names in lower case). Payload: the first bytes of the
+ *           request body.
  *           WORKER_FLAG_END: the body is complete.
  *   DATA    id; payload: more of the body; WORKER_FLAG_END on its last frame (may be empty).
  *   LANE    id = the lane's number, from 1, none twice. With it comes (SCM_RIGHTS) the worker's end of

@@ -59,7 +59,7 @@ def test_each_invocation_has_its_own_number_user_and_deadline(start):
 
 def test_a_function_url_request_comes_in_the_manner_of_cgi(start):
     instance = start("#!/bin/sh\nenv | grep -E '^(HTTP_|MAGPIE_)' | grep -v DEADLINE | sort\n")
-    head = (b"POST\n/a%20b\nx=1&y=2\n192.0.2.7\nexample.org\n"
+    head = (b"POST\n/a%20b\nx=1&y=2\n192.0.2.7\nexample.org:8080\n"
             b"accept:a\ncontent-type:text/plain\nx-odd.name:v\nproxy:evil\naccept:b\n")
     assert instance.invoke(b"", user="me", http=head).decode().splitlines() == [
         "HTTP_ACCEPT=a, b", "HTTP_CONTENT_TYPE=text/plain", "HTTP_X_ODD_NAME=v",

@@ -40,6 +40,12 @@ def test_a_function_url_request_passes_as_it_was_sent(echo):
         ["content-length", "3"]]
 
 
+@pytest.mark.parametrize("host", ["fn.example.org:8080", "[::1]:8080"])
+def test_the_host_keeps_its_port(echo, host):
+    headers = dict(echo.invoke(host=host, **url()).json["headers"])
+    assert headers["host"] == host and f'host="{host}"' in headers["forwarded"]
+
+
 @pytest.mark.parametrize("name", [
     "magpie_user", "magpie-invocation_id", "magpie_invocation-id", "magpie_deadline_ms", "x_forwarded_for",
     "x-forwarded_proto", "content_length", "transfer_encoding"])

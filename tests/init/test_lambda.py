@@ -145,7 +145,7 @@ def test_a_function_url_request_is_an_event_of_format_2(answering):
 
 def test_an_event_is_what_magpies_own_shim_makes_of_the_request(answering, python):
     """All but the time, which is another."""
-    request = {"user": "u", **url("PUT", "/p/%2f", "a=1&b&c=%00%ff&a=2", [
+    request = {"user": "u", "host": "h.example:8080", **url("PUT", "/p/%2f", "a=1&b&c=%00%ff&a=2", [
         ("host", "h"), ("x-a", "1"), ("x-a", "2"), ("cookie", " ;a=1;; b"), ("x-empty", "")])}
     ours = answering("json.dumps({'event': event.decode()}).encode()")
     theirs = python.start("def handler(event, context): return {'event': event}")

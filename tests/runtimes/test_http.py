@@ -147,6 +147,20 @@ def test_a_function_url_event_has_the_shape_of_payload_format_2(echo):
     }
 
 
+@pytest.mark.parametrize("host, name, prefix", [
+    ("localhost:8080", "localhost", "localhost"),
+    ("fn.example.org:80", "fn.example.org", "fn"),
+    ("fn.example.org:", "fn.example.org", "fn"),
+    ("192.0.2.1:8080", "192.0.2.1", "192"),
+    ("[::1]:8080", "[::1]", "[::1]"),
+    ("[::1]", "[::1]", "[::1]"),
+    ("", "", ""),
+])
+def test_a_domain_name_has_no_port(echo, host, name, prefix):
+    context = echo.invoke(b"", host=host, **http()).json["requestContext"]
+    assert (context["domainName"], context["domainPrefix"]) == (name, prefix)
+
+
 def test_an_anonymous_bare_request_has_neither_authorizer_nor_body(echo):
     event = echo.invoke(b"", **http()).json
     assert "authorizer" not in event["requestContext"] and "body" not in event

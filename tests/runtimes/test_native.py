@@ -68,6 +68,13 @@ def test_every_compiler_makes_a_program_that_answers(handlers):
     assert handlers.raw_log().replace("printed before", "") == ""
 
 
+@pytest.mark.parametrize("host, domain", [
+    ("fn.example.org:8080", "fn.example.org"), ("[::1]:8080", "[::1]"), ("[::1]", "[::1]"), ("", "")])
+def test_a_domain_has_no_port(worker, host, domain):
+    answer = worker.invoke(b"show", host=host, http=("GET", "/", "", []))
+    assert answer.body.decode().split("|")[6] == domain
+
+
 def test_without_http_the_requests_head_is_empty(worker):
     assert worker.invoke(b"show", invocation="01INV").body == b"01INV|||||||(none)\n1"
 

@@ -133,13 +133,14 @@ class Worker:
                 return frame
             assert frame.number == 0
 
-    def send(self, payload=b"", http=None, user="", invocation="01HTESTINVOCATION000000000", timeout=30):
+    def send(self, payload=b"", http=None, user="", invocation="01HTESTINVOCATION000000000", timeout=30,
+             host="fn.example.org"):
         """Pushes one request; returns its number. `http`: (method, path, query, headers)."""
         self.last_number += 1
         meta = f"{invocation}\n{user}\n"
         if http:
             method, path, query, headers = http
-            meta += f"{method}\n{path}\n{query}\n192.0.2.7\nfn.example.org\n"
+            meta += f"{method}\n{path}\n{query}\n192.0.2.7\n{host}\n"
             meta += "".join(f"{name}:{value}\n" for name, value in headers)
         meta = meta.encode()
         room = FRAME_MAX - HEADER.size - len(meta)

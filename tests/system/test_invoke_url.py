@@ -63,6 +63,8 @@ def test_the_event_is_the_request_in_payload_format_two(server, show, user_id):
     assert (context["http"]["method"], context["http"]["path"]) == ("PUT", "/a%20path/b")
     assert context["http"]["sourceIp"] == "127.0.0.1"
     assert context["http"]["userAgent"] == "tests"
+    assert event["headers"]["host"] == f"127.0.0.1:{server.port}"
+    assert context["domainName"] == "127.0.0.1"
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])

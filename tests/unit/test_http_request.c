@@ -217,6 +217,19 @@ TEST(hosts_are_names_and_addresses_with_or_without_a_port)
 }
 TEST_END
 
+TEST(the_name_of_a_host_is_what_stands_before_the_port)
+{
+        static const char *const hosts[][2] = {
+                {"", ""},          {"a", "a"},         {"a:", "a"},
+                {"a.b:80", "a.b"}, {"[::1]", "[::1]"}, {"[fe80::1.2.3.4]:1", "[fe80::1.2.3.4]"},
+        };
+
+        for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++)
+                EXPECT_SLICE(http_host_name(slice_of(hosts[i][0])), hosts[i][1]);
+        ck_assert_uint_eq(http_host_name((struct slice){0}).length, 0);
+}
+TEST_END
+
 TEST(http_1_0_needs_no_host)
 {
         ck_assert_ptr_null(parse("GET / HTTP/1.0\r\n\r\n")->host.data);
@@ -396,7 +409,8 @@ TEST_MAIN("http_request", a_plain_request_is_taken_apart, every_method_has_its_n
           an_absolute_target_gives_the_host_and_the_path,
           an_asterisk_asks_for_the_options_of_the_server, an_empty_query_is_a_query,
           what_browsers_leave_unescaped_in_a_target_is_taken,
-          hosts_are_names_and_addresses_with_or_without_a_port, http_1_0_needs_no_host,
+          hosts_are_names_and_addresses_with_or_without_a_port,
+          the_name_of_a_host_is_what_stands_before_the_port, http_1_0_needs_no_host,
           keep_alive_follows_the_version_and_the_connection_header,
           the_body_is_framed_by_its_length_or_in_chunks,
           an_expectation_counts_where_a_body_follows_in_http_1_1,

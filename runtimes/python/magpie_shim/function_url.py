@@ -69,6 +69,11 @@ def _date(second):
     return _dated[1]
 
 
+def _domain(host):
+    """The name or address in a host, without the port."""
+    return host[: host.find("]") + 1] if host.startswith("[") else host.partition(":")[0]
+
+
 def _authorizer(user):
     """The caller, as Lambda tells an IAM caller, and under the shorter name."""
     return {
@@ -88,9 +93,10 @@ def _authorizer(user):
 def event(meta, payload, context):
     """The event of a request that came by function URL."""
     text = meta.decode("utf-8", "surrogateescape")
-    invocation, user, method, path, query, address, domain, *lines = text.split("\n")
+    invocation, user, method, path, query, address, host, *lines = text.split("\n")
     lines.pop()  # what follows the last line's end: nothing
     headers = _headers(lines)
+    domain = _domain(host)
     now = time.time_ns() // 1_000_000
     request_context = {
         "accountId": user or "anonymous",
