@@ -92,6 +92,19 @@ def test_a_result_that_json_cannot_carry_is_an_error(starter, pick):
         assert "Runtime.MarshalError" in answer.log(2)
 
 
+def test_what_is_no_number_is_null_in_node_as_in_lambda(node):
+    worker = node.start("exports.handler = (event) => "
+                        "({ a: NaN, b: { a: NaN, b: [-Infinity] } })[event];\n")
+    assert worker.invoke(b'"a"').body == b"null"
+    assert worker.invoke(b'"b"').body == b'{"a":null,"b":[null]}'
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf"])
+def test_what_is_no_number_is_an_error_in_python(python, number):
+    worker = python.start("def handler(event, context):\n    return {'a': float(event)}\n")
+    assert worker.invoke(b'"%s"' % number.encode()).error["errorType"] == "Runtime.MarshalError"
+
+
 def test_the_context_tells_what_runs(starter, pick):
     worker = starter.start(
         pick(
