@@ -146,16 +146,24 @@ function line(name, value) {
   return `${name}:${value}\n`;
 }
 
+function refuseType(name, value, wanted) {
+  const type = Object.prototype.toString.call(value).slice('[object '.length, -1);
+  throw new MarshalError(`${name} is of the type ${type}, not ${wanted}`);
+}
+
 function headerLines(result) {
   const headers = result.headers ?? {};
-  if (typeof headers !== 'object') {
-    throw new MarshalError(`headers is a ${typeof headers}, no object`);
+  const cookies = result.cookies ?? [];
+  // Of a list, a Map or a Headers the entries are not what its maker thinks.
+  if (typeof headers !== 'object' || Symbol.iterator in headers) {
+    refuseType('headers', headers, 'Object');
   }
+  if (!Array.isArray(cookies)) refuseType('cookies', cookies, 'Array');
   let lines = '';
   for (const [name, value] of Object.entries(headers)) {
     for (const each of Array.isArray(value) ? value : [value]) lines += line(name, String(each));
   }
-  for (const cookie of result.cookies ?? []) lines += line('set-cookie', String(cookie));
+  for (const cookie of cookies) lines += line('set-cookie', String(cookie));
   return lines;
 }
 

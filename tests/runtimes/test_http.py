@@ -75,7 +75,14 @@ def test_a_body_may_be_an_object_or_bytes(starter, pick):
         ({"statusCode": 200, "headers": {"a b": "c"}}, "no name for a header"),
         ({"statusCode": 200, "headers": {"": "c"}}, "no name for a header"),
         ({"statusCode": 200, "headers": {"ü": "c"}}, "no name for a header"),
-        ({"statusCode": 200, "headers": "a"}, "headers"),
+        ({"statusCode": 200, "headers": "a"}, "headers is of the type "),
+        ({"statusCode": 200, "headers": ["a"]}, "headers is of the type "),
+        ({"statusCode": 200, "headers": []}, "headers is of the type "),
+        ({"statusCode": 200, "headers": False}, "headers is of the type "),
+        ({"statusCode": 200, "cookies": "nope"}, "cookies is of the type "),
+        ({"statusCode": 200, "cookies": ""}, "cookies is of the type "),
+        ({"statusCode": 200, "cookies": {"a": "b"}}, "cookies is of the type "),
+        ({"statusCode": 200, "cookies": 5}, "cookies is of the type "),
         ({"statusCode": 200, "headers": {"a": "b" * 50_000}}, "headers"),
         ({"statusCode": 200, "cookies": ["a\n"]}, "control character"),
     ],
@@ -86,6 +93,18 @@ def test_an_http_answer_that_http_forbids_is_an_error_of_the_function(starter, p
         answer = worker.invoke()
         assert answer.status is None and answer.error["errorType"] == "Runtime.MarshalError"
         assert complaint in answer.error["errorMessage"]
+
+
+def test_headers_and_cookies_that_are_null_are_none(starter, pick):
+    result = {"statusCode": 200, "headers": None, "cookies": None}
+    answer = starter.start(answering(pick, result)).invoke()
+    assert answer.status == 200 and answer.headers == []
+
+
+@pytest.mark.parametrize("made", ["new Headers({ a: 'b' })", "new Map([['a', 'b']])"])
+def test_headers_that_would_be_lost_are_an_error_in_node(node, made):
+    worker = node.start(f"exports.handler = () => ({{ statusCode: 200, headers: {made} }});\n")
+    assert "headers is of the type " in worker.invoke().error["errorMessage"]
 
 
 def http(method="GET", path="/", query="", headers=()):

@@ -165,17 +165,26 @@ def _line(name, value):
     return f"{name}:{value}\n"
 
 
+def _member(answer, name, kinds, empty):
+    """What is there under the name, of the right type."""
+    value = answer.get(name)
+    if value is None:
+        return empty
+    if not isinstance(value, kinds):
+        wanted = type(empty).__name__
+        raise MarshalError(f"{name} is of the type {type(value).__name__}, not {wanted}")
+    return value
+
+
 def _meta(answer, has_body):
-    headers = answer.get("headers") or {}
-    if not isinstance(headers, dict):
-        raise MarshalError(f"headers is a {type(headers).__name__}, not a dict")
+    headers = _member(answer, "headers", dict, {})
     text, has_type = "", False
     for name, value in headers.items():
         name = str(name)
         has_type = has_type or name.lower() == "content-type"
         for each in value if isinstance(value, (list, tuple)) else (value,):
             text += _line(name, str(each))
-    for cookie in answer.get("cookies") or ():
+    for cookie in _member(answer, "cookies", (list, tuple), []):
         text += _line("set-cookie", str(cookie))
     meta = text.encode("utf-8", "surrogateescape")
     if has_body and not has_type:
