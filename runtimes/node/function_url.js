@@ -167,10 +167,34 @@ function headerLines(result) {
   return lines;
 }
 
+function refuseBase64(reason) {
+  throw new MarshalError(`isBase64Encoded is set, but the body is not: ${reason}`);
+}
+
+// What comes of that many digits, when none is skipped.
+function isWhole(bytes, digits) {
+  return digits % 4 !== 1 && bytes.length === Math.floor((digits * 3) / 4);
+}
+
+// Buffer skips what is no base64, and takes a character beyond Latin-1 for its lower byte.
+function fromBase64(body) {
+  const text = results.isBytes(body) ? Buffer.from(results.toBytes(body)).toString('latin1') : body;
+  if (typeof text !== 'string') refuseBase64('it is no text');
+  const bytes = Buffer.from(text, 'base64');
+  const padding = text.endsWith('==') ? 2 : text.endsWith('=') ? 1 : 0;
+  const isAscii = Buffer.byteLength(text) === text.length;
+  if (isAscii && isWhole(bytes, text.length - padding)) return bytes;
+  const digits = text.replace(/[ \t\r\n]+/g, '').replace(/=+$/, '');
+  if (/[^A-Za-z0-9+/_-]/.test(digits)) refuseBase64('there are other characters in it');
+  if (!isWhole(bytes, digits.length)) refuseBase64('a part of it is missing');
+  return bytes;
+}
+
 function bodyOf(result) {
   const { body } = result;
   if (body === undefined || body === null) return '';
-  if (typeof body === 'string') return result.isBase64Encoded ? Buffer.from(body, 'base64') : body;
+  if (result.isBase64Encoded) return fromBase64(body);
+  if (typeof body === 'string') return body;
   return results.isBytes(body) ? results.toBytes(body) : results.toJson(body);
 }
 

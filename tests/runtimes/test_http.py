@@ -56,6 +56,38 @@ def test_a_base64_body_is_decoded(starter, pick):
     assert starter.start(answering(pick, result)).invoke().body == body
 
 
+@pytest.mark.parametrize("text", [
+    "+/+/AQ==", "-_-_AQ==", "+/+/AQ", "+/+/AQ=", "+/+/AQ===", "+/+/\r\nAQ==\r\n", " +/\t+/AQ\n==", "+_-/AR==",
+])
+def test_base64_may_have_line_breaks_either_alphabet_and_any_padding(starter, pick, text):
+    result = {"statusCode": 200, "isBase64Encoded": True, "body": text}
+    assert starter.start(answering(pick, result)).invoke().body == b"\xfb\xff\xbf\x01"
+
+
+@pytest.mark.parametrize("body", ["", "=", "\n"])
+def test_base64_may_be_of_nothing(starter, pick, body):
+    answer = starter.start(answering(pick, {"statusCode": 200, "isBase64Encoded": True, "body": body})).invoke()
+    assert answer.status == 200 and answer.body == b""
+
+
+def test_base64_may_be_in_bytes(starter, pick):
+    worker = starter.start(answering(
+        pick, "{'statusCode': 200, 'isBase64Encoded': True, 'body': b'-_-_\\n'}",
+        "{ statusCode: 200, isBase64Encoded: true, body: Buffer.from('-_-_\\n') }"))
+    assert worker.invoke().body == b"\xfb\xff\xbf"
+
+
+@pytest.mark.parametrize("body", [
+    "!!!", "Q", "Q===", "QUJDQ", "QUJD,QUJD", "QUJDQUJ!", "QQ==QQ==", "QQ=Q", "=QQ", "QUJD\0", "é", "QUJ\u0141",
+    {"a": 1}, ["QUJD"], 5, True,
+])
+def test_a_body_that_is_called_base64_and_is_not_is_an_error(starter, pick, body):
+    worker = starter.start(answering(pick, {"statusCode": 200, "isBase64Encoded": True, "body": body}))
+    answer = worker.invoke()
+    assert answer.status is None and answer.error["errorType"] == "Runtime.MarshalError"
+    assert "isBase64Encoded is set, but the body is not" in answer.error["errorMessage"]
+
+
 def test_a_body_may_be_an_object_or_bytes(starter, pick):
     assert starter.start(answering(pick, {"statusCode": 200, "body": {"a": [1]}})).invoke().json == {"a": [1]}
     in_bytes = answering(pick, "{'statusCode': '201', 'body': b'\\xff'}",

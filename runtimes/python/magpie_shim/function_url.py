@@ -12,6 +12,7 @@ from .worker import JSON_META, MarshalError
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _NAME_BYTES = _LETTERS + _LETTERS.upper() + "0123456789!#$%&'*+-.^_`|~"
+_FROM_URL_ALPHABET = bytes.maketrans(b"-_", b"+/")
 _MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 
 
@@ -195,13 +196,22 @@ def _meta(answer, has_body):
     return meta
 
 
+def _from_base64(body):
+    try:
+        return a2b_base64(body, strict_mode=True)
+    except Base64Error:  # perhaps for what does no harm
+        data = body.encode() if isinstance(body, str) else bytes(body)
+    data = data.translate(_FROM_URL_ALPHABET, b" \t\r\n").rstrip(b"=")
+    return a2b_base64(data + b"=" * (-len(data) % 4), strict_mode=True)
+
+
 def _body(answer):
     body = answer.get("body")
     if body is None:
         return b""
     if answer.get("isBase64Encoded"):
         try:
-            return a2b_base64(body)
+            return _from_base64(body)
         except (Base64Error, TypeError, ValueError) as error:
             raise MarshalError(f"isBase64Encoded is set, but the body is not: {error}") from None
     if isinstance(body, str):
