@@ -18,6 +18,14 @@ def handle(event, context):
 '''
 
 
+CHILD = '''
+import os
+
+def handle(event, context):
+    os.system("echo child; echo child >&2")
+'''
+
+
 @pytest.fixture(scope="module")
 def person(server):
     return Person(server)
@@ -74,6 +82,15 @@ def test_a_functions_output_is_kept_by_invocation_newest_first(person):
                                                                     ("stderr", "err 1")}
     assert logs(person, "chatty", "?limit=1") == lines[:1]
     assert logs(person, "chatty", f"?limit=1&invocation={ids[0]}")[0]["invocationId"] == ids[0]
+
+
+def test_what_a_child_prints_is_stdout_by_whichever_descriptor(person):
+    function = create(person, "parent", code=code_of(CHILD))
+    follower = Follower(person, "parent")
+    call(person, function, "")
+    lines = [follower.line() for _ in range(2)]
+    follower.close()
+    assert [(line["stream"], line["text"]) for line in lines] == [("stdout", "child")] * 2
 
 
 def test_a_function_that_has_printed_nothing_has_an_empty_log(person):
