@@ -104,6 +104,35 @@ def test_it_says_how_many_instances_can_live_and_what_bounds_them_first(cli):
     assert instances(found["node instances"])[0] <= instances(found["native instances"])[0]
 
 
+def mib_of_each():
+    """By README.md: native, Python and Node, among as many as were tried."""
+    text = (pathlib.Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+    native, python, node = re.search(r"at 0\.6 to ([\d.]+) MiB each, .* of Python at 2\.4 to ([\d.]+) MiB,"
+                                     r" .* of Node at ([\d.]+) MiB", text).groups()
+    return {"native": float(native), "python3": float(python), "node": float(node)}
+
+
+def test_the_memory_of_an_instance_is_what_was_measured(cli):
+    each = mib_of_each()
+    _, found = checks(cli)
+    assert found["memory"]["meaning"] == (
+        f"a native instance takes 0.6 to {each['native']} MiB, a Python or Node one {each['python3']}")
+    assert each["python3"] == each["node"]
+
+
+@pytest.mark.parametrize("name", ["native", "python3", "node"])
+def test_memory_is_divided_by_what_an_instance_takes(cli, name):
+    _, found = checks(cli)
+    available = re.search(r"MemAvailable: *(\d+)", pathlib.Path("/proc/meminfo").read_text()).group(1)
+    check = found[f"{name} instances"]
+    reckoned = re.search(r"(\d+) at once, by memory|memory for (\d+)", check["found"] + check["meaning"])
+    if not reckoned:
+        pytest.skip("too much memory to be one of the first four bounds")
+    spare = 256 * 1024
+    expected = (int(available) - spare) / 1024 / mib_of_each()[name]
+    assert int(reckoned.group(1) or reckoned.group(2)) == pytest.approx(expected, rel=0.05)
+
+
 def test_open_files_bound_instances_by_three_each(cli):
     found = checks_with_files(cli, 4096)
     assert instances(found["native instances"]) == ((4096 - 1024) // 3, "open files")
