@@ -227,6 +227,11 @@ static void set_options(struct client *client, struct transfer *transfer, const 
         }
 }
 
+static bool reply_broke_off(const struct reply *reply, CURLcode code)
+{
+        return reply->status >= 200 && (code == CURLE_PARTIAL_FILE || code == CURLE_RECV_ERROR);
+}
+
 static int transfer_error(const struct client *client, const struct transfer *transfer,
                           CURLcode code, const char *text, struct err *err)
 {
@@ -290,6 +295,7 @@ int client_send(struct client *client, const struct request *request, struct rep
         ret_reply->remedy_is_requests = request->remedy != NULL;
         ret_reply->remedy = request->remedy ? request->remedy : client_remedy(client);
         ret_reply->elapsed_ms = (double)(clock_now_ns() - begun_ns) / (double)NS_PER_MS;
+        ret_reply->broke_off = reply_broke_off(ret_reply, code);
         /* A node that refuses a large body early may close while it is still being sent. */
         if (code == CURLE_SEND_ERROR && ret_reply->status >= 400)
                 code = CURLE_OK;

@@ -43,6 +43,7 @@ struct reply {
         char invocation_id[32]; /* Magpie-Invocation-Id, "" where there was none */
         char start[16];         /* Magpie-Start */
         double elapsed_ms;
+        bool broke_off;          /* after its head */
         bool is_strangers;       /* a 401 to a request without a token */
         const char *remedy;      /* the request's, or how to log in */
         bool remedy_is_requests; /* ... it is the request's */
@@ -56,7 +57,7 @@ void client_close(struct client *client); /* also as AUTO(client_close) */
 char *client_path(const char *format_with_one_text, const char *part);
 
 /* The caller frees *ret_reply with reply_deinit(), after a failure as well. 0; a negative errno
- * where no answer came: -ECONNREFUSED nobody listens, -ETIMEDOUT, else -EIO. */
+ * where no whole answer came: -ECONNREFUSED nobody listens, -ETIMEDOUT, else -EIO. */
 int client_send(struct client *client, const struct request *request, struct reply *ret_reply,
                 struct err *err);
 void reply_deinit(struct reply *reply); /* also as AUTO(reply_deinit) */

@@ -113,6 +113,14 @@ static int invoke_own_error(const struct reply *reply)
         return CLI_FUNCTION_FAILED;
 }
 
+/* Why cannot be told from here: what ends an answer that has begun has no status any more. */
+static int invoke_broke_off(const struct invoke *invoke, const struct reply *reply)
+{
+        say_error("the function's answer broke off");
+        problem_hint_logs(invoke->name, reply->invocation_id);
+        return CLI_FUNCTION_FAILED;
+}
+
 static int invoke_call(struct client *client, struct invoke *invoke, bool quiet, bool logs)
 {
         AUTO(reply_deinit) struct reply reply = {0};
@@ -124,15 +132,18 @@ static int invoke_call(struct client *client, struct invoke *invoke, bool quiet,
         invoke->request.path = path;
         invoke->request.on_data = invoke_on_data;
         invoke->request.context = invoke;
-        if (client_send(client, &invoke->request, &reply, &err) < 0)
+        if (client_send(client, &invoke->request, &reply, &err) < 0 &&
+            !(reply.broke_off && *reply.invocation_id))
                 return problem_report_silence(&err);
         invoke_show_end(invoke, &reply, quiet);
-        if (reply.is_problem)
+        if (reply.broke_off)
+                exit_code = invoke_broke_off(invoke, &reply);
+        else if (reply.is_problem)
                 exit_code = problem_report(&reply, invoke->name);
+        else if (reply.status >= 400)
+                exit_code = invoke_own_error(&reply);
         if (exit_code == CLI_NOT_FOUND)
                 suggest_function(client, invoke->name);
-        else if (!reply.is_problem && reply.status >= 400)
-                exit_code = invoke_own_error(&reply);
         if (logs && *reply.invocation_id)
                 invoke_show_logs(client, invoke->name, reply.invocation_id);
         return exit_code;
@@ -169,7 +180,8 @@ const struct verb verb_invoke = {
         .arguments = "NAME [OPTIONS]",
         .summary = "call a function and print its result",
         .about = "Calls a function and prints its result as it is. NAME may be its id.\n"
-                 "Exit code: 0 it answered, 5 it failed, 124 it took too long, 3 there is none.",
+                 "Exit code: 0 it answered, 5 it failed or its answer broke off, 124 it took too\n"
+                 "long to begin one, 3 there is none.",
         .examples = "  magpie invoke hello -d '{\"name\": \"you\"}'\n"
                     "  magpie invoke resize -d @photo.jpg > small.jpg\n"
                     "  date | magpie invoke hello -d - --logs\n",

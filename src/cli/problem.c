@@ -117,6 +117,11 @@ static void print_sentence(const struct reply *reply, const char *sentence, cons
         }
 }
 
+void problem_hint_logs(const char *function, const char *invocation)
+{
+        say_hint("what it wrote: magpie logs %s --invocation %s", function, invocation);
+}
+
 int problem_report(const struct reply *reply, const char *function)
 {
         AUTO(json_free) cJSON *problem = problem_parse(reply);
@@ -136,7 +141,7 @@ int problem_report(const struct reply *reply, const char *function)
         if (hint)
                 say_hint("%s", hint);
         if (*invocation && function)
-                say_hint("what it wrote: magpie logs %s --invocation %s", function, invocation);
+                problem_hint_logs(function, invocation);
         return problem_exit_code(reply->status, reason);
 }
 

@@ -12,6 +12,8 @@ bool problem_is_platforms(const struct reply *reply);
 
 /* For an answer that is not 2xx. `function` is the name of the function it is about, else NULL. */
 int problem_report(const struct reply *reply, const char *function);
+/* Where a call's function says more of it. */
+void problem_hint_logs(const char *function, const char *invocation);
 /* A name that is the API's own: to ask for that function would be to ask for something else. Says so
  * and returns true; false for every other name. */
 bool problem_report_reserved(const char *function);

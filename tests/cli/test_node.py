@@ -251,6 +251,26 @@ def test_a_function_that_takes_too_long_is_124(node):
     assert "--timeout" in late.stderr
 
 
+BROKEN_OFF = {
+    "raises": "    raise ValueError('in the middle')\n",
+    "takes-too-long": "    import time\n    time.sleep(60)\n",
+    "gives-too-much": "    while True:\n        yield 'x' * 65536\n",
+}
+
+
+def test_an_answer_that_breaks_off_is_5_with_where_to_look(cli):
+    with Server("--response-max", "1MiB") as server:
+        node = NodeCommandLine(cli, server)
+        for name, rest in BROKEN_OFF.items():
+            node.deploy(name, "def handler(event, context):\n    print('before')\n"
+                              "    yield 'first piece'\n" + rest, "--timeout", "1s")
+            broken = node.run("invoke", name)
+            assert broken.returncode == 5 and broken.stdout.startswith("first piece"), broken
+            assert "the function's answer broke off" in broken.stderr
+            look = re.search(rf"magpie (logs {name} --invocation \w+)", broken.stderr).group(1)
+            assert "before" in await_output(node, *look.split())
+
+
 def test_a_functions_own_error_status_is_its_result_and_5(node):
     node.deploy("teapot", "def handler(event, context):\n"
                           "    return {'statusCode': 418, 'body': 'short and stout'}\n")
