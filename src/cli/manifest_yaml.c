@@ -5,6 +5,7 @@
  */
 #include "base/auto.h"
 #include "cli/manifest.h"
+#include "core/registry/function.h"
 
 #include <errno.h>
 #include <string.h>
@@ -90,7 +91,9 @@ static int read_variable(struct reader *reader, struct err *err)
         if (r < 0)
                 return r;
         assignment = text_format("%s=%s", name, text);
-        r = manifest_set_env(reader->manifest, assignment, err);
+        r = env_name_validate(slice_of(name), err);
+        if (r == 0)
+                r = manifest_set_env(reader->manifest, assignment, err);
         if (r < 0)
                 (void)err_prefix(err, "line %lu", line);
         return r;

@@ -245,10 +245,13 @@ static int read_port(const cJSON *value, void *target, struct err *err)
 /* One variable as "NAME=value". */
 static int env_assignment(const cJSON *variable, char **ret_text, struct err *err)
 {
-        int length;
+        int length, r;
 
         if (!cJSON_IsString(variable))
                 return err_set(err, -EINVAL, "env must be an object whose values are strings.");
+        r = env_name_validate(slice_of(variable->string), err);
+        if (r < 0)
+                return r;
         length = asprintf(ret_text, "%s=%s", variable->string, variable->valuestring);
         if (length < 0) {
                 *ret_text = NULL;

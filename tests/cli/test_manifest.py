@@ -134,6 +134,7 @@ def test_a_build_that_fails_ends_the_deployment(folder):
     ("env:\n  A: 1\n  B: [1]\n", 3, "B is one plain value"),
     ("env:\n  A: 1\n  A: 2\n", 3, "'A' is said twice"),
     ("env:\n  1A: x\n", 2, "env name '1A' is not allowed"),
+    ("env:\n  \"A=B\": 1\n", 2, "env name 'A=B' is not allowed"),
     ("env:\n  MAGPIE_X: x\n", 2, "MAGPIE_ are the platform's"),
     ("layers: tools\n", 1, "layers is a list: lines of - NAME"),
     ("layers: {a: b}\n", 1, "layers is a list: lines of - NAME"),

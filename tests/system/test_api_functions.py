@@ -81,6 +81,7 @@ def test_a_name_is_taken_once_for_each_owner(server, person):
     ({"keepAlive": "48h"}, "keepAlive"), ({"keepAlive": "always"}, "auto"), ({"concurrency": 0}, "concurrency"),
     ({"min": 3, "max": 2}, "min"), ({"max": 0}, "max"), ({"min": 0.5}, "min"),
     ({"env": {"MAGPIE_X": "1"}}, "MAGPIE_X"), ({"env": {"1A": "x"}}, "1A"),
+    ({"env": {"A=B": "1"}}, "A=B"),
     ({"env": {"A": 1}}, "env"), ({"env": ["A=1"]}, "env"),
     ({"env": {f"N{i}": "" for i in range(101)}}, "env"), ({"public": 1}, "public"),
     ({"handler": "x" * 256}, "handler"), ({"handler": "a\nb"}, "handler"),

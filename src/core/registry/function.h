@@ -165,7 +165,8 @@ int name_validate(struct slice name, struct err *err); /* [a-z0-9]([a-z0-9-]*[a-
 bool function_name_is_reserved(struct slice name);
 int function_name_validate(struct slice name, struct err *err); /* a name, and not reserved */
 int email_validate(struct slice email, struct err *err);
-int env_validate(struct slice assignment, struct err *err); /* NAME=value; MAGPIE_ is reserved */
+int env_name_validate(struct slice name, struct err *err);  /* MAGPIE_ is reserved */
+int env_validate(struct slice assignment, struct err *err); /* NAME=value */
 
 /* "name", the newest version; or "name:version". 0, or -EINVAL and a sentence. */
 int layer_reference_parse(struct slice text, struct layer_reference *ret_layer, struct err *err);

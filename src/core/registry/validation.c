@@ -98,17 +98,10 @@ void email_fold(struct slice email, char *ret_email)
         ret_email[length] = '\0';
 }
 
-int env_validate(struct slice assignment, struct err *err)
+int env_name_validate(struct slice name, struct err *err)
 {
-        const char *equals =
-                assignment.length > 0 ? memchr(assignment.data, '=', assignment.length) : NULL;
-        struct slice name = slice_make(assignment.data, equals ? (size_t)(equals - assignment.data)
-                                                               : assignment.length);
         bool good = name.length > 0 && !(name.data[0] >= '0' && name.data[0] <= '9');
 
-        if (!equals)
-                return err_set(err, -EINVAL, "env '%s' is not of the form NAME=value",
-                               text_quote(assignment).text);
         for (size_t i = 0; good && i < name.length; i++)
                 good = is_letter_or_digit(name.data[i]) || name.data[i] == '_';
         if (!good)
@@ -121,6 +114,23 @@ int env_validate(struct slice assignment, struct err *err)
                                "env name '%s' is not allowed: names that begin with MAGPIE_ are "
                                "the platform's",
                                text_quote(name).text);
+        return 0;
+}
+
+int env_validate(struct slice assignment, struct err *err)
+{
+        const char *equals =
+                assignment.length > 0 ? memchr(assignment.data, '=', assignment.length) : NULL;
+        struct slice name;
+        int r;
+
+        if (!equals)
+                return err_set(err, -EINVAL, "env '%s' is not of the form NAME=value",
+                               text_quote(assignment).text);
+        name = slice_make(assignment.data, (size_t)(equals - assignment.data));
+        r = env_name_validate(name, err);
+        if (r < 0)
+                return r;
         if (memchr(assignment.data, '\0', assignment.length))
                 return err_set(err, -EINVAL, "the value of env '%s' holds a NUL character",
                                text_quote(name).text);
