@@ -1,6 +1,7 @@
 /* `magpie layer publish|ls|rm`: what several functions have at /opt. */
 #include "base/auto.h"
 #include "cli/client.h"
+#include "cli/files.h"
 #include "cli/human.h"
 #include "cli/options.h"
 #include "cli/output.h"
@@ -49,7 +50,7 @@ static int layer_show_published(const struct cli *cli, const struct reply *reply
         return CLI_OK;
 }
 
-static int layer_send(const struct cli *cli, const char *name, struct slice zip)
+static int layer_send(const struct cli *cli, const char *name, struct slice archive)
 {
         AUTO(memory_free) char *path = client_path("/api/v1/layers/%s", name);
         AUTO(client_close) struct client client = {0};
@@ -57,8 +58,8 @@ static int layer_send(const struct cli *cli, const char *name, struct slice zip)
         struct upload upload = {.name = name};
         const struct request request = {.method = "PUT",
                                         .path = path,
-                                        .content_type = "application/zip",
-                                        .body = zip,
+                                        .content_type = "application/octet-stream",
+                                        .body = archive,
                                         .on_progress = layer_on_progress,
                                         .context = &upload};
         struct err err;
@@ -76,25 +77,31 @@ static int layer_send(const struct cli *cli, const char *name, struct slice zip)
         return layer_show_published(cli, &reply);
 }
 
-static int layer_publish(const struct cli *cli, const char *name, const char *path)
+static int layer_pack(const char *path, struct buffer *archive, struct err *err)
 {
         AUTO(package_deinit) struct package package = {0};
-        AUTO(buffer_deinit) struct buffer zip;
-        struct err err;
         int r;
 
-        buffer_init(&zip, PACKAGE_ZIP_MAX);
+        if (package_is_archive(path))
+                return file_read(path, archive, err);
+        r = package_collect(path, &package, err);
+        return r < 0 ? r : package_pack(&package, archive, err);
+}
+
+static int layer_publish(const struct cli *cli, const char *name, const char *path)
+{
+        AUTO(buffer_deinit) struct buffer archive;
+        struct err err;
+
+        buffer_init(&archive, PACKAGE_ZIP_MAX);
         if (name_validate(slice_of(name), &err) < 0) {
                 say_error("%s", err.text);
                 return CLI_USAGE;
         }
         /* libarchive translates file names by the locale: in "C" it can not. */
         (void)setlocale(LC_CTYPE, "C.UTF-8");
-        r = package_collect(path, &package, &err);
-        if (r == 0)
-                r = package_pack(&package, &zip, &err);
-        if (r == 0)
-                return layer_send(cli, name, buffer_slice(&zip));
+        if (layer_pack(path, &archive, &err) == 0)
+                return layer_send(cli, name, buffer_slice(&archive));
         say_error("%s", err.text);
         return CLI_FAILED;
 }
@@ -195,8 +202,9 @@ const struct verb verb_layer = {
         .name = "layer",
         .arguments = "publish NAME [PATH] | ls | rm NAME:VERSION",
         .summary = "publish, list and remove what functions share at /opt",
-        .about = "publish  packs a folder or a zip (PATH, else this folder); each time a new "
-                 "version\n"
+        .about = "publish  sends a folder, a zip, tar or tar.gz (PATH, else this folder); each "
+                 "time a\n"
+                 "         new version\n"
                  "ls       lists your layers\n"
                  "rm       removes one version that no function has\n"
                  "\n"

@@ -14,6 +14,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#define HEAD_SIZE 512 /* of a file: it says whether that is an archive */
+
 /* One walk through a folder. */
 struct walk {
         struct package *package;
@@ -117,13 +119,44 @@ static int package_collect_folder(struct package *package, struct err *err)
         return r;
 }
 
+/* Empty where it is no file. */
+static struct slice file_head(const char *path, char *bytes)
+{
+        AUTO(fd_close) int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+        ssize_t length = fd < 0 ? 0 : read(fd, bytes, HEAD_SIZE);
+
+        return slice_make(bytes, length < 0 ? 0 : (size_t)length);
+}
+
 bool package_is_zip(const char *path)
 {
-        AUTO(fd_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
-        char magic[4];
+        char head[HEAD_SIZE];
 
-        return fd >= 0 && read(fd, magic, sizeof(magic)) == sizeof(magic) &&
-               memcmp(magic, "PK\003\004", sizeof(magic)) == 0;
+        return slice_starts_with(file_head(path, head), SLICE("PK\003\004"));
+}
+
+bool package_is_archive(const char *path)
+{
+        static const struct {
+                size_t offset;
+                struct slice bytes;
+        } signatures[] = {
+                {0, {"PK\003\004", 4}},
+                {0, {"PK\005\006", 4}}, /* a zip of nothing */
+                {257, {"ustar", 5}},
+                {0, {"\x1f\x8b", 2}}, /* gzip; what follows are refused with their names: bzip2, */
+                {0, {"BZh", 3}},
+                {0, {"\3757zXZ\0", 6}},       /* xz, */
+                {0, {"\x28\xb5\x2f\xfd", 4}}, /* Zstandard */
+        };
+        char bytes[HEAD_SIZE];
+        struct slice head = file_head(path, bytes);
+
+        for (size_t i = 0; i < sizeof(signatures) / sizeof(signatures[0]); i++)
+                if (head.length >= signatures[i].offset &&
+                    slice_starts_with(slice_skip(head, signatures[i].offset), signatures[i].bytes))
+                        return true;
+        return false;
 }
 
 int package_collect(const char *path, struct package *ret_package, struct err *err)

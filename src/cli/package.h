@@ -39,6 +39,8 @@ void package_deinit(struct package *package); /* also as AUTO(package_deinit) */
 
 /* Does a zip lie at `path`? */
 bool package_is_zip(const char *path);
+/* An archive of any kind that a node knows? It unpacks zips, tars and tar.gz, and refuses the others. */
+bool package_is_archive(const char *path);
 
 /* NULL where there is none of this name. */
 const struct package_file *package_find(const struct package *package, const char *name);

@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import shutil
 
 import pytest
 
@@ -54,6 +55,34 @@ def test_a_layer_is_published_used_listed_and_removed(node):
     assert gone.returncode == 3 and "There is no such layer." in gone.stderr
     node.good("rm", "cli-user")
     assert node.good("layer", "rm", "cli-shared:2", "-q").stdout == "cli-shared:2\n"
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "gztar"])
+def test_an_archive_is_sent_as_it_is_and_unpacked_by_the_node(node, kind):
+    node.write("deps/python/shared.py", "NAME = 'packed'\n")
+    packed = shutil.make_archive(node.folder / "deps", kind, node.folder / "deps")
+    node.good("layer", "publish", f"cli-{kind}", packed)
+    node.write("user/main.py", USES)
+    node.good("deploy", "user", "--name", f"cli-uses-{kind}", "--layer", f"cli-{kind}")
+    assert node.good("invoke", f"cli-uses-{kind}", "-d", "1").stdout == "packed"
+
+
+@pytest.mark.parametrize("kind, sentence", [
+    ("bztar", "packed with bzip2"), ("xztar", "packed with xz"), ("zip", "empty")])
+def test_an_archive_that_the_node_does_not_take_is_refused_in_its_words(node, kind, sentence):
+    (node.folder / "deps").mkdir()
+    packed = shutil.make_archive(node.folder / "deps", kind, node.folder / "deps")
+    refused = node.run("layer", "publish", "cli-refused", packed)
+    assert refused.returncode == 1 and sentence in refused.stderr, refused
+
+
+def test_a_single_file_is_a_layer_of_its_own(node):
+    node.write("words.txt", "hello\n")
+    node.good("layer", "publish", "cli-words", "words.txt")
+    node.write("reader/main.py",
+               "def handler(event, context):\n    return open('/opt/words.txt').read()\n")
+    node.good("deploy", "reader", "--name", "cli-reader", "--layer", "cli-words")
+    assert node.good("invoke", "cli-reader", "-d", "1").stdout == "hello\n"
 
 
 def test_a_layer_that_is_not_there_is_named(node):
