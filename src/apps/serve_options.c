@@ -187,6 +187,23 @@ static int option_set_addresses(struct serve_options *options, const char *value
         return r;
 }
 
+/* Nothing is no, as a variable that is empty is one that nobody has set. */
+static int option_set_off(bool *field, const char *value, struct err *err)
+{
+        static const char *const words[][2] = {
+                {"no", "yes"}, {"false", "true"}, {"off", "on"}, {"0", "1"}, {"", ""}};
+
+        for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+                for (int yes = 0; yes <= 1; yes++) {
+                        if (strcasecmp(value, words[i][yes]) != 0)
+                                continue;
+                        *field = !yes;
+                        return 0;
+                }
+        }
+        return err_set(err, -EINVAL, "'%s' is neither yes nor no", value);
+}
+
 static int option_set(struct serve_options *options, const struct option_row *row,
                       const char *value, struct err *err)
 {
@@ -201,8 +218,7 @@ static int option_set(struct serve_options *options, const struct option_row *ro
                 (void)strcpy(field, value);
                 return 0;
         case OPTION_OFF:
-                *(bool *)field = strcmp(value, "false") == 0;
-                return 0;
+                return option_set_off(field, value, err);
         case OPTION_COUNT:
                 errno = 0;
                 number = strtoull(value, &end, 10);

@@ -54,6 +54,39 @@ def test_the_file_may_be_named_by_the_environment_too(tmp_path):
         assert threads_of(node) == 3
 
 
+def makes_sandboxes_ahead(node):
+    words = pathlib.Path(f"/proc/{NodeHost(node).agent}/cmdline").read_bytes().split(b"\0")
+    return b"--stock" not in words
+
+
+@pytest.mark.parametrize("word, is_yes", [
+    ("0", False), ("no", False), ("Off", False), ("false", False), ("", False),
+    ("1", True), ("yes", True), ("on", True), ("TRUE", True)])
+def test_yes_and_no_are_said_in_the_usual_words(word, is_yes):
+    with Server(environment={"MAGPIE_NO_STOCK": word}) as node:
+        assert makes_sandboxes_ahead(node) != is_yes
+
+
+def test_a_flag_takes_back_what_the_file_says(tmp_path):
+    settings = tmp_path / "node.conf"
+    settings.write_text("no-stock: yes\nno-fairness:\n")
+    with Server("--config", settings, "--no-stock=no") as node:
+        assert makes_sandboxes_ahead(node)
+
+
+def test_a_word_that_is_neither_yes_nor_no_is_refused(tmp_path):
+    settings = tmp_path / "node.conf"
+    settings.write_text("no-fairness: never\n")
+    environment = {**os.environ, "MAGPIE_NO_STOCK": "nope"}
+    for ended, option in (
+            (serve("--data-dir", tmp_path, "--no-stealing=2"), "--no-stealing: '2'"),
+            (serve("--data-dir", tmp_path, "--config", settings), "line 1: no-fairness: 'never'"),
+            (serve("--data-dir", tmp_path, env=environment),
+             "the environment's MAGPIE_NO_STOCK: 'nope'")):
+        assert ended.returncode == 2
+        assert f"{option} is neither yes nor no" in ended.stderr
+
+
 def test_the_first_start_writes_the_administrators_token_and_later_ones_keep_it():
     with Server() as node:
         path = node.data_dir / "admin.token"
