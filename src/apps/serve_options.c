@@ -265,7 +265,8 @@ static const char *option_suggest(const char *name, size_t length, const char *d
 
         for (size_t i = 0; i < ROW_COUNT; i++)
                 names[i] = rows[i].name;
-        names[ROW_COUNT] = "config";
+        if (*dashes) /* a flag, which no file has */
+                names[ROW_COUNT] = "config";
         (void)snprintf(given, sizeof(given), "%.*s", (int)length, name);
         nearest = text_nearest(given, names);
         *ret_text = '\0';
@@ -291,27 +292,70 @@ static int options_from_environment(struct serve_options *options, struct err *e
         return 0;
 }
 
+#define BLANKS " \t\r"
+
+static int line_unquote(char *text, const char **ret_value, struct err *err)
+{
+        char *end = strchr(text + 1, *text);
+        const char *rest;
+
+        if (!end)
+                return err_set(err, -EINVAL, "the quote at %s does not end", text);
+        rest = end + 1 + strspn(end + 1, BLANKS);
+        if (*rest && (*rest != '#' || rest == end + 1))
+                return err_set(err, -EINVAL, "after the quote there is more: %s", rest);
+        *end = '\0';
+        *ret_value = text + 1;
+        return 0;
+}
+
+/* What stands behind the colon, without the comment after it and the quotes around it. */
+static int line_value(char *text, const char **ret_value, struct err *err)
+{
+        char *end;
+
+        text += strspn(text, BLANKS);
+        if (*text == '"' || *text == '\'')
+                return line_unquote(text, ret_value, err);
+        end = text;
+        while (*end && !(*end == '#' && isspace((unsigned char)end[-1])))
+                end++;
+        while (end > text && isspace((unsigned char)end[-1]))
+                end--;
+        *end = '\0';
+        *ret_value = text;
+        return 0;
+}
+
+static int line_unknown(const char *name, size_t length, struct err *err)
+{
+        char hint[64];
+
+        if (length == strlen("config") && strncmp(name, "config", length) == 0)
+                return err_set(err, -EINVAL,
+                               "'config' cannot be said in a file: it is --config FILE or "
+                               "MAGPIE_CONFIG");
+        return err_set(err, -EINVAL, "there is no '%.*s'%s", (int)length, name,
+                       option_suggest(name, length, "", hint, sizeof(hint)));
+}
+
 static int options_from_line(struct serve_options *options, char *line, struct err *err)
 {
-        char *value, *end, hint[64];
         const struct option_row *row;
+        const char *value;
         size_t length;
 
         line += strspn(line, " \t");
         if (*line == '#' || *line == '\0')
                 return 0;
         length = strcspn(line, ": \t");
-        value = line + length;
-        if (*value != ':')
+        if (line[length] != ':')
                 return err_set(err, -EINVAL, "'%s' is not of the form `name: value`", line);
-        value += 1 + strspn(value + 1, " \t");
-        end = value + strlen(value);
-        while (end > value && isspace((unsigned char)end[-1]))
-                *--end = '\0';
         row = option_find(line, length);
         if (!row)
-                return err_set(err, -EINVAL, "there is no '%.*s'%s", (int)length, line,
-                               option_suggest(line, length, "", hint, sizeof(hint)));
+                return line_unknown(line, length, err);
+        if (line_value(line + length + 1, &value, err) < 0)
+                return -EINVAL;
         if (option_set(options, row, value, err) < 0) {
                 err_prefix(err, "%s", row->name);
                 return -EINVAL;

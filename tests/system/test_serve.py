@@ -54,6 +54,44 @@ def test_the_file_may_be_named_by_the_environment_too(tmp_path):
         assert threads_of(node) == 3
 
 
+@pytest.mark.parametrize("line, value", [
+    ("threads: two # of four\n", "two"), ("threads:two\t#\r\n", "two"),
+    ('threads: "two # of four"\n', "two # of four"), ("threads: ' two'  # x\r\n", " two"),
+    ("threads: 'two\"'", 'two"'), ("threads: two#4 'x' \n", "two#4 'x'"),
+    ("threads: ''\n", ""), ("threads: # none\n", ""),
+])
+def test_comments_and_quotes_in_the_file_are_no_part_of_a_value(tmp_path, line, value):
+    settings = tmp_path / "node.conf"
+    settings.write_text(line)
+    ended = serve("--data-dir", tmp_path / "data", "--config", settings)
+    assert ended.returncode == 2
+    assert f"threads: '{value}' is not a number from 1 on" in ended.stderr
+
+
+def test_a_node_starts_with_what_the_file_says_in_quotes(tmp_path):
+    settings = tmp_path / "node.conf"
+    settings.write_text('user: "games" # and nobody else\n')
+    with Server("--config", settings) as node:
+        assert os.stat(f"/proc/{NodeHost(node).gateway}").st_uid == pwd.getpwnam("games").pw_uid
+
+
+@pytest.mark.parametrize("line, sentence", [
+    ('data-dir: "/tmp/x\n', "the quote at \"/tmp/x does not end"),
+    ("data-dir: '/tmp/x\"\n", "the quote at '/tmp/x\" does not end"),
+    ('data-dir: "/tmp/x" y # z\n', "after the quote there is more: y"),
+    ("config: x\n", "'config' cannot be said in a file"),
+    ("confg: x\n", "there is no 'confg'"),
+    ("thread: 3\n", "there is no 'thread'; did you mean threads?"),
+])
+def test_a_line_that_is_wrong_is_refused_with_where_it_is(tmp_path, line, sentence):
+    settings = tmp_path / "node.conf"
+    settings.write_text("# of a node\n" + line)
+    ended = serve("--data-dir", tmp_path / "data", "--config", settings)
+    assert ended.returncode == 2
+    assert f"{settings}, line 2: {sentence}" in ended.stderr
+    assert "mean config?" not in ended.stderr
+
+
 def makes_sandboxes_ahead(node):
     words = pathlib.Path(f"/proc/{NodeHost(node).agent}/cmdline").read_bytes().split(b"\0")
     return b"--stock" not in words
