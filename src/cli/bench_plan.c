@@ -72,6 +72,8 @@ int bench_read_plan(struct bench *bench)
 
         if (exit_code != CLI_OK)
                 return exit_code;
+        if (words->duration && bench->duration_ns == 0)
+                return usage_error(&verb_bench, "a duration of 0 leaves no time to ask");
         plan_init(&bench->plan, kind);
         if (words->ramp)
                 r = plan_parse_ramp(&bench->plan, slice_of(words->ramp), &err);

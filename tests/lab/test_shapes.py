@@ -137,6 +137,8 @@ def test_ctrl_c_ends_it_early_and_tells_what_there_was(lab, target):
     (["http://h/", "--rate", "5", "--arrivals", "odd"], "takes constant or poisson"),
     (["http://h/", "--rate", "5", "--think", "1s"], "nobody thinks in an open loop"),
     (["http://h/", "--timeout", "0s"], "leaves no time to answer"),
+    (["http://h/", "-d", "0s"], "a duration of 0 leaves no time to ask"),
+    (["extreme", "http://h/", "-d", "0ms"], "a duration of 0 leaves no time to ask"),
     (["http://h/", "-H", "nonsense"], "is not a header"),
     (["http://h/", "-H", "Connection: close"], "is said for you"),
     (["http://h/", "--fail-on", "p99"], "is no threshold"),
