@@ -57,7 +57,7 @@ struct child {
 };
 
 struct supervisor {
-        const struct serve_options *options;
+        struct serve_options *options;
         uid_t uid;
         gid_t gid;
         int lock_fd, signal_fd;
@@ -159,6 +159,36 @@ static int open_listener(const struct addrinfo *address, bool shared, struct err
         return fd_steal(&fd);
 }
 
+/* Port 0 is any: the next sockets, and whoever is told, need the one that the first one got. */
+static int supervisor_learn_port(struct supervisor *supervisor, struct addrinfo *address)
+{
+        struct serve_options *options = supervisor->options;
+        char *port = strrchr(options->listen, ':') + 1;
+
+        if (getsockname(supervisor->listen_fds[0], address->ai_addr, &address->ai_addrlen) < 0)
+                return -errno;
+        if (getnameinfo(address->ai_addr, address->ai_addrlen, NULL, 0, options->port,
+                        sizeof(options->port), NI_NUMERICSERV) != 0)
+                return -EINVAL;
+        (void)snprintf(port, sizeof(options->listen) - (size_t)(port - options->listen), "%s",
+                       options->port);
+        return 0;
+}
+
+static int supervisor_open_listeners(struct supervisor *supervisor, struct addrinfo *address,
+                                     struct err *err)
+{
+        unsigned count = supervisor->options->gateway.thread_count;
+        int r = 0;
+
+        for (unsigned i = 0; i < count && r >= 0; i++) {
+                r = supervisor->listen_fds[i] = open_listener(address, true, err);
+                if (r >= 0 && i == 0)
+                        r = supervisor_learn_port(supervisor, address);
+        }
+        return r;
+}
+
 /* One listening socket a thread, all on one address; the kernel spreads connections over them. */
 static int supervisor_listen(struct supervisor *supervisor, struct err *err)
 {
@@ -173,8 +203,7 @@ static int supervisor_listen(struct supervisor *supervisor, struct err *err)
         r = open_listener(found, false, err);
         if (r >= 0) {
                 (void)close(r);
-                for (unsigned i = 0; i < options->gateway.thread_count && r >= 0; i++)
-                        r = supervisor->listen_fds[i] = open_listener(found, true, err);
+                r = supervisor_open_listeners(supervisor, found, err);
         }
         freeaddrinfo(found);
         if (r == -EADDRINUSE)
@@ -535,7 +564,7 @@ static void supervisor_watch(struct supervisor *supervisor)
         }
 }
 
-int supervisor_run(const struct serve_options *options)
+int supervisor_run(struct serve_options *options)
 {
         struct supervisor supervisor = {.options = options,
                                         .lock_fd = -1,

@@ -4,5 +4,5 @@
 
 #include "apps/serve_options.h"
 
-/* Runs until SIGTERM or SIGINT. The program's exit code. */
-int supervisor_run(const struct serve_options *options);
+/* Runs until SIGTERM or SIGINT. The program's exit code. A port of 0 becomes the one that was found. */
+int supervisor_run(struct serve_options *options);

@@ -2,8 +2,10 @@
 import os
 import pathlib
 import pwd
+import re
 import stat
 import subprocess
+import time
 
 import pytest
 from node_host import NodeHost
@@ -156,6 +158,36 @@ def test_a_node_shows_its_data_folder_to_the_machine_while_it_runs():
         node.data_dir = node.own_dir / "other"
         node.start()
         assert shown.readlink() == node.data_dir
+
+
+class AnyPort(Server):
+    """A node that is to find a port itself, and says which."""
+
+    def __init__(self, *arguments, listen):
+        super().__init__("--listen", listen, *arguments)
+
+    def wait_ready(self, seconds=30):
+        deadline = time.monotonic() + seconds
+        while not (said := re.search(r"serving http://\S*:(\d+),", self.log())):
+            assert self.process.poll() is None and time.monotonic() < deadline, self.log()
+            time.sleep(0.02)
+        self.port = int(said[1])
+        super().wait_ready(seconds)
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1:0", ":00"])
+def test_port_0_is_a_free_one_that_is_said_and_shown(listen):
+    with AnyPort("--threads", "3", listen=listen) as node:
+        assert node.port != 0
+        sockets = [line.split() for table in ("tcp", "tcp6")
+                   for line in pathlib.Path("/proc/net", table).read_text().splitlines()[1:]]
+        listening = [entry for entry in sockets
+                     if entry[3] == "0A" and int(entry[1].rpartition(":")[2], 16) == node.port]
+        assert len(listening) == 3
+        shown = pathlib.Path("/run/magpie", str(node.port))
+        assert shown.readlink() == node.data_dir
+        node.stop()
+        assert not shown.is_symlink()
 
 
 DEFAULTS = """
