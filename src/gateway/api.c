@@ -124,6 +124,14 @@ static uint64_t body_max(const struct gateway *gateway, enum api_body body)
         return gateway->config.code_max_bytes / 3 * 4 + SETTINGS_BODY_MAX;
 }
 
+static const char *body_too_large(const struct gateway *gateway, enum api_body body,
+                                  char ret_text[TOO_LARGE_SIZE])
+{
+        if (body >= BODY_CODE)
+                return response_code_too_large(gateway->config.code_max_bytes, ret_text);
+        return response_too_large(body_max(gateway, body), ret_text);
+}
+
 /* May this request's body take so much memory that it counts? */
 static bool is_upload(const struct http_request *request, const struct api_route *route)
 {
@@ -269,10 +277,9 @@ static bool body_is_welcome(struct connection *connection, const struct http_req
         if (request->body == HTTP_BODY_LENGTH &&
             request->content_length > body_max(gateway, route->body)) {
                 refuse(connection,
-                       &(struct problem){
-                               .status = 413,
-                               .reason = "payload.too_large",
-                               .detail = response_too_large(body_max(gateway, route->body), text)});
+                       &(struct problem){.status = 413,
+                                         .reason = "payload.too_large",
+                                         .detail = body_too_large(gateway, route->body, text)});
                 return false;
         }
         if (is_upload(request, route) && atomic_load(&gateway->api.upload_count) >= UPLOADS_MAX) {

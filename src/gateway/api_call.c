@@ -43,12 +43,14 @@ int api_decode_code(const struct gateway *gateway, const char *encoded, struct s
 {
         struct slice text = slice_of(encoded);
         char *code = (char *)(uintptr_t)text.data;
+        char too_large[TOO_LARGE_SIZE];
         size_t length;
 
         if (base64_decode(BASE64_STANDARD, text, code, &length) < 0)
                 return err_set(err, -EINVAL, "code is not base64.");
         if (length > gateway->config.code_max_bytes)
-                return err_set(err, -EFBIG, "code is larger than this server allows.");
+                return err_set(err, -EFBIG, "%s",
+                               response_code_too_large(gateway->config.code_max_bytes, too_large));
         *ret_code = slice_make(code, length);
         return 0;
 }

@@ -190,13 +190,32 @@ void response_problem(struct connection *connection, const struct problem *probl
         buffer_deinit(&body);
 }
 
-const char *response_too_large(uint64_t max_bytes, char ret_text[TOO_LARGE_SIZE])
+static const char *size_word(uint64_t bytes, char ret_word[32])
 {
         char size[24];
 
-        size_format(max_bytes, size);
+        size_format(bytes, size);
+        (void)snprintf(ret_word, 32, "%s%s", size, bytes % 1024 ? " bytes" : "");
+        return ret_word;
+}
+
+const char *response_too_large(uint64_t max_bytes, char ret_text[TOO_LARGE_SIZE])
+{
+        char most[32];
+
         (void)snprintf(ret_text, TOO_LARGE_SIZE,
-                       "The body is larger than the %s that this server allows.", size);
+                       "The body is larger than the %s that this server allows.",
+                       size_word(max_bytes, most));
+        return ret_text;
+}
+
+const char *response_code_too_large(uint64_t max_bytes, char ret_text[TOO_LARGE_SIZE])
+{
+        char most[32];
+
+        (void)snprintf(ret_text, TOO_LARGE_SIZE,
+                       "This is more than the %s of code that this server allows.",
+                       size_word(max_bytes, most));
         return ret_text;
 }
 

@@ -28,6 +28,8 @@ void response_refuse(struct connection *connection, int status, const char *reas
                      const char *detail);
 /* The detail of a 413: how much is allowed. Returns ret_text. */
 const char *response_too_large(uint64_t max_bytes, char ret_text[TOO_LARGE_SIZE]);
+/* The same of code, whether it is the body or stands in it. */
+const char *response_code_too_large(uint64_t max_bytes, char ret_text[TOO_LARGE_SIZE]);
 /* A whole document. `extra_name` (may be NULL) is one more header. */
 void response_document(struct connection *connection, int status, struct slice content_type,
                        struct slice body);

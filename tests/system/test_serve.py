@@ -1,4 +1,5 @@
 """Starting a node: where its settings come from, what it makes, what it says when it cannot."""
+import base64
 import os
 import pathlib
 import pwd
@@ -47,6 +48,27 @@ def test_a_flag_counts_before_the_environment_and_that_before_the_file(tmp_path)
         expect_problem(node.call(function, b"x" * 4097), 413, "payload.too_large", "4KiB")
         code = f"/api/v1/functions/{function}/code"
         expect_problem(node.request("PUT", code, b"x" * 2049), 413, "payload.too_large", "2KiB")
+
+
+def test_what_is_too_large_is_refused_with_the_limit_and_its_unit():
+    with Server("--code-max", "1KiB", "--payload-max", "4097") as node:
+        function = node.deploy("echo", "exec", {"main": "#!/bin/sh\ncat\n"})
+        expect_problem(node.call(function, b"x" * 4098), 413, "payload.too_large",
+                       "The body is larger than the 4097 bytes that this server allows.")
+        path, raw = f"/api/v1/functions/{function}", b"#!/bin/sh\n".ljust(1025)
+        code = {"code": base64.b64encode(raw).decode()}
+        padded = {"name": "other", "runtime": "exec", "handler": "x" * (1 << 20)}
+        for method, where, body in (
+                ("POST", "/api/v1/functions", code | {"name": "other", "runtime": "exec"}),
+                ("POST", "/api/v1/functions", code | padded),
+                ("POST", path + "/versions", code), ("PUT", path + "/code", raw),
+                ("POST", "/api/v1/layers", code | {"name": "tools"}),
+                ("PUT", "/api/v1/layers/tools", raw)):
+            expect_problem(node.request(method, where, body), 413, "payload.too_large",
+                           "This is more than the 1KiB of code that this server allows.")
+        settings = {"env": {"A": "x" * (1 << 20)}}
+        expect_problem(node.request("PATCH", path, settings), 413, "payload.too_large",
+                       "The body is larger than the 256KiB that this server allows.")
 
 
 def test_the_file_may_be_named_by_the_environment_too(tmp_path):
