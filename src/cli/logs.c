@@ -10,8 +10,18 @@
 #define LINES_MAX 10000
 
 /* The node stops, or the function is gone: who follows would else wait for nothing. */
-static int logs_say_end(const char *name)
+static int logs_say_end(struct client *client, const char *name)
 {
+        AUTO(reply_deinit) struct reply reply = {0};
+        AUTO(memory_free) char *path = client_path("/api/v1/functions/%s", name);
+        struct err err;
+
+        if (client_send(client, &(struct request){.method = "GET", .path = path}, &reply, &err) ==
+                    0 &&
+            reply.status == 404) {
+                say_error("%s has been deleted: no more of what it writes comes", name);
+                return CLI_NOT_FOUND;
+        }
         say_error("the node ended the connection: no more of what %s writes comes", name);
         say_hint("magpie logs %s -f goes on when it is there again", name);
         return CLI_FAILED;
@@ -77,7 +87,7 @@ static int logs_run(struct cli *cli, int argc, char **argv)
         if (exit_code != CLI_OK)
                 return exit_code;
         if (follow)
-                return logs_say_end(arguments.items[0]);
+                return logs_say_end(&client, arguments.items[0]);
         logview_print_calls(&view, buffer_slice(&reply.body));
         if (reply.body.length == 0 && !view.json)
                 say_note("%s has written nothing%s", arguments.items[0],

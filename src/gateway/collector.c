@@ -58,6 +58,11 @@ static void pass_visit_image(const char *digest, void *context)
         pass_add(context, digest, ITEM_IMAGE);
 }
 
+static void pass_visit_log(const char *function_id, void *context)
+{
+        pass_add(context, function_id, ITEM_LOG);
+}
+
 static void pass_list(struct job *job)
 {
         struct pass *pass = CONTAINER_OF(job, struct pass, job);
@@ -72,6 +77,8 @@ static void pass_list(struct job *job)
         while (logs && (entry = readdir(logs)))
                 if (id_is_valid(slice_of(entry->d_name)))
                         pass_add(pass, entry->d_name, ITEM_LOG);
+        /* What has written nothing has no folder, but perhaps somebody who follows it. */
+        function_logs_each(&pass->gateway->logs, pass_visit_log, pass);
 }
 
 /* Old versions run on for a while. */

@@ -57,6 +57,17 @@ void function_logs_deinit(struct function_logs *logs)
         logs->folder = NULL;
 }
 
+void function_logs_each(struct function_logs *logs,
+                        void (*visit)(const char *function_id, void *context), void *context)
+{
+        const struct function_log *log;
+
+        pthread_mutex_lock(&logs->lock);
+        LIST_FOR_EACH (log, &logs->open, link)
+                visit(log->function_id, context);
+        pthread_mutex_unlock(&logs->lock);
+}
+
 static void log_free(struct function_log *log)
 {
         buffer_deinit(&log->pending);

@@ -41,6 +41,10 @@ int function_logs_init(struct function_logs *logs, const char *data_dir, struct 
 /* After the last function_log_unref(). */
 void function_logs_deinit(struct function_logs *logs);
 
+/* Of each log that is open, its function's id. `visit` must not come back here. From any thread. */
+void function_logs_each(struct function_logs *logs,
+                        void (*visit)(const char *function_id, void *context), void *context);
+
 /* The log of one function, a reference. From any thread. NULL without memory. */
 struct function_log *function_log_open(struct function_logs *logs, const char *function_id);
 /* What waits is written out, on the crew. NULL is fine. */

@@ -389,6 +389,20 @@ def test_who_follows_is_told_that_the_node_has_ended(cli):
             assert "the node ended the connection" in said and "has written nothing" not in said
 
 
+def test_who_follows_is_told_that_the_function_has_been_deleted(node):
+    node.deploy("deleted", "def handler(event, context):\n    print('heard', event)\n")
+    with subprocess.Popen([node.program, "logs", "deleted", "-f"], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, env=node.environment, cwd=node.folder,
+                          text=True) as follower:
+        while not select.select([follower.stdout], [], [], 0.2)[0]:  # it hears the first call
+            node.good("invoke", "deleted", "-d", "1")
+        node.good("rm", "deleted")
+        _, said = follower.communicate(timeout=30)
+        assert follower.returncode == 3
+        assert "deleted has been deleted: no more of what it writes comes" in said
+        assert "goes on" not in said
+
+
 def test_foreign_text_cannot_drive_the_terminal(node):
     node.deploy("escape", "def handler(event, context):\n    print('\\x1b[2Jgone \\u009b2J')\n")
     node.good("invoke", "escape")

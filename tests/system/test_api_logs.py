@@ -175,6 +175,18 @@ def test_a_deleted_function_ends_what_follows_it_and_takes_its_log_along(person)
     assert not folder.exists()
 
 
+def test_a_deleted_function_that_never_wrote_anything_ends_what_follows_it_too(person):
+    create(person, "wordless", code=code_of(CODE))
+    create(person, "staying", code=code_of(CODE))
+    follower, other = Follower(person, "wordless"), Follower(person, "staying")
+    person.request("DELETE", "/api/v1/functions/wordless")
+    assert follower.ended()
+    follower.close()
+    call(person, "staying", b"x")
+    assert other.line()["text"] in ("out x", "err x")
+    other.close()
+
+
 def test_a_follower_that_goes_leaves_no_connection_behind(person):
     create(person, "abandoned", code=code_of(CODE))
     with socket.create_connection(("127.0.0.1", person.server.port), 30) as client:
