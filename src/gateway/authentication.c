@@ -36,7 +36,8 @@ static uint64_t now_s(void)
 
 static bool has_scheme(struct slice credential, struct slice scheme)
 {
-        return credential.length > scheme.length && credential.data[scheme.length] == ' ' &&
+        return credential.length > scheme.length &&
+               (credential.data[scheme.length] == ' ' || credential.data[scheme.length] == '\t') &&
                slice_equal_fold(slice_make(credential.data, scheme.length), scheme);
 }
 
@@ -57,12 +58,9 @@ static enum authentication authenticate_bearer(struct gateway_thread *thread, st
                                                struct user **ret_user)
 {
         struct token_claims claims;
-        enum token_result result = token_verify(token, thread->gateway->mac, now_s(), &claims);
 
-        if (result == TOKEN_MALFORMED)
-                return AUTHENTICATION_FOREIGN;
-        if (result != TOKEN_VALID)
-                return AUTHENTICATION_REFUSED;
+        if (token_verify(token, thread->gateway->mac, now_s(), &claims) != TOKEN_VALID)
+                return token_stands_in(token) ? AUTHENTICATION_REFUSED : AUTHENTICATION_FOREIGN;
         token_cache_put(thread->tokens, digest, claims.user_id, claims.epoch, claims.expires_s,
                         now_s());
         return authenticate_user(thread, slice_of(claims.user_id), claims.epoch, ret_user);
@@ -210,7 +208,8 @@ enum authentication authenticate(struct connection *connection, const struct htt
                 return authenticate_bearer(thread, slice_skip(credential, 7), &digest, ret_user);
         if (has_scheme(credential, SLICE("Basic")))
                 return authenticate_basic(connection, slice_skip(credential, 6), &digest);
-        return AUTHENTICATION_FOREIGN;
+        /* One of ours all the same, said wrongly? */
+        return token_stands_in(credential) ? AUTHENTICATION_REFUSED : AUTHENTICATION_FOREIGN;
 }
 
 void authentication_answer(struct connection *connection, enum authentication result)

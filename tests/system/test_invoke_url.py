@@ -117,7 +117,9 @@ def test_credentials_and_what_is_of_one_connection_stay_outside(server, show):
 
 
 def test_a_public_function_takes_credentials_that_are_none_of_ours(server, show):
-    for own in ("Own xyz", "Bearer xyz", "bearer eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmVk"):
+    # The last is made like ours but for its claims.
+    for own in ("Own xyz", "Bearer xyz", "bearer eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmVk",
+                "Bearer eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0." + "x" * 43):
         answer = server.request("GET", f"/f/{show}", headers={"Authorization": own}, token=None)
         event, user = answer.json()
         assert answer.status == 200 and user is None
@@ -127,7 +129,9 @@ def test_a_public_function_takes_credentials_that_are_none_of_ours(server, show)
 def test_credentials_that_may_be_ours_stay_outside_though_they_are_wrong(server, show):
     forged = server.token[:-2] + ("AA" if server.token[-2:] != "AA" else "BB")
     unknown = "Basic " + base64.b64encode(b"nobody@example.org:password").decode()
-    for wrong in (f"Bearer {forged}", unknown):
+    for wrong in (f"Bearer {forged}", unknown, unknown.replace(" ", "\t"), server.token,
+                  f"Bearer  {server.token}", f"Token {server.token}", f"Bearer {server.token},",
+                  server.token.rpartition(".")[0]):
         answer = server.request("GET", f"/f/{show}", headers={"Authorization": wrong}, token=None)
         event, user = answer.json()
         assert answer.status == 200 and user is None and "authorization" not in event["headers"]

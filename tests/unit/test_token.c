@@ -315,6 +315,29 @@ TEST(a_token_is_worth_nothing_without_its_user_or_in_another_epoch)
 }
 TEST_END
 
+TEST(a_token_is_told_wherever_it_stands_and_whoever_signed_it)
+{
+        char token[TOKEN_MAX_LENGTH + 1], text[2 * TOKEN_MAX_LENGTH];
+        static const char *const around[][2] = {{"", ""}, {"Token ", ","}, {"", " "}, {"x", "y"}};
+
+        set_up();
+        ck_assert_int_eq(token_sign(&jo, mac, token), 0);
+        for (size_t i = 0; i < sizeof(around) / sizeof(around[0]); i++) {
+                (void)snprintf(text, sizeof(text), "%s%s%s", around[i][0], token, around[i][1]);
+                ck_assert(token_stands_in(slice_of(text)));
+        }
+        *strrchr(token, '.') = '\0'; /* without its signature */
+        ck_assert(token_stands_in(slice_of(token)));
+        token[strlen(token) - 1] = '!';
+        ck_assert(!token_stands_in(slice_of(token)));
+        ck_assert(!token_stands_in(SLICE("")));
+        ck_assert(!token_stands_in(SLICE("eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.")));
+        ck_assert(!token_stands_in(
+                SLICE("eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.x")));
+        tear_down();
+}
+TEST_END
+
 TEST_MAIN("token", the_mac_is_hmac_sha256, a_token_is_the_same_jwt_that_other_libraries_make,
           a_signed_token_tells_whose_it_is, the_largest_claims_fit,
           a_token_dies_in_the_second_it_names, another_key_makes_a_forged_token,
@@ -322,4 +345,5 @@ TEST_MAIN("token", the_mac_is_hmac_sha256, a_token_is_the_same_jwt_that_other_li
           no_other_algorithm_is_accepted_even_with_a_good_signature,
           claims_of_any_other_form_are_refused_even_with_a_good_signature,
           claims_have_one_spelling_in_base64url, a_mac_that_fails_makes_and_believes_nothing,
-          only_an_id_can_be_signed, a_token_is_worth_nothing_without_its_user_or_in_another_epoch)
+          only_an_id_can_be_signed, a_token_is_told_wherever_it_stands_and_whoever_signed_it,
+          a_token_is_worth_nothing_without_its_user_or_in_another_epoch)

@@ -34,6 +34,9 @@ int token_sign(const struct token_claims *claims, const struct mac *mac, char *r
 enum token_result token_verify(struct slice token, const struct mac *mac, uint64_t now_s,
                                struct token_claims *ret_claims);
 
+/* Does a token stand in it, ours or of another node like this one, whether it is good or not? */
+bool token_stands_in(struct slice text);
+
 /* The user who may still be addressed by a token of this epoch: NULL when he is gone, or when his
  * tokens were revoked since. Ask for each request, also where the token itself was cached. */
 struct user *token_user(const struct catalog *catalog, struct slice user_id, uint64_t epoch);
