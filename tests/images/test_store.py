@@ -59,6 +59,15 @@ def test_a_layer_packed_otherwise_is_fetched_once(person, registry, program, dep
     assert blobs[2:] == blobs[:2]
 
 
+def test_a_layer_may_be_there_twice_packed_in_two_ways(person, registry, program, deployed):
+    first, *others = (Layer(packing).file("hello", program, 0o755)
+                      for packing in ("zstd", "gzip", ""))
+    deployed(person, registry.push("store/twice", "1", Image([first], {"Cmd": ["/hello"]})))
+    image = Image(others, {"Cmd": ["/hello"]})
+    deployed(person, registry.push("store/twice", "2", image))
+    assert [registry.times_sent(layer["digest"]) for layer in image.layers] == [1, 1]
+
+
 def test_deployments_of_one_image_at_once_pull_once(person, registry, program, server, deployed):
     image = Image([Layer().file("hello", program, 0o755), large()], {"Cmd": ["/hello"]})
     reference = registry.push("store/once", "1", image)

@@ -274,9 +274,14 @@ TEST(copies_count_as_what_the_image_takes)
 
         begin();
         if (name_to_the_limit()) {
+                /* The folder alone is more. */
+                ck_assert_int_eq(mkdirat(layer_fd, "layer/folder", 0755), 0);
+                ck_assert_int_eq(renameat(layer_fd, "layer/file", layer_fd, "layer/folder/file"),
+                                 0);
                 ck_assert_int_eq(add_layer(3, &size), IMAGE_REFUSED);
                 ck_assert_ptr_nonnull(strstr(err.text, "more names than this machine allows"));
-                ck_assert_int_lt(faccessat(layer_fd, "root/file", F_OK, AT_SYMLINK_NOFOLLOW), 0);
+                ck_assert_int_lt(faccessat(layer_fd, "root/folder/file", F_OK, AT_SYMLINK_NOFOLLOW),
+                                 0);
         }
         end();
 }

@@ -316,14 +316,16 @@ static int claim_publish(const struct bringing *b, const struct claim *claim)
 {
         int layers_fd = b->fetch->disk->layers_fd;
         AUTO(fd_close) int there = -1;
+        int r;
 
         if (renameat(b->fetch->folder_fd, claim->diff_id, layers_fd, claim->diff_id) == 0)
                 return 0;
         if (errno != EEXIST && errno != ENOTEMPTY)
                 return -errno;
-        /* Another blob had brought it. */
+        /* Another blob had brought it; a third may do so yet. */
         there = openat(layers_fd, claim->diff_id, OPEN_FOLDER);
-        return there < 0 ? -errno : proof_write(there, blob_of(b, claim->layer));
+        r = there < 0 ? -errno : proof_write(there, blob_of(b, claim->layer));
+        return r < 0 ? r : tree_remove(b->fetch->folder_fd, claim->diff_id);
 }
 
 /* All at once, and each whole on the disk before it gets its name. */

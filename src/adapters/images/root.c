@@ -72,7 +72,7 @@ static enum image_result count_copy(struct merging *merging, uint64_t bytes)
         struct root_size *size = merging->size;
         char most[24];
 
-        if (bytes > size->bytes_max - size->bytes) {
+        if (size->bytes > size->bytes_max || bytes > size->bytes_max - size->bytes) {
                 size_format(size->bytes_max, most);
                 return image_refuse(merging->err,
                                     "the image has files with more names than this machine allows, "
