@@ -30,7 +30,8 @@
 #define CACHES_TO_FILL "/opt"
 #define CACHES_TO_FILL_OPTIONS "mode=0711,size=0,nr_inodes=0"
 #define CACHES_KEPT "/run"
-#define CACHES_KEPT_OPTIONS "mode=0711,size=256m,nr_inodes=1024"
+/* More than heirlooms.c keeps of all, and one that is being copied. */
+#define CACHES_KEPT_OPTIONS "mode=0711,size=640m,nr_inodes=1024"
 #define CACHES_READ_ONLY "/var"
 
 int template_clone_mount(int directory_fd, const char *path, struct err *err)
