@@ -22,31 +22,34 @@ _Static_assert(IMAGE_WORDS_MAX <= AGENT_WORDS_MAX && IMAGE_TEXT_MAX <= AGENT_COM
 _Static_assert(ID_LENGTH == AGENT_FUNCTION_LENGTH, "the agent takes every function's id");
 
 /* A message that waits for room. */
-struct waiting {
+struct waiting_message {
         struct list link;
         size_t length;
         char bytes[];
 };
 
-static void waiting_forget(struct agent_client *client)
+static void agent_client_forget_waiting(struct agent_client *client)
 {
         struct list *link;
 
         while ((link = list_pop_front(&client->waiting)))
-                free(CONTAINER_OF(link, struct waiting, link));
+                free(CONTAINER_OF(link, struct waiting_message, link));
 }
 
-static int waiting_add(struct agent_client *client, const void *message, size_t length)
+static int agent_client_send_later(struct agent_client *client, const void *message, size_t length)
 {
-        struct waiting *waiting = malloc(sizeof(*waiting) + length);
+        struct waiting_message *waiting = malloc(sizeof(*waiting) + length);
+        int r = waiting ? loop_modify(client->loop, &client->source, EPOLLIN | EPOLLOUT) : -ENOMEM;
 
-        if (!waiting)
-                return -ENOMEM;
+        if (r < 0) {
+                free(waiting);
+                return r;
+        }
         list_init(&waiting->link);
         waiting->length = length;
         memcpy(waiting->bytes, message, length);
         list_push_back(&client->waiting, &waiting->link);
-        return loop_modify(client->loop, &client->source, EPOLLIN | EPOLLOUT);
+        return 0;
 }
 
 /* The agent is never waited for: it may be busy with the disk, or stopped. */
@@ -58,22 +61,23 @@ static int agent_client_send(struct agent_client *client, const void *message, s
                 if (errno != EAGAIN)
                         return -errno;
         }
-        return waiting_add(client, message, length);
+        return agent_client_send_later(client, message, length);
 }
 
-/* What is gone is gone with the agent: lost() tells. */
-static void waiting_send(struct agent_client *client)
+static void agent_client_send_waiting(struct agent_client *client)
 {
         struct list *link;
 
-        while ((link = list_pop_front(&client->waiting))) {
-                struct waiting *waiting = CONTAINER_OF(link, struct waiting, link);
+        while ((link = list_peek_front(&client->waiting))) {
+                struct waiting_message *waiting = CONTAINER_OF(link, struct waiting_message, link);
                 if (send(client->channel_fd, waiting->bytes, waiting->length,
-                         MSG_NOSIGNAL | MSG_DONTWAIT) < 0 &&
-                    errno == EAGAIN) {
-                        list_push_front(&client->waiting, link);
+                         MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
+                        if (errno !=
+                            EAGAIN) /* a message is lost: so is the agent, and lost() tells */
+                                (void)shutdown(client->channel_fd, SHUT_RDWR);
                         return;
                 }
+                list_remove(link);
                 free(waiting);
         }
         (void)loop_modify(client->loop, &client->source, EPOLLIN);
@@ -83,7 +87,7 @@ static void agent_client_disconnect(struct agent_client *client)
 {
         if (client->channel_fd < 0)
                 return;
-        waiting_forget(client);
+        agent_client_forget_waiting(client);
         loop_remove(client->loop, &client->source);
         /* Agent and supervisor shall see the end, though the supervisor keeps a duplicate. */
         (void)shutdown(client->channel_fd, SHUT_RDWR);
@@ -248,7 +252,7 @@ static void agent_client_on_event(struct loop_source *source, uint32_t events)
         struct agent_client *client = CONTAINER_OF(source, struct agent_client, source);
 
         if (events & EPOLLOUT)
-                waiting_send(client);
+                agent_client_send_waiting(client);
         while (client->channel_fd >= 0 && agent_client_receive(client))
                 ;
 }
@@ -439,7 +443,7 @@ int agent_client_init(struct agent_client *client, struct loop *loop,
 void agent_client_deinit(struct agent_client *client)
 {
         loop_remove(client->loop, &client->source);
-        waiting_forget(client);
+        agent_client_forget_waiting(client);
         fd_close(&client->channel_fd);
         fd_close(&client->groups_fd);
         free(client->message);
