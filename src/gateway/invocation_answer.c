@@ -300,7 +300,8 @@ static void invocation_log_failure(const struct invocation *invocation, enum out
         char line[512];
 
         if (outcome == OUTCOME_ABANDONED || outcome == OUTCOME_OVERLOADED ||
-            outcome == OUTCOME_DRAINING || outcome == OUTCOME_THROTTLED)
+            outcome == OUTCOME_THROTTLED ||
+            (outcome == OUTCOME_DRAINING && invocation->running_ns == 0))
                 return; /* not the function's doing: /metrics counts them */
         (void)snprintf(line, sizeof(line), "%s: %s\n", outcome_answer(outcome)->reason,
                        detail ? detail : outcome_answer(outcome)->title);

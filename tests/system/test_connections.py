@@ -1,5 +1,6 @@
 """Many clients, slow clients, and the end of the node while they are there."""
 import asyncio
+import json
 import os
 import signal
 import threading
@@ -258,12 +259,18 @@ def test_draining_does_not_last_for_ever(compile_native):
         half = RawConnection(node.port).send(call(b"x")[:20])
         began = time.monotonic()
         node.process.send_signal(signal.SIGTERM)
-        for connection in calls:
-            expect_draining(connection.read_answer())
+        answers = [connection.read_answer() for connection in calls]
+        for answer in answers:
+            expect_draining(answer)
         assert half.is_closed()
         assert wait_end(node) == 0
         assert time.monotonic() - began < 10
         assert "took longer than --drain-max" in node.log()
+        # Its owner finds the one that had begun.
+        begun, = (answer for answer in answers if "magpie-start" in answer.headers)
+        written = b"".join(file.read_bytes() for file in (node.data_dir / "logs").rglob("*")
+                           if file.is_file())
+        assert json.loads(begun.body)["invocationId"].encode() in written
     finally:
         node.kill()
         node.remove()
