@@ -80,8 +80,7 @@ def test_invocations_are_counted_by_start_and_outcome_across_versions(server):
 def test_a_function_that_is_made_anew_goes_on_with_its_names_figures(server):
     """The old one's last call runs; each sample is there once, and no counter goes back."""
     label = 'function="admin/renewed"'
-    sleeper = {"main.py": "import time\n\n\ndef handler(event, context):\n"
-                          "    time.sleep(event)\n    return event\n"}
+    sleeper = {"main": '#!/bin/sh\nsleep "$1"\n'}
 
     def figures():
         answer = server.request("GET", "/metrics").body.decode()
@@ -96,13 +95,13 @@ def test_a_function_that_is_made_anew_goes_on_with_its_names_figures(server):
         now = figures()
         return sum(now[f'magpie_instances{{{label},state="{state}"}}'] for state in states)
 
-    old = server.deploy("renewed", "python3", sleeper)
+    old = server.deploy("renewed", "exec", sleeper)
     assert server.call(old, b"0").status == 201
     with RawConnection(server.port) as client:
         client.send(request("POST", f"/api/v1/functions/execute/{old}", b"4", server.token))
         eventually(lambda: instances("busy") == 1, "it runs")
         assert server.request("DELETE", f"/api/v1/functions/{old}").status == 200
-        new = server.deploy("renewed", "python3", sleeper)
+        new = server.deploy("renewed", "exec", sleeper)
         assert server.call(new, b"0").status == 201
         eventually(lambda: instances("idle", "frozen") == 1, "the new one has answered")
         assert calls() == 2 and instances("busy") == 1
