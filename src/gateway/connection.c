@@ -228,6 +228,18 @@ static bool connection_take_head(struct connection *connection, struct slice *in
         return true;
 }
 
+static void connection_refuse_chunk(struct connection *connection,
+                                    const struct http_refusal *refusal)
+{
+        char text[TOO_LARGE_SIZE];
+
+        if (refusal->status == 413)
+                response_refuse(connection, 413, "payload.too_large",
+                                response_too_large(connection->chunked.body_max, text));
+        else
+                response_refuse(connection, refusal->status, "request.malformed", refusal->reason);
+}
+
 /* One piece of the body for the exchange. False: it takes no more now, or nothing is there. */
 static bool connection_take_body(struct connection *connection, struct slice *input)
 {
@@ -256,10 +268,7 @@ static bool connection_take_body(struct connection *connection, struct slice *in
                 if (result == HTTP_CHUNKED_MORE) /* perhaps only where little room cut it short */
                         return before > 0 && input->length > 0;
                 if (result == HTTP_CHUNKED_REFUSED) {
-                        response_refuse(connection, refusal.status,
-                                        refusal.status == 413 ? "payload.too_large"
-                                                              : "request.malformed",
-                                        refusal.reason);
+                        connection_refuse_chunk(connection, &refusal);
                         return false;
                 }
                 end = result == HTTP_CHUNKED_DONE;

@@ -76,6 +76,7 @@ void http_chunked_init(struct http_chunked *chunked, uint64_t body_max)
         *chunked = (struct http_chunked){
                 .state = STATE_SIZE_FIRST,
                 .body_left = body_max,
+                .body_max = body_max,
                 .extension_left = HTTP_CHUNK_EXTENSIONS_MAX,
                 .trailer_left = HTTP_TRAILERS_MAX,
         };

@@ -26,6 +26,7 @@ struct http_chunked {
         int digits;          /* of the size so far */
         uint64_t chunk_left; /* bytes of this chunk that have not been given out */
         uint64_t body_left;  /* what all further chunks may announce together */
+        uint64_t body_max;   /* of that, to tell whoever sends too much */
         size_t extension_left, trailer_left;
         size_t name_length;                /* of the trailer being read */
         char name[HTTP_TRAILER_NAME_KEPT]; /* its beginning */

@@ -55,6 +55,9 @@ def test_what_is_too_large_is_refused_with_the_limit_and_its_unit():
         function = node.deploy("echo", "exec", {"main": "#!/bin/sh\ncat\n"})
         expect_problem(node.call(function, b"x" * 4098), 413, "payload.too_large",
                        "The body is larger than the 4097 bytes that this server allows.")
+        chunked = node.request("POST", f"/api/v1/functions/execute/{function}", iter([b"x" * 4098]))
+        expect_problem(chunked, 413, "payload.too_large",
+                       "The body is larger than the 4097 bytes that this server allows.")
         path, raw = f"/api/v1/functions/{function}", b"#!/bin/sh\n".ljust(1025)
         code = {"code": base64.b64encode(raw).decode()}
         padded = {"name": "other", "runtime": "exec", "handler": "x" * (1 << 20)}
