@@ -386,10 +386,11 @@ static int thread_init(struct gateway *gateway, struct gateway_thread *thread, u
         thread->arena = malloc(ARENA_SIZE);
         thread->scratch = malloc(SCRATCH_SIZE);
         thread->head = malloc(HEAD_SIZE);
+        thread->call_head = malloc(HEAD_SIZE);
         thread->inbox = frame_inbox_new();
         thread->tokens = malloc(sizeof(*thread->tokens));
-        if (!thread->arena || !thread->scratch || !thread->head || !thread->inbox ||
-            !thread->tokens)
+        if (!thread->arena || !thread->scratch || !thread->head || !thread->call_head ||
+            !thread->inbox || !thread->tokens)
                 return -ENOMEM;
         token_cache_init(thread->tokens);
         if (getrandom(thread->chance, sizeof(thread->chance), 0) != sizeof(thread->chance))
@@ -417,6 +418,7 @@ static void thread_deinit(struct gateway_thread *thread)
         free(thread->arena);
         free(thread->scratch);
         free(thread->head);
+        free(thread->call_head);
         frame_inbox_free(thread->inbox);
         free(thread->tokens);
 }

@@ -106,10 +106,11 @@ struct gateway_thread {
         size_t pending_count, arena_used;
         size_t flushed; /* of these: what becomes of one may add others, and flush those, too */
         struct pending_frame pending[PENDING_MAX];
-        char *arena;                 /* ARENA_SIZE */
-        char *scratch;               /* SCRATCH_SIZE: what was just read from a client */
-        char *head;                  /* HEAD_SIZE: the head of a response being made */
-        char timing[448];            /* the Server-Timing of a response being made */
+        char *arena;      /* ARENA_SIZE */
+        char *scratch;    /* SCRATCH_SIZE: what was just read from a client */
+        char *head;       /* HEAD_SIZE: the head of a response being made */
+        char *call_head;  /* HEAD_SIZE: of a call; others may be answered before it is copied */
+        char timing[448]; /* the Server-Timing of a response being made */
         struct http_request request; /* the head that was just parsed */
         struct http_date date;
         struct list spare_invocations; /* saves a malloc a request */

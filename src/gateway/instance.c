@@ -62,16 +62,11 @@ static void instance_take_back_frame(struct instance *instance, const char *byte
         }
 }
 
-/* Receives back what the worker has not begun. With the pool's lock held. */
-static void instance_take_back(struct instance *instance)
+/* What has not even been sent yet. With the pool's lock held. */
+static void instance_take_back_unsent(struct instance *instance)
 {
         struct gateway_thread *thread = instance_home(instance);
-        char *bytes = thread->inbox->bytes[INBOX_COUNT - 1];
-        ssize_t length;
 
-        while ((length = recv(instance->fds.worker, bytes, WORKER_FRAME_MAX, MSG_DONTWAIT)) > 0)
-                instance_take_back_frame(instance, bytes, (size_t)length);
-        /* What has not even been sent yet. */
         for (size_t i = 0; i < thread->pending_count; i++) {
                 struct pending_frame *pending = &thread->pending[i];
                 if (pending->instance != instance)
@@ -80,6 +75,34 @@ static void instance_take_back(struct instance *instance)
                 instance_take_back_frame(instance, thread->arena + pending->offset,
                                          pending->length);
         }
+}
+
+/* Receives back what the worker has not begun. With the pool's lock held. */
+static void instance_take_back(struct instance *instance)
+{
+        char *bytes = instance_home(instance)->inbox->bytes[INBOX_COUNT - 1];
+        ssize_t length;
+
+        while ((length = recv(instance->fds.worker, bytes, WORKER_FRAME_MAX, MSG_DONTWAIT)) > 0)
+                instance_take_back_frame(instance, bytes, (size_t)length);
+        instance_take_back_unsent(instance);
+}
+
+/* A frame of the running call's that lies elsewhere, and has not been sent. With the pool's lock held. */
+static void instance_take_back_head(struct instance *instance, const struct slice *parts,
+                                    size_t count)
+{
+        struct invocation *head = instance_head(instance);
+        char *bytes = instance_home(instance)->inbox->bytes[INBOX_COUNT - 1];
+        size_t length = 0;
+
+        for (size_t i = 0; i < count; i++) {
+                memcpy(bytes + length, parts[i].data, parts[i].length);
+                length += parts[i].length;
+        }
+        head->collecting = head->streaming; /* as before it was sent */
+        head->streaming = false;
+        instance_take_back_frame(instance, bytes, length);
 }
 
 void instance_bind(struct pool_call *call, const struct gateway_thread *here)
@@ -207,6 +230,27 @@ void instance_fail(struct instance *instance, enum outcome outcome, const char *
         for (size_t i = 0; i < count; i++)
                 invocation_fail(failed[i], outcome, detail);
         live_rematch(thread, live);
+}
+
+void instance_miss_room(struct instance *instance, const struct slice *parts, size_t count)
+{
+        struct live *live = instance->live;
+        struct invocation *ran, *runs;
+
+        pthread_mutex_lock(&live->lock);
+        ran = instance_head(instance);
+        if (count > 0)
+                instance_take_back_head(instance, parts, count);
+        instance_take_back_unsent(instance);
+        runs = instance_head(instance);
+        pthread_mutex_unlock(&live->lock);
+        if (!runs) { /* it has not read the body of the call before: another is quicker */
+                instance_fail(instance, OUTCOME_FUNCTION_PROTOCOL, NULL);
+                return;
+        }
+        if (runs != ran)
+                invocation_runs(runs);
+        live_rematch(instance_home(instance), live);
 }
 
 /* From one thread to another ------------------------------------------------------------------- */

@@ -13,7 +13,7 @@
 #include "base/loop.h"
 #include "base/mailbox.h"
 #include "core/invoker/outcome.h"
-#include "core/pool/instance.h"
+#include "core/pool/pool.h"
 #include "gateway/cold_start.h"
 #include "ports/sandbox_host.h"
 #include "wire/worker_protocol.h"
@@ -25,6 +25,12 @@ struct lanes;
 struct live;
 struct pool_call;
 struct trial;
+
+/* Larger frames are never ahead, so that a running call and all ahead of it fit the socket of a worker that
+ * reads none of them. Of the buffer, 212,992 bytes (net.core.wmem_default), Linux takes 2,304 for a frame
+ * that fits 2 KiB together with what it adds, and 4,352 for a larger one. */
+#define AHEAD_FRAME_MAX 1600
+_Static_assert((POOL_AHEAD_MAX + 1) * 2304 <= 212992, "they fit");
 
 struct instance {
         struct pool_instance pool;

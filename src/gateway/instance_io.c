@@ -36,14 +36,31 @@ void frame_inbox_free(struct frame_inbox *inbox)
 
 /* Sending ------------------------------------------------------------------------------------- */
 
+/* How many were sent; where that is less than `count`, errno is that of the next. */
+static int send_frames(int fd, struct mmsghdr *headers, int count)
+{
+        int sent = 0, r;
+
+        if (count == 1)
+                return sendmsg(fd, &headers[0].msg_hdr, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? 0 : 1;
+        while (sent < count) {
+                r = sendmmsg(fd, headers + sent, (unsigned)(count - sent),
+                             MSG_NOSIGNAL | MSG_DONTWAIT);
+                if (r <= 0)
+                        break;
+                sent += r;
+        }
+        return sent;
+}
+
 /* All pending frames of one instance, from `first` on, in one system call. */
 static void flush_instance(struct gateway_thread *thread, size_t first)
 {
         struct instance *instance = thread->pending[first].instance;
+        struct pending_frame *frames[POOL_AHEAD_MAX + 2];
         struct mmsghdr headers[POOL_AHEAD_MAX + 2];
         struct iovec parts[POOL_AHEAD_MAX + 2];
-        unsigned count = 0;
-        int sent;
+        int count = 0, sent;
 
         for (size_t i = first; i < thread->pending_count && count < POOL_AHEAD_MAX + 2; i++) {
                 struct pending_frame *frame = &thread->pending[i];
@@ -53,20 +70,20 @@ static void flush_instance(struct gateway_thread *thread, size_t first)
                                               .iov_len = frame->length};
                 headers[count] =
                         (struct mmsghdr){.msg_hdr = {.msg_iov = &parts[count], .msg_iovlen = 1}};
-                count++;
-                frame->instance = NULL;
+                frames[count++] = frame;
         }
-        if (count == 1)
-                sent = sendmsg(instance->fds.socket, &headers[0].msg_hdr,
-                               MSG_NOSIGNAL | MSG_DONTWAIT) < 0
-                               ? -1
-                               : 1;
-        else
-                sent = sendmmsg(instance->fds.socket, headers, count, MSG_NOSIGNAL | MSG_DONTWAIT);
-        /* What may be ahead fits the socket's buffer by far: a full one is a broken worker. */
-        if (sent < (int)count)
-                instance_fail(instance, OUTCOME_FUNCTION_PROTOCOL,
-                              "its process does not take requests any more");
+        sent = send_frames(instance->fds.socket, headers, count);
+        for (int i = 0; i < sent; i++)
+                frames[i]->instance = NULL;
+        if (sent == count)
+                return;
+        if (errno == EAGAIN) {
+                instance_miss_room(instance, NULL, 0);
+                return;
+        }
+        frames[sent]->instance = NULL; /* else it would go from one broken worker to the next */
+        instance_fail(instance, OUTCOME_FUNCTION_PROTOCOL,
+                      "its process does not take requests any more");
 }
 
 void gateway_thread_flush(struct loop_task *task)
@@ -137,7 +154,11 @@ void instance_send(struct instance *instance, const struct slice *parts, size_t 
         if (total <= ARENA_FRAME_MAX)
                 pending_frame_add(instance_home(instance), parts, count, total)->instance =
                         instance;
-        else if (sendmsg(instance->fds.socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+        else if (sendmsg(instance->fds.socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0)
+                return;
+        else if (errno == EAGAIN)
+                instance_miss_room(instance, parts, count);
+        else
                 instance_fail(instance, OUTCOME_FUNCTION_PROTOCOL,
                               "its process does not take requests any more");
 }

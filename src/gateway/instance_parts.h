@@ -53,6 +53,10 @@ struct pending_frame *pending_frame_add(struct gateway_thread *thread, const str
 size_t slices_to_vector(const struct slice *parts, size_t count, struct iovec *ret_vector);
 /* A DATA frame, at once. 0 or a negative errno. */
 int worker_send_data(int fd, uint32_t wire_id, struct slice bytes, bool end);
+/* Its socket took no more: what is pending for it waits again, and so does the running call where `parts`
+ * (a `count` above 0) are its frame, which was not sent. It goes on with what it has; without any call it
+ * ends. */
+void instance_miss_room(struct instance *instance, const struct slice *parts, size_t count);
 /* `invocation`: whose output it is; NULL where nobody knows. */
 void instance_log(struct instance *instance, struct invocation *invocation, enum log_stream stream,
                   struct slice text);

@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define ALONE_FRAME 2048 /* frames above this are never ahead: they fill socket buffers */
 #define RETRY_AFTER_MAX_S 60
 
 static void invocation_on_timer(struct timer *timer);
@@ -356,7 +355,7 @@ static void invocation_submit(struct invocation *invocation, char *head, size_t 
                 return;
         }
         invocation->submitted = true;
-        invocation->call.alone = !head || head_length + payload.length > ALONE_FRAME;
+        invocation->call.alone = !head || head_length + payload.length > AHEAD_FRAME_MAX;
         pthread_mutex_lock(&live->lock);
         result = pool_take(&live->pool, &invocation->call, thread->loop.now_ns);
         if (result == TAKE_WAITING)
@@ -435,7 +434,7 @@ void invocation_begin(struct connection *connection, const struct http_request *
         }
         tenants_see(connection, live);
         length = invocation_write_head(invocation, request, wanted, connection->peer, complete,
-                                       thread->head, HEAD_SIZE);
+                                       thread->call_head, HEAD_SIZE);
         if (length == 0) {
                 problem = (struct problem){.status = 431,
                                            .reason = "request.too_large",
@@ -453,7 +452,7 @@ void invocation_begin(struct connection *connection, const struct http_request *
         connection->state = complete ? CONNECTION_ANSWER : CONNECTION_BODY;
         if (complete) {
                 assert(length + body.length <= WORKER_FRAME_MAX);
-                invocation_submit(invocation, thread->head, length, body);
+                invocation_submit(invocation, thread->call_head, length, body);
                 return;
         }
 
@@ -464,7 +463,7 @@ void invocation_begin(struct connection *connection, const struct http_request *
                 invocation_fail(invocation, OUTCOME_OVERLOADED, "No memory for more requests.");
                 return;
         }
-        memcpy(invocation->frame->data, thread->head, length);
+        memcpy(invocation->frame->data, thread->call_head, length);
         invocation->frame->end = (uint32_t)length;
 }
 

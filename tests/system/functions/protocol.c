@@ -1,5 +1,6 @@
 /* A native function that speaks the worker protocol by hand, to break it. */
 #define _GNU_SOURCE
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -131,6 +132,20 @@ static void go_deaf(uint32_t id)
                 pause();
 }
 
+/* Reads the body up to the piece that says so, and stops; when it is let go on, it answers and stops again. */
+static void stop_at(uint32_t id, const char *piece)
+{
+        ssize_t length;
+
+        do {
+                length = recv(3, frame, sizeof(frame) - 1, 0);
+                frame[length < 0 ? 0 : length] = '\0';
+        } while (strcmp(frame + sizeof(struct header), piece) != 0);
+        raise(SIGSTOP);
+        say(RESULT, END, id, 0, "", "stopped");
+        raise(SIGSTOP);
+}
+
 static void run(uint32_t id, const char *command)
 {
         if (strncmp(command, "deaf", 4) == 0)
@@ -141,6 +156,10 @@ static void run(uint32_t id, const char *command)
         }
         if (strncmp(command, "flood ", 6) == 0) {
                 flood(id, strtoul(command + 6, NULL, 10));
+                return;
+        }
+        if (strcmp(command, "stop") == 0) {
+                stop_at(id, "now");
                 return;
         }
         misbehave(id, command);
