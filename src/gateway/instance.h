@@ -42,7 +42,7 @@ struct instance {
         struct loop_source socket_source, log_source;
         struct timer timer;     /* booting: the boot's limit; later: looks at a slow head */
         struct timer log_timer; /* output or LOG frames came too fast: it fires, reading goes on */
-        struct letter move_letter;  /* to its home: please hand it to `moving_to` */
+        struct letter move_letter;  /* to its home: hand it to `moving_to`, or await room */
         struct letter end_letter;   /* to its home: it is dead */
         struct letter kill_letter;  /* to the scheduler */
         struct letter leave_letter; /* likewise: its program has been asked to end ... */

@@ -411,6 +411,10 @@ void instance_on_socket(struct loop_source *source, uint32_t events)
         /* A worker that has shut its socket would wake a paused loop for ever. */
         if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
                 instance_receive_share(instance);
+        if ((events & EPOLLOUT) && instance->lanes && instance->attached) {
+                instance_watch_room(instance, false);
+                lanes_use_room(instance);
+        }
         if ((events & EPOLLOUT) && instance->attached && head && head == instance_head(instance) &&
             head->exchange.connection) {
                 instance_watch_room(instance, false);

@@ -52,6 +52,7 @@ void lane_close(struct lane *lane)
         lane_withdraw(lane);
         is_told = lane->told;
         lane->told = true;
+        fd_close(&lane->worker_fd);
         pthread_mutex_unlock(&live->lock);
         fd_close(&lane->fd); /* not before: who shuts an idle lane does it under the lock */
         if (lane->hung_up)

@@ -3,7 +3,8 @@
  *
  * The instance's own socket (descriptor 3 of the worker) then carries no call. READY comes there, and
  * LANE frames go there, each with the worker's end of a fresh pair: so a lane can always be opened,
- * whatever body is stuck in another.
+ * whatever body is stuck in another. Where there are so many at once that one finds no room, it waits for
+ * that, and its call lies in its lane meanwhile.
  *
  * A lane belongs to the gateway thread that opened it, for as long as it is open; an instance, to its
  * first thread for all but its calls. So calls of all threads run in one instance, and it never moves.
@@ -45,17 +46,20 @@ struct lane {
         struct timer timer;   /* too much log: reading goes on; hung up: it is no accident */
         struct letter letter; /* to its thread: the instance ends, or the lane has been closed */
         int fd;               /* -1: closed */
-        struct trunk *trunk;  /* NULL: it has none */
-        uint32_t place;       /* there */
-        bool known;           /* the worker has answered over it */
-        bool unsent;      /* its call's INVOKE frame is pending: no answer can be meant for it */
-        bool paused;      /* its client is slow: nothing is read */
-        bool loud;        /* it sends too much log: nothing is read until `timer` */
-        bool owes_answer; /* closed before its call was answered: that may come by the trunk */
-        bool hung_up;     /* the worker's end is closed */
-        bool shut;        /* another thread needs its place; guarded */
-        bool counted;     /* in lanes->count; guarded */
-        bool told;        /* the letter is on its way; guarded */
+        int worker_fd;   /* its other end, until the instance's socket has room for it; else -1 */
+        uint32_t number; /* for that LANE frame ... */
+        uint64_t value;  /* ... all three guarded */
+        struct trunk *trunk; /* NULL: it has none */
+        uint32_t place;      /* there */
+        bool known;          /* the worker has answered over it */
+        bool unsent;         /* its call's INVOKE frame is pending: no answer can be meant for it */
+        bool paused;         /* its client is slow: nothing is read */
+        bool loud;           /* it sends too much log: nothing is read until `timer` */
+        bool owes_answer;    /* closed before its call was answered: that may come by the trunk */
+        bool hung_up;        /* the worker's end is closed */
+        bool shut;           /* another thread needs its place; guarded */
+        bool counted;        /* in lanes->count; guarded */
+        bool told;           /* the letter is on its way; guarded */
 };
 
 struct lanes {
@@ -68,7 +72,8 @@ struct lanes {
         bool home_has_left;    /* its first thread is done with the instance */
         bool forgotten;
         bool takes_trunks;
-        bool failed; /* `outcome` and `detail` are set: why its calls fail */
+        bool wants_room; /* its first thread is told, or waits for it; guarded */
+        bool failed;     /* `outcome` and `detail` are set: why its calls fail */
         enum outcome outcome;
         char detail[160]; /* "": as the outcome says */
         struct lanes_share {
@@ -85,6 +90,9 @@ struct lanes *lanes_new(unsigned thread_count);
 void lanes_choose(struct invocation *invocation);
 /* The call was given a place by thread `here`: brings it there, wherever it is. */
 void lanes_give(struct invocation *invocation, struct gateway_thread *here);
+
+/* On the instance's first thread: there is room in its socket for LANE frames that found none. */
+void lanes_use_room(struct instance *instance);
 
 /* Sees to it that the call has a lane. False where it has not, and is taken care of: it waits again
  * (`parts` are its INVOKE frame, which is copied), or has failed. */

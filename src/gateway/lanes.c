@@ -211,29 +211,79 @@ int lanes_pass(const struct instance *instance, const struct worker_frame *frame
         return 0;
 }
 
-/* The worker's end goes to the worker. */
-static enum lane_opening lane_announce(struct lane *lane, uint32_t number, int fd)
+static int lane_pass(const struct lane *lane, int fd)
 {
-        struct worker_frame frame = {.type = WORKER_LANE, .id = number};
-        int r;
+        const struct worker_frame frame = {
+                .type = WORKER_LANE, .id = lane->number, .value = lane->value};
 
-        trunk_join(lane, &frame.value);
-        r = lanes_pass(lane->instance, &frame, fd);
-        if (r == 0)
-                return LANE_OPEN;
-        /* Few frames go there: one that finds no room has a worker that does not read. */
-        return r == -EAGAIN || r == -EPIPE || r == -ECONNRESET ? LANE_DEAF : LANE_UNAVAILABLE;
+        return lanes_pass(lane->instance, &frame, fd);
 }
 
-/* With the lock held: it is the instance's from now on, and hears of its end. Its number, or 0 where
- * that end has come. */
-static uint32_t lanes_add(struct lane *lane, struct invocation *invocation)
+static void lanes_want_room_by_letter(struct letter *letter)
+{
+        instance_watch_room(CONTAINER_OF(letter, struct instance, move_letter), true);
+}
+
+static void lane_wait_for_room(struct lane *lane, int *fd)
+{
+        struct instance *instance = lane->instance;
+        struct lanes *lanes = instance->lanes;
+
+        pthread_mutex_lock(&instance->live->lock);
+        lane->worker_fd = fd_steal(fd);
+        if (!lanes->wants_room) {
+                instance->move_letter.deliver = lanes_want_room_by_letter;
+                mailbox_post(&instance_home(instance)->mailbox, &instance->move_letter);
+        }
+        lanes->wants_room = true;
+        pthread_mutex_unlock(&instance->live->lock);
+}
+
+void lanes_use_room(struct instance *instance)
+{
+        struct lane *lane;
+        int r = 0;
+
+        pthread_mutex_lock(&instance->live->lock);
+        LIST_FOR_EACH (lane, &instance->lanes->open, link) {
+                if (lane->worker_fd < 0)
+                        continue;
+                r = lane_pass(lane, lane->worker_fd);
+                if (r < 0)
+                        break;
+                fd_close(&lane->worker_fd);
+        }
+        instance->lanes->wants_room = r == -EAGAIN;
+        pthread_mutex_unlock(&instance->live->lock);
+        if (r == -EAGAIN)
+                instance_watch_room(instance, true);
+        else if (r < 0)
+                lanes_fail(instance, OUTCOME_FUNCTION_PROTOCOL,
+                           "its process does not take requests any more");
+}
+
+/* The worker's end goes to the worker. */
+static enum lane_opening lane_announce(struct lane *lane, int *fd)
+{
+        int r;
+
+        trunk_join(lane, &lane->value);
+        r = lane_pass(lane, *fd);
+        if (r == -EAGAIN)
+                lane_wait_for_room(lane, fd);
+        if (r == 0 || r == -EAGAIN)
+                return LANE_OPEN;
+        return r == -EPIPE || r == -ECONNRESET ? LANE_DEAF : LANE_UNAVAILABLE;
+}
+
+/* With the lock held: it is the instance's from now on, and hears of its end. False where that has come. */
+static bool lanes_add(struct lane *lane, struct invocation *invocation)
 {
         struct instance *instance = lane->instance;
         struct lanes *lanes = instance->lanes;
 
         if (instance->pool.state == INSTANCE_ENDING)
-                return 0;
+                return false;
         list_push_back(&lanes->open, &lane->link);
         lane->counted = true;
         lane->invocation = invocation;
@@ -241,7 +291,8 @@ static uint32_t lanes_add(struct lane *lane, struct invocation *invocation)
         invocation->lane = lane;
         if (++lanes->last_number == 0)
                 lanes->last_number = 1;
-        return lanes->last_number;
+        lane->number = lanes->last_number;
+        return true;
 }
 
 /* NULL without memory or descriptors. `ret_fd` is the worker's end. */
@@ -256,6 +307,7 @@ static struct lane *lane_new(struct instance *instance, struct gateway_thread *t
         list_init(&lane->idle_link);
         lane->instance = instance;
         lane->thread = thread;
+        lane->worker_fd = -1;
         loop_source_init(&lane->source, lane_on_socket);
         lane->source.is_urgent = true; /* as an instance's */
         timer_init(&lane->timer, lane_on_timer);
@@ -280,20 +332,20 @@ static enum lane_opening lane_open(struct invocation *invocation)
         struct instance *instance = invocation->instance;
         AUTO(fd_close) int fd = -1;
         struct lane *lane = lane_new(instance, invocation->thread, &fd);
-        uint32_t number;
+        bool is_added;
 
         if (!lane)
                 return LANE_UNAVAILABLE;
         pthread_mutex_lock(&instance->live->lock);
-        number = lanes_add(lane, invocation);
+        is_added = lanes_add(lane, invocation);
         pthread_mutex_unlock(&instance->live->lock);
-        if (number == 0) {
+        if (!is_added) {
                 loop_remove(&lane->thread->loop, &lane->source);
                 fd_close(&lane->fd);
                 free(lane);
                 return LANE_TOO_LATE;
         }
-        return lane_announce(lane, number, fd);
+        return lane_announce(lane, &fd);
 }
 
 bool lane_prepare(struct invocation *invocation, const struct slice *parts, size_t count)

@@ -147,3 +147,18 @@ def test_a_call_behind_a_body_that_nobody_reads_goes_to_another_instance(server,
     os.kill(worker, signal.SIGCONT)
     assert early.read_answer().body == b"stopped"
     assert late.read_answer().body == b"well?"
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_more_lanes_at_once_than_a_socket_holds_are_opened_one_after_the_other(compile_native, threads):
+    count = 400
+    with Server("--threads", str(threads)) as node:
+        function = node.deploy("crowd", "native", {"main": compile_native("crowd")}, max=1, concurrency=1000)
+        for _ in range(2):  # the second time all lanes are there
+            clients = [RawConnection(node.port) for _ in range(count)]
+            for client in clients:
+                client.send(request("POST", f"/api/v1/functions/execute/{function}", b"%d" % count,
+                                    node.token))
+            for client in clients:
+                answer = client.read_answer()
+                assert answer.status == 201 and answer.body == b"%d" % count, answer
