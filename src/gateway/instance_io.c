@@ -403,25 +403,29 @@ static void instance_receive_share(struct instance *instance)
                 tenants_count_answers(thread, live, instance_receive(instance, most));
 }
 
+/* Whoever finds none again asks anew. */
+static void instance_use_room(struct instance *instance)
+{
+        struct invocation *head = instance_head_here(instance);
+
+        instance_watch_room(instance, false);
+        if (instance->lanes)
+                lanes_use_room(instance);
+        /* The last piece is nobody else's to send: its connection waits for the answer. */
+        else if (head && head->exchange.connection && head->exchange.ops->room(&head->exchange) > 0)
+                connection_resume(head->exchange.connection);
+}
+
 void instance_on_socket(struct loop_source *source, uint32_t events)
 {
         struct instance *instance = CONTAINER_OF(source, struct instance, socket_source);
-        struct invocation *head = instance_head(instance);
 
-        /* A worker that has shut its socket would wake a paused loop for ever. */
+        if (events & EPOLLOUT)
+                instance_use_room(instance);
+        /* Last, because it may be another thread's then. A worker that has shut its socket would wake a
+         * paused loop for ever. */
         if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
                 instance_receive_share(instance);
-        if ((events & EPOLLOUT) && instance->lanes && instance->attached) {
-                instance_watch_room(instance, false);
-                lanes_use_room(instance);
-        }
-        if ((events & EPOLLOUT) && instance->attached && head && head == instance_head(instance) &&
-            head->exchange.connection) {
-                instance_watch_room(instance, false);
-                /* The last piece is nobody else's to send: its connection waits for the answer. */
-                if (head->exchange.ops->room(&head->exchange) > 0)
-                        connection_resume(head->exchange.connection);
-        }
 }
 
 void instance_read_log(struct instance *instance, unsigned most)

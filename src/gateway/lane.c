@@ -256,19 +256,25 @@ static void lane_receive_share(struct lane *lane)
                 tenants_count_answers(lane->thread, live, lane_receive(lane));
 }
 
+/* Whoever finds none again asks anew. */
+static void lane_use_room(struct lane *lane)
+{
+        struct invocation *invocation = lane->invocation;
+
+        lane_watch_room(lane, false);
+        /* The last piece is nobody else's to send: its connection waits for the answer. */
+        if (invocation && invocation->exchange.connection &&
+            invocation->exchange.ops->room(&invocation->exchange) > 0)
+                connection_resume(invocation->exchange.connection);
+}
+
 void lane_on_socket(struct loop_source *source, uint32_t events)
 {
         struct lane *lane = CONTAINER_OF(source, struct lane, source);
-        struct invocation *invocation = lane->invocation;
 
+        if (events & EPOLLOUT)
+                lane_use_room(lane);
         /* A worker that has shut its socket would wake a paused loop for ever. */
-        if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+        if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) && lane->fd >= 0 && !lane->hung_up)
                 lane_receive_share(lane);
-        if (!(events & EPOLLOUT) || lane->fd < 0 || lane->hung_up || !invocation ||
-            invocation != lane->invocation || !invocation->exchange.connection)
-                return;
-        lane_watch_room(lane, false);
-        /* The last piece is nobody else's to send: its connection waits for the answer. */
-        if (invocation->exchange.ops->room(&invocation->exchange) > 0)
-                connection_resume(invocation->exchange.connection);
 }

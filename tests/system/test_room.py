@@ -149,6 +149,42 @@ def test_a_call_behind_a_body_that_nobody_reads_goes_to_another_instance(server,
     assert late.read_answer().body == b"well?"
 
 
+def busy_seconds(pid):
+    """What the process has used of a processor."""
+    fields = (pathlib.Path("/proc") / str(pid) / "stat").read_text().rsplit(") ", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.parametrize("name, concurrency", [("protocol", 1), ("lanes", 8)])
+def test_a_gateway_that_has_nothing_more_to_send_sleeps(server, compile_native, name, concurrency):
+    """It had to wait for room, and has sent the rest before the socket's buffer was nearly empty, when it
+    would have been woken. The answer and that come at once."""
+    function = server.deploy(name, "native", {"main": compile_native(name)}, max=1, concurrency=concurrency)
+    path = f"/api/v1/functions/execute/{function}"
+    assert server.call(function, b"warm").status == 201
+    worker, gateway = worker_of(NodeHost(server)), NodeHost(server).gateway
+    client = RawConnection(server.port).send(
+        request("POST", path, token=server.token, headers=["Transfer-Encoding: chunked"]) +
+        chunk(b"sip\0".ljust(70000)) + chunk(b"now"))
+    eventually(lambda: is_stopped(worker), "it has read so far")
+    client.send(chunk(b"x") * (small_frames_in_a_socket() + 1))
+    for _ in range(20):  # turns of the gateway's
+        assert server.request("GET", "/healthz").status == 200
+    os.kill(worker, signal.SIGCONT)
+    eventually(lambda: is_stopped(worker), "it has read a little more")
+    client.send(chunk(b"x") + chunk(b""))
+    for _ in range(20):
+        assert server.request("GET", "/healthz").status == 200
+    with stopped(gateway):
+        os.kill(worker, signal.SIGCONT)
+        eventually(lambda: is_stopped(worker), "it has answered")
+    assert client.read_answer().body == b"sipped"
+    before = busy_seconds(gateway)
+    assert client.is_silent(1)
+    assert busy_seconds(gateway) - before < 0.1
+    os.kill(worker, signal.SIGCONT)
+
+
 @pytest.mark.parametrize("threads", [1, 3])
 def test_more_lanes_at_once_than_a_socket_holds_are_opened_one_after_the_other(compile_native, threads):
     count = 400

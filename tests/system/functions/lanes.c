@@ -205,6 +205,22 @@ static void swallow(struct call *call)
         answer(call, text);
 }
 
+/* "sip": reads the body up to a piece "now", and stops the program; reads a little, and stops it; reads the
+ * rest, answers, and stops it. */
+static void sip(struct call *call)
+{
+        while (call->length != 3 || memcmp(call->payload, "now", 3) != 0)
+                (void)receive_more(call);
+        raise(SIGSTOP);
+        for (int i = 0; i < 50; i++)
+                (void)receive_more(call);
+        raise(SIGSTOP);
+        while (call->has_more)
+                (void)receive_more(call);
+        answer(call, "sipped");
+        raise(SIGSTOP);
+}
+
 /* Where the call came by one, which its lane's first never does; else "first". */
 static bool misbehave_on_trunk(struct call *call, const char *command)
 {
@@ -299,6 +315,8 @@ static bool run(struct call *call)
                 download(call, text[8] ? text + 9 : text + 8);
         else if (strncmp(text, "swallow", 7) == 0)
                 swallow(call);
+        else if (strcmp(text, "sip") == 0)
+                sip(call);
         else if (strncmp(text, "exit ", 5) == 0)
                 _exit(atoi(text + 5));
         else if (strcmp(text, "crash") == 0)

@@ -132,17 +132,45 @@ static void go_deaf(uint32_t id)
                 pause();
 }
 
-/* Reads the body up to the piece that says so, and stops; when it is let go on, it answers and stops again. */
-static void stop_at(uint32_t id, const char *piece)
+/* More of the body; its flags. */
+static uint8_t receive_more(void)
 {
-        ssize_t length;
+        struct header header;
+        ssize_t length = recv(3, frame, sizeof(frame) - 1, 0);
 
-        do {
-                length = recv(3, frame, sizeof(frame) - 1, 0);
-                frame[length < 0 ? 0 : length] = '\0';
-        } while (strcmp(frame + sizeof(struct header), piece) != 0);
+        if (length < (ssize_t)sizeof(header))
+                _exit(0);
+        frame[length] = '\0';
+        memcpy(&header, frame, sizeof(header));
+        return header.flags;
+}
+
+static void stop_at(const char *piece)
+{
+        do
+                (void)receive_more();
+        while (strcmp(frame + sizeof(struct header), piece) != 0);
         raise(SIGSTOP);
+}
+
+/* "stop": reads the body up to a piece "now", and stops; let go on it answers, and stops again. */
+static void stop(uint32_t id)
+{
+        stop_at("now");
         say(RESULT, END, id, 0, "", "stopped");
+        raise(SIGSTOP);
+}
+
+/* "sip": the same, but then it reads a little and stops, and reads the rest and answers and stops. */
+static void sip(uint32_t id)
+{
+        stop_at("now");
+        for (int i = 0; i < 50; i++)
+                (void)receive_more();
+        raise(SIGSTOP);
+        while (!(receive_more() & END))
+                ;
+        say(RESULT, END, id, 0, "", "sipped");
         raise(SIGSTOP);
 }
 
@@ -158,8 +186,8 @@ static void run(uint32_t id, const char *command)
                 flood(id, strtoul(command + 6, NULL, 10));
                 return;
         }
-        if (strcmp(command, "stop") == 0) {
-                stop_at(id, "now");
+        if (strcmp(command, "stop") == 0 || strcmp(command, "sip") == 0) {
+                (command[1] == 't' ? stop : sip)(id);
                 return;
         }
         misbehave(id, command);
