@@ -58,7 +58,8 @@ struct instance {
         bool is_evicted; /* the scheduler's: it makes room for another function's */
         atomic_bool kill_asked;
         bool spoke_nonsense;
-        bool timed_watch; /* `timer` looks at the head */
+        bool timed_watch;  /* `timer` looks at the head */
+        bool has_answered; /* a call; not set beside lanes */
         enum sandbox_end end;
         int end_code;
         uint64_t peak_memory_bytes;

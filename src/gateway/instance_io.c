@@ -476,10 +476,15 @@ void instance_on_log_timer(struct timer *timer)
                 (void)loop_modify(&instance_home(instance)->loop, &instance->log_source, EPOLLIN);
 }
 
-/* Before a call's end is told: what it wrote to its raw stdout belongs to it. */
+/* Of a version that has never written there only each instance's first call is asked: mostly it is known then
+ * whether it does. */
 void instance_drain_log(struct instance *instance)
 {
-        if (atomic_load_explicit(&instance->live->has_raw_output, memory_order_relaxed) &&
+        bool is_first = !instance->has_answered;
+
+        instance->has_answered = true;
+        if ((is_first ||
+             atomic_load_explicit(&instance->live->has_raw_output, memory_order_relaxed)) &&
             instance->attached && instance->log_source.fd >= 0)
                 instance_read_log(instance, 1);
 }

@@ -1,8 +1,11 @@
 """What the host sees of a node: its processes, its sandboxes, and what it leaves behind."""
+import contextlib
 import os
 import pathlib
+import signal
 import types
 
+from raw_http import eventually
 from sandbox_host import Watch, hierarchies, is_parked
 
 
@@ -26,6 +29,21 @@ def resident_bytes(pid):
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) * 1024
     raise AssertionError(f"process {pid} has no memory")
+
+
+@contextlib.contextmanager
+def stopped(pid):
+    """SIGSTOP for as long as the block runs."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+
+def is_stopped(pid):
+    return (pathlib.Path("/proc") / str(pid) / "stat").read_text().rsplit(") ", 1)[1][0] == "T"
 
 
 class NodeHost:
@@ -53,6 +71,14 @@ class NodeHost:
         """Host pids of the first process of each sandbox that has a function."""
         agent = self.agent
         return [pid for pid in children(agent) if not is_parked(pid)] if agent else []
+
+    def worker(self):
+        """Host pid of the program of the only instance."""
+        def program_of_one():
+            found = [pid for first in self.instances() if program(first) == "init"
+                     for pid in children(first) if program(pid) not in (None, "init")]
+            return found[0] if len(found) == 1 else None
+        return eventually(program_of_one, "there is one program")
 
     def watch(self):
         return Watch(types.SimpleNamespace(process=types.SimpleNamespace(pid=self.agent)))

@@ -8,7 +8,7 @@ import signal
 import socket
 
 import pytest
-from node_host import NodeHost, children
+from node_host import NodeHost, is_stopped, stopped
 from raw_http import RawConnection, eventually, request
 from server import Server
 
@@ -19,23 +19,6 @@ AHEAD_MAX = 64
 def server():
     with Server("--threads", "1") as node:
         yield node
-
-
-@contextlib.contextmanager
-def stopped(pid):
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGCONT)
-
-
-def worker_of(host):
-    """The pid of the program of the only instance."""
-    (first,) = eventually(lambda: len(host.instances()) == 1 and host.instances(), "there is one")
-    (worker,) = children(first)
-    return worker
 
 
 def connections(server, count):
@@ -73,7 +56,7 @@ def quick(server, compile_native):
 @pytest.mark.parametrize("size", [1400, 1900])
 def test_calls_of_any_size_wait_for_a_worker_that_does_not_read(server, quick, size):
     host = NodeHost(server)
-    worker = worker_of(host)
+    worker = host.worker()
     clients = connections(server, AHEAD_MAX)
     with stopped(worker):
         with stopped(host.gateway):
@@ -83,7 +66,7 @@ def test_calls_of_any_size_wait_for_a_worker_that_does_not_read(server, quick, s
     for number, client in enumerate(clients):
         answer = client.read_answer()
         assert answer.status == 201 and answer.body.startswith(b"%02dx" % number), answer
-    assert worker_of(host) == worker
+    assert host.worker() == worker
 
 
 def test_what_becomes_of_some_calls_is_not_written_into_others(server, quick, compile_native):
@@ -109,10 +92,6 @@ def test_what_becomes_of_some_calls_is_not_written_into_others(server, quick, co
     assert {client.read_answer().status for client in first} == {201}
 
 
-def is_stopped(pid):
-    return (pathlib.Path("/proc") / str(pid) / "stat").read_text().rsplit(") ", 1)[1][0] == "T"
-
-
 def small_frames_in_a_socket():
     """How many there are until it is full."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -135,7 +114,7 @@ def test_a_call_behind_a_body_that_nobody_reads_goes_to_another_instance(server,
     def call(payload):
         return RawConnection(server.port).send(request("POST", path, payload, server.token))
     assert call(b"warm").read_answer().status == 201
-    worker = worker_of(NodeHost(server))
+    worker = NodeHost(server).worker()
     early = RawConnection(server.port).send(
         request("POST", path, token=server.token, headers=["Transfer-Encoding: chunked"]) +
         chunk(b"stop\0".ljust(70000)) + chunk(b"now"))
@@ -162,7 +141,7 @@ def test_a_gateway_that_has_nothing_more_to_send_sleeps(server, compile_native, 
     function = server.deploy(name, "native", {"main": compile_native(name)}, max=1, concurrency=concurrency)
     path = f"/api/v1/functions/execute/{function}"
     assert server.call(function, b"warm").status == 201
-    worker, gateway = worker_of(NodeHost(server)), NodeHost(server).gateway
+    worker, gateway = NodeHost(server).worker(), NodeHost(server).gateway
     client = RawConnection(server.port).send(
         request("POST", path, token=server.token, headers=["Transfer-Encoding: chunked"]) +
         chunk(b"sip\0".ljust(70000)) + chunk(b"now"))

@@ -174,6 +174,15 @@ static void sip(uint32_t id)
         raise(SIGSTOP);
 }
 
+/* "print": stops, and when it is let go on, prints by hand, answers, and stops again. */
+static void print(uint32_t id)
+{
+        raise(SIGSTOP);
+        (void)!write(1, "by hand\n", 8);
+        say(RESULT, END, id, 0, "", "printed");
+        raise(SIGSTOP);
+}
+
 static void run(uint32_t id, const char *command)
 {
         if (strncmp(command, "deaf", 4) == 0)
@@ -186,8 +195,16 @@ static void run(uint32_t id, const char *command)
                 flood(id, strtoul(command + 6, NULL, 10));
                 return;
         }
-        if (strcmp(command, "stop") == 0 || strcmp(command, "sip") == 0) {
-                (command[1] == 't' ? stop : sip)(id);
+        if (strcmp(command, "stop") == 0) {
+                stop(id);
+                return;
+        }
+        if (strcmp(command, "sip") == 0) {
+                sip(id);
+                return;
+        }
+        if (strcmp(command, "print") == 0) {
+                print(id);
                 return;
         }
         misbehave(id, command);
