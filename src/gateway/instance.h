@@ -89,6 +89,9 @@ void instance_give(struct instance *instance, struct invocation *invocation,
 void live_rematch(struct gateway_thread *thread, struct live *live);
 /* Before a call's end is told: what it wrote to its raw stdout belongs to it. */
 void instance_drain_log(struct instance *instance);
+/* Before a call's time is told to be up: what was said in time still counts. False where that was the end of
+ * it. */
+bool instance_hear_call(const struct invocation *invocation);
 /* Wakes it up, if it was frozen. */
 void instance_thaw(struct instance *instance);
 void instance_freeze(struct instance *instance);

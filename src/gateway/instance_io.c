@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #define LOG_INVOCATION_MAX (1u << 20)
+#define HEAR_ROUNDS 512 /* more than a socket holds: what comes meanwhile is too late */
 
 struct frame_inbox *frame_inbox_new(void)
 {
@@ -401,6 +402,20 @@ static void instance_receive_share(struct instance *instance)
 
         if (most > 0)
                 tenants_count_answers(thread, live, instance_receive(instance, most));
+}
+
+/* A call that has ended has no instance, and its memory is kept for the next: so it can be looked at. */
+bool instance_hear_call(const struct invocation *invocation)
+{
+        struct instance *instance = invocation->instance;
+        struct lane *lane = invocation->lane;
+
+        for (unsigned i = 0; i < HEAR_ROUNDS && invocation->instance == instance; i++) {
+                if (lane ? lane_hear(lane) == 0
+                         : instance->paused || instance_receive(instance, 1) == 0)
+                        break;
+        }
+        return invocation->instance == instance;
 }
 
 /* Whoever finds none again asks anew. */

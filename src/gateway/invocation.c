@@ -409,7 +409,7 @@ static void invocation_on_timer(struct timer *timer)
         else if (!late) /* should that one die on its way, the call waits again */
                 loop_set_timer(&invocation->thread->loop, timer,
                                invocation->thread->gateway->config.wait_max_ms);
-        if (late) {
+        if (late && instance_hear_call(invocation)) {
                 (void)snprintf(detail, sizeof(detail),
                                "The function did not answer within its %u ms.",
                                live->function->timeout_ms);

@@ -234,6 +234,11 @@ static int lane_receive(struct lane *lane)
         return count;
 }
 
+int lane_hear(struct lane *lane)
+{
+        return lane->fd < 0 || lane->hung_up || lane->paused ? 0 : lane_receive(lane);
+}
+
 void lane_receive_rest(struct lane *lane)
 {
         unsigned left = LANE_REST_ROUNDS;

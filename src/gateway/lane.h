@@ -104,6 +104,8 @@ void lane_flush(struct lane *lane, struct slice frame);
 int lane_send_data(struct lane *lane, uint32_t wire_id, struct slice bytes, bool end);
 void lane_watch_room(struct lane *lane, bool wanted);
 void lane_pause(struct lane *lane, bool paused);
+/* Takes what has come, unless its client is slow. Returns the number of frames, 0 when there was none. */
+int lane_hear(struct lane *lane);
 
 /* The function has said all: the lane is free for the next call. */
 void lane_finish(struct invocation *invocation, enum outcome outcome);

@@ -205,6 +205,20 @@ static void swallow(struct call *call)
         answer(call, text);
 }
 
+/* "chatter": stops the program, logs much and then "last", and stops it. */
+static void chatter(struct call *call)
+{
+        static char block[60000];
+
+        memset(block, 'x', sizeof(block));
+        block[sizeof(block) - 1] = '\n';
+        raise(SIGSTOP);
+        for (int i = 0; i < 3; i++)
+                say(call->fd, LOG, 0, call->id, 1, block, sizeof(block));
+        say(call->fd, LOG, 0, call->id, 1, "last\n", 5);
+        raise(SIGSTOP);
+}
+
 /* "sip": reads the body up to a piece "now", and stops the program; reads a little, and stops it; reads the
  * rest, answers, and stops it. */
 static void sip(struct call *call)
@@ -317,6 +331,8 @@ static bool run(struct call *call)
                 swallow(call);
         else if (strcmp(text, "sip") == 0)
                 sip(call);
+        else if (strcmp(text, "chatter") == 0)
+                chatter(call);
         else if (strncmp(text, "exit ", 5) == 0)
                 _exit(atoi(text + 5));
         else if (strcmp(text, "crash") == 0)
