@@ -67,6 +67,7 @@ static void instance_take_back_unsent(struct instance *instance)
 {
         struct gateway_thread *thread = instance_home(instance);
 
+        instance->unsent_id = 0;
         for (size_t i = 0; i < thread->pending_count; i++) {
                 struct pending_frame *pending = &thread->pending[i];
                 if (pending->instance != instance)

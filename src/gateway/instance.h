@@ -64,6 +64,8 @@ struct instance {
         int end_code;
         uint64_t peak_memory_bytes;
         uint32_t last_wire_id;
+        uint32_t
+                unsent_id; /* of the first call whose frame is pending: nobody can know it; 0: none */
         uint64_t log_since_ns;                  /* LOG frames and the like count from then on ... */
         size_t log_bytes;                       /* ... and were so many bytes */
         uint64_t ordered_ns, made_ns, ready_ns; /* its boot */

@@ -76,8 +76,10 @@ static void flush_instance(struct gateway_thread *thread, size_t first)
         sent = send_frames(instance->fds.socket, headers, count);
         for (int i = 0; i < sent; i++)
                 frames[i]->instance = NULL;
-        if (sent == count)
+        if (sent == count) {
+                instance->unsent_id = 0;
                 return;
+        }
         if (errno == EAGAIN) {
                 instance_miss_room(instance, NULL, 0);
                 return;
@@ -152,12 +154,16 @@ void instance_send(struct instance *instance, const struct slice *parts, size_t 
 
         assert(count <= 4);
         total = slices_to_vector(parts, count, vector);
-        if (total <= ARENA_FRAME_MAX)
+        if (total <= ARENA_FRAME_MAX) {
                 pending_frame_add(instance_home(instance), parts, count, total)->instance =
                         instance;
-        else if (sendmsg(instance->fds.socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0)
+                if (instance->unsent_id == 0)
+                        instance->unsent_id = instance->last_wire_id;
                 return;
-        else if (errno == EAGAIN)
+        }
+        if (sendmsg(instance->fds.socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0)
+                return;
+        if (errno == EAGAIN)
                 instance_miss_room(instance, parts, count);
         else
                 instance_fail(instance, OUTCOME_FUNCTION_PROTOCOL,
@@ -350,7 +356,7 @@ static bool instance_take_frame(struct instance *instance, const struct worker_f
         case WORKER_RESULT:
         case WORKER_ERROR:
         case WORKER_DATA:
-                if (!head || head->wire_id != frame->id)
+                if (!head || head->wire_id != frame->id || frame->id == instance->unsent_id)
                         return false;
                 if (frame->type == WORKER_DATA && frame->payload.length == 0)
                         instance_count_chatter(instance, WORKER_HEADER_SIZE);
