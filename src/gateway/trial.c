@@ -36,6 +36,21 @@ static void trial_post_done(struct trial *trial, enum outcome outcome)
         mailbox_post(trial->home, &trial->letter);
 }
 
+/* What it printed may be anything: why it failed stands in front of that. */
+static void trial_say_why(struct trial *trial, const char *detail)
+{
+        char printed[sizeof(trial->text)];
+        size_t length = trial->text_length;
+
+        memcpy(printed, trial->text, length);
+        trial_clear_text(trial);
+        trial_append(trial, slice_of(detail));
+        if (length == 0)
+                return;
+        trial_append(trial, SLICE("\n"));
+        trial_append(trial, slice_make(printed, length));
+}
+
 void trial_fail(struct instance *instance, enum outcome outcome, const char *detail)
 {
         struct trial *trial = instance->trial;
@@ -43,8 +58,8 @@ void trial_fail(struct instance *instance, enum outcome outcome, const char *det
         instance->trial = NULL;
         if (outcome == OUTCOME_PLATFORM)
                 trial_clear_text(trial);
-        if (trial->text_length == 0)
-                trial_append(trial, slice_of(detail));
+        if (outcome != OUTCOME_FUNCTION_INIT) /* else whoever refused it has said why */
+                trial_say_why(trial, detail);
         trial_post_done(trial, outcome);
 }
 
