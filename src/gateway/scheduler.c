@@ -375,14 +375,27 @@ bool scheduler_boot_answer(struct instance *instance, const struct worker_frame 
         return true;
 }
 
+/* What has not happened, as the rest of a sentence. */
+static const char *awaited(const struct function *function)
+{
+        if (function->runtime != RUNTIME_IMAGE)
+                return "";
+        if (function->contract == CONTRACT_HTTP)
+                return ": nothing listens on the port that the variable PORT names";
+        return function->contract == CONTRACT_LAMBDA
+                       ? ": its program has not asked for an invocation"
+                       : "";
+}
+
 void scheduler_boot_late(struct instance *instance)
 {
         bool is_made = instance->made_ns > 0; /* else nothing of the function's has run */
-        char detail[96];
+        char detail[160];
 
-        (void)snprintf(detail, sizeof(detail), "The %s within %u ms.",
+        (void)snprintf(detail, sizeof(detail), "The %s within %u ms%s.",
                        is_made ? "function was not loaded" : "sandbox was not made",
-                       instance_gateway(instance)->config.boot_timeout_ms);
+                       instance_gateway(instance)->config.boot_timeout_ms,
+                       is_made ? awaited(instance->live->function) : "");
         if (instance->trial)
                 trial_append(instance->trial, slice_of(detail));
         scheduler_boot_failed(instance, is_made ? OUTCOME_FUNCTION_INIT : OUTCOME_PLATFORM, detail);

@@ -6,7 +6,9 @@ import json
 import pytest
 from conftest import ROOT
 from image_layers import add_folder
+from image_registry import ImageServer
 from oci import Image, Layer
+from people import Person
 
 FRAMEWORK = ROOT / "build/functions-framework/node_modules"
 
@@ -184,3 +186,16 @@ def test_python_serves_a_folder(plain_python, ask, person):
 def test_python_serves_only_what_has_changed(plain_python, ask):
     changed = ask(plain_python, "/").headers["Last-Modified"]
     assert ask(plain_python, "/", headers={"If-Modified-Since": changed}).status == 304
+
+
+@pytest.mark.parametrize("contract, awaited", [
+    ("http", "nothing listens on the port that the variable PORT names"),
+    ("lambda", "its program has not asked for an invocation")])
+def test_what_a_server_that_is_not_loaded_was_waited_for_is_said(python_layer, image_of, registry,
+                                                                 contract, awaited):
+    image = image_of(python_layer, {"sleep.py": "import time\n\ntime.sleep(60)\n"},
+                     Cmd=["python3", "/sleep.py"], ExposedPorts={"80/tcp": {}})
+    with ImageServer("--boot-timeout", "1s") as node:
+        answer = Person(node).request("POST", "/api/v1/functions", {
+            "image": registry.push("silent", contract, image), "contract": contract})
+        assert answer.status == 400 and awaited in answer.json()["detail"], answer
