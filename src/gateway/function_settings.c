@@ -337,13 +337,17 @@ static int check_sharing(const cJSON *object, const struct function *function, s
 
 /* Of names that were given: an older version's may have been forgotten here since. */
 static int check_reach(const cJSON *object, const struct reach_names *known,
-                       const struct function *function, struct err *err)
+                       struct function *function, struct err *err)
 {
         uint32_t bits;
         int r;
 
-        if (!cJSON_HasObjectItem(object, "reach"))
+        if (!cJSON_HasObjectItem(object, "reach")) {
+                if (function->network !=
+                    NETWORK_EGRESS) /* what was reached goes with the way out */
+                        function->reach[0] = '\0';
                 return 0;
+        }
         r = reach_validate(slice_of(function->reach), err);
         return r < 0 ? r : reach_resolve(slice_of(function->reach), known, &bits, err);
 }

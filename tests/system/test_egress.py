@@ -89,6 +89,14 @@ def test_a_private_range_is_reached_by_name_and_shown(node):
     assert node.talk(function, f"tcp:{OFFICE}:{ECHO}") == ["ECONNREFUSED"]
 
 
+def test_what_was_reached_goes_with_the_way_out(node):
+    function = node.deploy_talker("closed", network="egress", reach=["office"])
+    changed = node.request("PATCH", f"/api/v1/functions/{function}", {"network": "none"})
+    assert changed.status == 200, changed
+    shown = node.request("GET", f"/api/v1/functions/{function}").json()
+    assert (shown["network"], shown["reach"]) == ("none", [])
+
+
 @pytest.mark.parametrize("fields, sentence", [
     ({"network": "egress", "reach": ["moon"]}, "reach 'moon' is not known here"),
     ({"network": "egress", "reach": ["office", "office"]}, "reach 'office' is given twice"),
