@@ -204,6 +204,12 @@ static void look_path(const struct doctor *doctor, const struct check *check,
         char *slash;
 
         (void)check;
+        if (stat(folder, &info) == 0 && !S_ISDIR(info.st_mode)) {
+                finding_set(ret_finding, VERDICT_FAIL, text_format("%s is no folder", folder),
+                            "the node keeps its data in one",
+                            "magpie serve --data-dir /var/lib/magpie # or another folder");
+                return;
+        }
         /* Its own mode is the node's business. */
         while (full && (slash = strrchr(full, '/'))) {
                 slash[slash == full] = '\0';

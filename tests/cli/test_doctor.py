@@ -85,6 +85,13 @@ def instances(check):
     return int(number), bound
 
 
+def test_a_data_folder_that_is_a_file_is_no_folder(cli, tmp_path):
+    (tmp_path / "file").write_text("x")
+    ended, found = checks(cli, "--data-dir", tmp_path / "file")
+    assert ended.returncode == 1 and found["data folder"]["verdict"] == "fail"
+    assert found["data folder"]["found"] == f"{tmp_path / 'file'} is no folder"
+
+
 def checks_with_files(cli, most):
     """What it finds where a process may open no more files than that."""
     command = ["prlimit", f"--nofile={most}:{most}", cli.program, "doctor", "-o", "json"]
