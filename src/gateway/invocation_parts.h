@@ -1,8 +1,13 @@
-/* What invocation.c and invocation_answer.c share and nobody else needs. */
+/* What invocation*.c share and nobody else needs. */
 #pragma once
 
 #include "gateway/invocation.h"
 
+/* Writes the header (its id is patched later) and the meta. The length, or 0 when it is too long. */
+size_t invocation_write_head(const struct invocation *invocation,
+                             const struct http_request *request,
+                             const struct invocation_request *wanted, const char *peer,
+                             bool complete, char *bytes, size_t capacity);
 /* It is not in the pool and outlives the turn: its live must not go. */
 void invocation_hold_live(struct invocation *invocation);
 /* It has been given an instance that is not here yet. With the lock held. */
