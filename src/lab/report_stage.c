@@ -89,14 +89,13 @@ static void add_lab(cJSON *object, const struct lab_load *lab)
 static void add_tally(cJSON *object, const struct tally *tally, double seconds)
 {
         double in_time = (double)(tally_answers(tally) - tally->after_end);
-        double good_share =
-                tally_answers(tally) > 0 ? (double)tally->good / (double)tally_answers(tally) : 0;
+        double good_in_time = (double)(tally->good - tally->good_after_end);
         cJSON *part;
 
         report_add_number(object, "duration", seconds, 3);
         report_add_number(object, "requests", (double)tally_requests(tally), 0);
         report_add_number(object, "throughput", seconds > 0 ? in_time / seconds : 0, 2);
-        report_add_number(object, "goodput", seconds > 0 ? in_time * good_share / seconds : 0, 2);
+        report_add_number(object, "goodput", seconds > 0 ? good_in_time / seconds : 0, 2);
         add_errors(object, tally);
         add_latency(object, &tally->latency);
         part = cJSON_AddObjectToObject(object, "connections");

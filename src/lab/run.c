@@ -137,8 +137,10 @@ static void finish_moment(struct conductor *conductor, struct pending *pending)
                 tally_clear(tally);
                 return;
         }
-        if (pending->moment.is_after_end)
+        if (pending->moment.is_after_end) {
                 tally->after_end = tally_answers(tally);
+                tally->good_after_end = tally->good;
+        }
         note_moment(conductor, pending);
         tally_merge(&stage->tally, tally, false);
         tally_merge(&result->total, tally, false);

@@ -17,7 +17,7 @@ void tally_clear(struct tally *tally)
 {
         tally->good = tally->bytes_in = tally->bytes_out = 0;
         tally->connected = tally->connect_failures = tally->connections_max = 0;
-        tally->after_end = 0;
+        tally->after_end = tally->good_after_end = 0;
         memset(tally->failures, 0, sizeof(tally->failures));
         memset(tally->statuses, 0, sizeof(tally->statuses));
         histogram_clear(&tally->latency);
@@ -52,6 +52,7 @@ void tally_merge(struct tally *tally, const struct tally *from, bool at_once)
         tally->connected += from->connected;
         tally->connect_failures += from->connect_failures;
         tally->after_end += from->after_end;
+        tally->good_after_end += from->good_after_end;
         if (at_once)
                 tally->connections_max += from->connections_max;
         else if (from->connections_max > tally->connections_max)

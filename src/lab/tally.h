@@ -40,6 +40,7 @@ struct tally {
         uint64_t connected, connect_failures;
         uint64_t connections_max;   /* that were open at once */
         uint64_t after_end;         /* answers, of those above, that came when the plan was over */
+        uint64_t good_after_end;    /* of these the good ones */
         struct histogram latency;   /* of the good ones */
         struct histogram rejection; /* how long other answers than 2xx took */
         struct histogram connecting;

@@ -76,6 +76,14 @@ def test_poisson_arrivals_are_uneven_and_the_same_for_a_seed(lab, target):
     assert 140 <= first <= 260  # four standard deviations
 
 
+def test_goodput_is_what_was_answered_well_before_the_end(lab, target):
+    # What is refused is refused at once, and what is good comes when the stage is over.
+    stage, = lab.run("--url", target.url + "/status/429", "--url", target.url + "/delay/1500",
+                     "--rate", 100, "-d", "1s")["stages"]
+    assert stage["statuses"]["200"] > 0 and stage["statuses"]["429"] > 0
+    assert stage["goodput"] == 0 < stage["throughput"]
+
+
 def stall_of(lab, target, *arguments):
     """Runs, and stops the target for about a second in the middle: the report, and how long it was
     in truth, in milliseconds."""
