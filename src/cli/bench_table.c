@@ -43,6 +43,15 @@ const char *bench_count(double count, char ret_text[COUNT_TEXT])
         return ret_text;
 }
 
+/* Below 10 a rate's fraction says much of it: 0.5. */
+static const char *rate_text(double rate, char ret_text[COUNT_TEXT])
+{
+        if (rate >= 10 || rate == round(rate))
+                return bench_count(rate, ret_text);
+        (void)snprintf(ret_text, COUNT_TEXT, "%.3g", rate);
+        return ret_text;
+}
+
 static const char *share_text(double share, char ret_text[TIME_TEXT])
 {
         if (share == 0)
@@ -63,6 +72,11 @@ static bool is_rate(const struct bench *bench)
         return bench->plan.kind == PLAN_RATE;
 }
 
+static const char *level_text(const struct bench *bench, double level, char ret_text[COUNT_TEXT])
+{
+        return is_rate(bench) ? rate_text(level, ret_text) : bench_count(level, ret_text);
+}
+
 static void print_head(const struct bench *bench)
 {
         (void)printf("%s%13s %7s %11s %8s %9s %9s %9s %9s %9s %9s%s\n",
@@ -71,15 +85,16 @@ static void print_head(const struct bench *bench)
                      style_on(stdout, STYLE_PLAIN));
 }
 
-static void print_level(const struct run_stage *stage)
+static void print_level(const struct bench *bench, const struct run_stage *stage)
 {
         char from[COUNT_TEXT], to[COUNT_TEXT], both[2 * COUNT_TEXT + 4];
 
         if (stage->plan.from == stage->plan.to)
-                (void)snprintf(both, sizeof(both), "%s", bench_count(stage->plan.to, to));
+                (void)snprintf(both, sizeof(both), "%s", level_text(bench, stage->plan.to, to));
         else
-                (void)snprintf(both, sizeof(both), "%s..%s", bench_count(stage->plan.from, from),
-                               bench_count(stage->plan.to, to));
+                (void)snprintf(both, sizeof(both), "%s..%s",
+                               level_text(bench, stage->plan.from, from),
+                               level_text(bench, stage->plan.to, to));
         (void)printf("%13s", both);
 }
 
@@ -97,9 +112,9 @@ void bench_table_row(struct bench *bench, const struct run_stage *stage)
         progress_clear(&bench->progress);
         if (bench->rows++ == 0)
                 print_head(bench);
-        print_level(stage);
+        print_level(bench, stage);
         (void)printf(" %5.1f s %11s", stage->seconds,
-                     bench_count(stage->seconds > 0 ? answers / stage->seconds : 0, count));
+                     rate_text(stage->seconds > 0 ? answers / stage->seconds : 0, count));
         (void)printf(" %s%8s%s", style_on(stdout, failed > 0 ? STYLE_BAD : STYLE_PLAIN),
                      share_text(failed, text), style_on(stdout, STYLE_PLAIN));
         (void)printf(" %9s",
@@ -153,8 +168,8 @@ void bench_show_progress(struct bench *bench, const struct run_result *so_far, d
         left_text(done, bench->past_s + at_s, left);
         progress_show(&bench->progress, "[%s] %s%s%s %s: %s/s, p99 %s, %s failed  %s", bar,
                       bench->phase ? bench->phase : "", bench->phase ? ", " : "",
-                      bench_count(latest->level, level), is_rate(bench) ? "wanted/s" : "clients",
-                      bench_count((double)latest->answers / latest->seconds, rate),
+                      level_text(bench, latest->level, level), is_rate(bench) ? "wanted/s" : "clients",
+                      rate_text((double)latest->answers / latest->seconds, rate),
                       bench_time(latest->p99_ms, p99),
                       bench_count((double)tally_failed(&so_far->total), failed), left);
 }
@@ -190,14 +205,14 @@ static void print_limits(const struct bench *bench, const struct run_result *res
         if (result->stage_count < 2)
                 return;
         (void)printf("sustained: %s %s; most answers: %s a second, at %s\n",
-                     bench_count(found.sustained, a), who, bench_count(found.peak_throughput, b),
-                     bench_count(found.peak_level, c));
+                     level_text(bench, found.sustained, a), who,
+                     rate_text(found.peak_throughput, b), level_text(bench, found.peak_level, c));
         if (isnan(found.breaking))
                 (void)printf("breaking point: none up to %s %s\n",
-                             bench_count(found.searched_to, a), who);
+                             level_text(bench, found.searched_to, a), who);
         else
                 (void)printf("breaking point: %s %s, where more than half failed\n",
-                             bench_count(found.breaking, a), who);
+                             level_text(bench, found.breaking, a), who);
         if (degradation.shape != SHAPE_UNKNOWN)
                 (void)printf("degradation: %s (%s fit of p99, R2 %.3f; mean growth ratio %.2f)\n",
                              shape_name(degradation.shape), fit_name(degradation.best),
@@ -282,7 +297,7 @@ void bench_table_compare(const struct bench *bench, const cJSON *json)
                 for (const cJSON *before = json_first(before_list); before; before = before->next) {
                         if (json_number(now, level) != json_number(before, level))
                                 continue;
-                        listing_add(&listing, text_format("%.0f %s", json_number(now, level),
+                        listing_add(&listing, text_format("%.10g %s", json_number(now, level),
                                                           is_rate(bench) ? "wanted/s" : "clients"));
                         for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
                                 listing_add(&listing, change_text(now, before, keys[i]));

@@ -200,25 +200,37 @@ static void engine_start_one(struct engine *engine, uint64_t intended_ns)
         }
 }
 
+/* When the next request is due. UINT64_MAX where none is to come. */
+static uint64_t engine_next_due(const struct engine *engine)
+{
+        uint64_t next_ns = engine->arrivals.next_ns;
+
+        return next_ns == UINT64_MAX ? UINT64_MAX : engine->start_ns + next_ns;
+}
+
+/* No more requests are to begin. The last one may begin long before the plan's end. */
+static bool engine_has_begun_all(const struct engine *engine)
+{
+        if (engine->requests_left <= engine->waiting_count)
+                return true;
+        return engine->arrivals.next_ns == UINT64_MAX &&
+               engine_at(engine, engine->now_ns) >= plan_duration_ns(engine->load->plan);
+}
+
 static void engine_follow_arrivals(struct engine *engine)
 {
+        uint64_t due_ns = engine_next_due(engine);
+
         engine_serve_waiting(engine);
-        for (int i = 0; i < STARTS_A_TURN && !engine->is_ending; i++) {
-                uint64_t next_ns = engine->arrivals.next_ns;
-                if (next_ns == UINT64_MAX) {
-                        engine->is_ending = true;
-                        break;
-                }
-                if (engine->start_ns + next_ns > engine->now_ns)
-                        break;
+        for (int i = 0; i < STARTS_A_TURN && !engine->is_ending && due_ns <= engine->now_ns; i++) {
                 arrivals_pop(&engine->arrivals);
-                engine_start_one(engine, engine->start_ns + next_ns);
-                if (engine->requests_left <= engine->waiting_count)
-                        engine->is_ending = true;
+                engine_start_one(engine, due_ns);
+                engine->is_ending = engine_has_begun_all(engine);
                 engine->now_ns = clock_now_ns();
+                due_ns = engine_next_due(engine);
         }
-        engine->starts_are_left = !engine->is_ending && engine->arrivals.next_ns != UINT64_MAX &&
-                                  engine->start_ns + engine->arrivals.next_ns <= engine->now_ns;
+        engine->is_ending = engine->is_ending || engine_has_begun_all(engine);
+        engine->starts_are_left = !engine->is_ending && due_ns <= engine->now_ns;
 }
 
 /* --- the loop -------------------------------------------------------------------------------- */
@@ -236,8 +248,8 @@ static struct timespec engine_sleep(const struct engine *engine)
         if (timer_ms * NS_PER_MS < until_ns)
                 until_ns = timer_ms * NS_PER_MS;
         if (engine->load->plan->kind == PLAN_RATE && !engine->is_ending &&
-            engine->start_ns + engine->arrivals.next_ns < until_ns)
-                until_ns = engine->start_ns + engine->arrivals.next_ns;
+            engine_next_due(engine) < until_ns)
+                until_ns = engine_next_due(engine);
         /* A ramp brings clients between moments, too. */
         if (engine->load->plan->kind == PLAN_CLIENTS && !engine->is_ending &&
             engine->now_ns + 5 * LEVEL_CHECK_NS < until_ns)

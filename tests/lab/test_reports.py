@@ -135,6 +135,15 @@ def test_a_browser_draws_the_page_without_a_complaint(page, tmp_path):
         assert "earlier run" in dom and "&lt;/script&gt;" in dom
 
 
+@pytest.mark.skipif(not shutil.which("chromium"), reason="there is no chromium")
+def test_the_page_shows_a_rate_below_one_as_it_is(lab, target, tmp_path):
+    made = lab.folder / "report.html"
+    lab.run(target.url + "/ok", "--rate", 0.5, "-d", "2s", "--html", made)
+    dom, console = browse(made, tmp_path)
+    assert console == [], console
+    assert "<td>0.5</td><td>2.0 s</td><td>0.5</td>" in dom
+
+
 def test_the_extreme_experiments_find_a_known_limit(lab, target):
     made = lab.folder / "report.html"
     report = lab.run("extreme", target.url + "/limit/10", "--max-clients", 20, "-d", "200ms",

@@ -76,6 +76,24 @@ def test_poisson_arrivals_are_uneven_and_the_same_for_a_seed(lab, target):
     assert 140 <= first <= 260  # four standard deviations
 
 
+def test_a_rate_is_kept_until_the_end_though_the_last_request_comes_earlier(lab, target):
+    stage, = lab.run(target.url + "/ok", "--rate", 1, "-d", "2s", "-t", 3)["stages"]
+    assert stage["requests"] == 2 and stage["duration"] == 2
+    assert stage["throughput"] == stage["goodput"] == 1
+    assert stage["lab"]["cpu"] < 0.5  # the time until the end is slept through
+    assert len(target.counts()["times"]) == 2
+
+
+def test_an_open_loop_of_so_many_requests_ends_with_them(lab, target):
+    stage, = lab.run(target.url + "/ok", "--rate", 0.5, "-n", 1, "-t", 2, "-d", "10m")["stages"]
+    assert stage["requests"] == 1 and stage["duration"] < 600
+
+
+def test_a_rate_below_one_is_shown_as_it_is(lab, target):
+    ended = lab.raw(target.url + "/ok", "--rate", 0.5, "-d", "2s")
+    assert ended.stdout_text.splitlines()[1].split()[:4] == ["0.5", "2.0", "s", "0.5"]
+
+
 def test_goodput_is_what_was_answered_well_before_the_end(lab, target):
     # What is refused is refused at once, and what is good comes when the stage is over.
     stage, = lab.run("--url", target.url + "/status/429", "--url", target.url + "/delay/1500",

@@ -9,6 +9,8 @@ const who = isOpen ? "requests/s" : "clients";
 const known = (value) => value !== null && value !== undefined && Number.isFinite(value);
 const group = (value, digits = 0) => known(value)
   ? value.toLocaleString("en-US", { maximumFractionDigits: digits, minimumFractionDigits: 0 }) : "–";
+/* Of a load or a throughput: below 10 the fraction says much of it. */
+const amount = (value) => group(value, value < 10 ? 2 : 0);
 const significant = (value) => value >= 100 ? group(value) : value >= 10 ? group(value, 1) : group(value, 2);
 function time(ms) {
   if (!known(ms)) return "–";
@@ -264,22 +266,22 @@ function headlines() {
   const total = analysis.total, cards = element("div", { class: "cards" }), several = run.stages.length > 1;
   const rate = several ? analysis.peak.throughput : total.throughput;
   const oldRate = old && (several ? old.peak.throughput : old.total.throughput);
-  cards.append(figure(several ? "Most answers a second" : "Answers a second", group(rate), "/s",
-    several ? `at ${group(analysis.peak.at)} ${who}` : `${group(total.requests)} requests`, "", delta(rate, oldRate, false)));
+  cards.append(figure(several ? "Most answers a second" : "Answers a second", amount(rate), "/s",
+    several ? `at ${amount(analysis.peak.at)} ${who}` : `${group(total.requests)} requests`, "", delta(rate, oldRate, false)));
   if (several)
-    cards.append(figure("Sustained", group(analysis.sustained), who,
+    cards.append(figure("Sustained", amount(analysis.sustained), who,
       `${group(analysis.sustainedConnections)} connections open at once`, "", delta(analysis.sustained, old && old.sustained, false)));
   const shown = several ? [...run.stages].reverse().find((stage) => levelOf(stage) === analysis.sustained) || run.stages[0] : total;
   const was = baseline && (several ? baseline.stages.find((stage) => levelOf(stage) === levelOf(shown)) : old.total);
-  cards.append(figure(several ? `p99 at ${group(levelOf(shown))} ${who}` : "p99", time(shown.p99).split(" ")[0], time(shown.p99).split(" ")[1],
-    `median ${time(shown.p50)}, worst ${time(shown.max)}` + (several && shown !== run.stages[0] ? `; p99 at ${group(levelOf(run.stages[0]))}: ${time(run.stages[0].p99)}` : ""), "",
+  cards.append(figure(several ? `p99 at ${amount(levelOf(shown))} ${who}` : "p99", time(shown.p99).split(" ")[0], time(shown.p99).split(" ")[1],
+    `median ${time(shown.p50)}, worst ${time(shown.max)}` + (several && shown !== run.stages[0] ? `; p99 at ${amount(levelOf(run.stages[0]))}: ${time(run.stages[0].p99)}` : ""), "",
     delta(shown.p99, was && was.p99, true)));
   const failed = Object.values(total.errors).reduce((a, b) => a + b, 0);
   cards.append(figure("Failed", failed === 0 ? "0" : percent(total.errorRate), failed === 0 ? `of ${group(total.requests)}` : "",
     failed === 0 ? "every request got its answer" : failureList(total), failed === 0 ? "good" : "bad"));
   if (several)
-    cards.append(figure("Breaking point", analysis.breakingPoint === null ? "none" : group(analysis.breakingPoint),
-      analysis.breakingPoint === null ? `up to ${group(analysis.searchedTo)}` : who,
+    cards.append(figure("Breaking point", analysis.breakingPoint === null ? "none" : amount(analysis.breakingPoint),
+      analysis.breakingPoint === null ? `up to ${amount(analysis.searchedTo)}` : who,
       "where more than half of the requests fail", analysis.breakingPoint === null ? "good" : "bad"));
   if (known(analysis.degradation.r2))
     cards.append(figure("Degradation", analysis.degradation.shape, "", `p99 over ${who}: ${analysis.degradation.fit} fit, R² ${analysis.degradation.r2.toFixed(2)}; ` +
@@ -373,7 +375,7 @@ function blast() {
   const marks = found.recovery.recovered ? [{ x: end + found.recovery.after, name: `normal again after ${found.recovery.after.toFixed(1)} s` }] : [];
   const rejected = found.during.rejections;
   overTime(one, `A blast of ${group(found.clients)} clients, and the recovery`,
-    `During the blast ${group(found.during.throughput)} answers a second, ${percent(found.during.errorRate)} failed` +
+    `During the blast ${amount(found.during.throughput)} answers a second, ${percent(found.during.errorRate)} failed` +
     `${rejected.count > 0 ? `; refusals by status took ${time(rejected.p99)} at most for 99 %` : ""}. ` +
     (found.recovery.recovered ? `${found.recovery.after.toFixed(2)} s after it ended p99 was below ${time(found.recovery.normalUpTo)} and stayed there.` : "It was not normal again while it was watched."),
     { bands: [{ from: begin, to: end, color: "--bad", name: "blast" }], marks, limit: found.recovery.normalUpTo, limitName: "normal up to" });
@@ -485,8 +487,8 @@ function stageTable(title, stages, before) {
     const from = isOpen ? stage.rateFrom : stage.clientsFrom;
     const failed = element("td", { class: stage.errorRate > 0 ? "bad" : "" }, percent(stage.errorRate));
     failed.title = failureList(stage);
-    return element("tr", {}, element("td", {}, known(from) ? `${group(from)} → ${group(levelOf(stage))}` : group(levelOf(stage))),
-      element("td", {}, seconds(stage.duration)), element("td", {}, group(stage.throughput), was ? delta(stage.throughput, was.throughput, false) : null),
+    return element("tr", {}, element("td", {}, known(from) ? `${amount(from)} → ${amount(levelOf(stage))}` : amount(levelOf(stage))),
+      element("td", {}, seconds(stage.duration)), element("td", {}, amount(stage.throughput), was ? delta(stage.throughput, was.throughput, false) : null),
       element("td", {}, group(stage.requests)), failed, element("td", {}, group(stage.connections.peak)),
       ...keys.map(([key]) => element("td", {}, time(stage[key]), was && (key === "p50" || key === "p99") ? delta(stage[key], was[key], true) : null)));
   });
