@@ -202,7 +202,8 @@ static void print_limits(const struct bench *bench, const struct run_result *res
         const char *who = is_rate(bench) ? "requests a second" : "clients";
         char a[COUNT_TEXT], b[COUNT_TEXT], c[COUNT_TEXT];
 
-        if (result->stage_count < 2)
+        /* One stage of a plain run is no search for limits. */
+        if (result->stage_count < 2 && !bench->is_extreme)
                 return;
         (void)printf("sustained: %s %s; most answers: %s a second, at %s\n",
                      level_text(bench, found.sustained, a), who,

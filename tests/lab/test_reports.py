@@ -168,6 +168,12 @@ def test_the_extreme_experiments_find_a_known_limit(lab, target):
     assert max(descriptors) >= 30
 
 
+def test_a_server_that_breaks_at_the_first_stage_is_told_to_break_there(lab, target):
+    ended = lab.raw("extreme", target.url + "/status/503", "--max-clients", 20, "-d", "100ms")
+    assert "sustained: 0 clients" in ended.stdout_text
+    assert "breaking point: 2 clients, where more than half failed" in ended.stdout_text
+
+
 def test_a_server_that_bears_all_has_no_breaking_point(lab, target):
     ended = lab.raw("extreme", target.url + "/ok", "--max-clients", 8, "-d", "100ms")
     assert ended.returncode == 0, ended.stderr_text
