@@ -168,7 +168,8 @@ void bench_show_progress(struct bench *bench, const struct run_result *so_far, d
         left_text(done, bench->past_s + at_s, left);
         progress_show(&bench->progress, "[%s] %s%s%s %s: %s/s, p99 %s, %s failed  %s", bar,
                       bench->phase ? bench->phase : "", bench->phase ? ", " : "",
-                      level_text(bench, latest->level, level), is_rate(bench) ? "wanted/s" : "clients",
+                      level_text(bench, latest->level, level),
+                      is_rate(bench) ? "wanted/s" : "clients",
                       rate_text((double)latest->answers / latest->seconds, rate),
                       bench_time(latest->p99_ms, p99),
                       bench_count((double)tally_failed(&so_far->total), failed), left);

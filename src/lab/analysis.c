@@ -28,7 +28,7 @@ struct limits_found limits_find(const struct stage_point *points, size_t count)
                 if (!is_broken)
                         found.connections = fmax(found.connections, point->connections);
                 is_sustained = is_sustained && point->error_rate <= SUSTAINED_ERROR_RATE &&
-                               !isnan(point->p99_ms);
+                               (point->is_pause || !isnan(point->p99_ms));
                 if (is_sustained)
                         found.sustained = fmax(found.sustained, point->level);
                 if (!is_broken && point->throughput > found.peak_throughput) {

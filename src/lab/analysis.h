@@ -14,6 +14,7 @@ struct stage_point {
         double error_rate;  /* 0 to 1 */
         double throughput;  /* answers a second */
         double connections; /* that were open at once */
+        bool is_pause;      /* it wanted no requests */
 };
 
 #define BREAKING_ERROR_RATE 0.5   /* above: broken */

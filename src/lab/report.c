@@ -126,6 +126,7 @@ static struct stage_point *points_make(const struct run_result *result, bool wit
                                                         stage->seconds
                                               : 0,
                         .connections = (double)tally->connections_max,
+                        .is_pause = stage->plan.from == 0 && stage->plan.to == 0,
                 };
         }
         *ret_count = count;

@@ -43,6 +43,12 @@ def test_the_json_has_the_shape_that_was_promised(lab, target):
     assert shares == sorted(shares) and shares[-1] == 100
 
 
+def test_a_load_after_a_pause_is_sustained_too(lab, target):
+    report = lab.run(target.url + "/ok", "--rate-stages", "50:500ms,0:300ms,100:500ms")
+    assert [stage["rate"] for stage in report["stages"]] == [50, 0, 100]
+    assert report["analysis"]["sustained"] == 100
+
+
 def test_the_table_grows_on_stdout_and_words_go_to_stderr(lab, target):
     ended = lab.raw(target.url + "/every/3", "--stages", "2:200ms,4:200ms")
     assert ended.returncode == 0

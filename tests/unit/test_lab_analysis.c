@@ -148,6 +148,16 @@ TEST(a_server_that_does_not_break_has_no_breaking_point)
 }
 TEST_END
 
+TEST(a_pause_ends_no_sustained_load)
+{
+        make(linear);
+        points[3] = (struct stage_point){.level = 0, .p99_ms = NAN, .is_pause = true};
+        ck_assert_double_eq(limits_find(points, COUNT(levels)).sustained, 2000);
+        points[3].is_pause = false; /* it wanted requests, and there was no answer */
+        ck_assert_double_eq(limits_find(points, COUNT(levels)).sustained, 500);
+}
+TEST_END
+
 TEST(broken_stages_do_not_bend_the_fit)
 {
         struct degradation found;
@@ -280,7 +290,8 @@ TEST_MAIN("lab_analysis", the_shape_of_degradation_is_the_law_behind_the_figures
           a_fit_finds_the_laws_own_constants, growth_is_compared_with_that_of_the_load,
           fewer_than_three_stages_and_those_of_one_load_have_no_shape,
           a_server_that_breaks_has_a_breaking_point_and_a_sustained_load,
-          a_server_that_does_not_break_has_no_breaking_point, broken_stages_do_not_bend_the_fit,
+          a_server_that_does_not_break_has_no_breaking_point, a_pause_ends_no_sustained_load,
+          broken_stages_do_not_bend_the_fit,
           the_first_resource_to_run_out_is_named_with_its_time_and_load,
           one_busy_tenth_of_a_second_exhausts_no_processor, one_overflow_of_the_accept_queue_counts,
           without_figures_nothing_has_run_out,
