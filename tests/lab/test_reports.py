@@ -119,6 +119,12 @@ def page(lab, target):
     return made
 
 
+def good_answers(page):
+    """As the report in it has them."""
+    told = re.search(r'<script type="application/json"[^>]*>(.*?)</script>', page.read_text(), re.S)
+    return json.loads(told[1])["run"]["analysis"]["total"]["statuses"]["200"]
+
+
 def test_the_page_is_whole_and_asks_the_network_for_nothing(page):
     text = page.read_text()
     assert text.startswith("<!doctype html>") and text.rstrip().endswith("</html>")
@@ -139,6 +145,7 @@ def test_a_browser_draws_the_page_without_a_complaint(page, tmp_path):
         assert dom.count("<svg") > 12 and dom.count("<path") > 15
         assert "NaN" not in re.sub(r'<script type="application/json".*?</script>', "", dom, flags=re.S)
         assert "earlier run" in dom and "&lt;/script&gt;" in dom
+        assert f"The {good_answers(page):,} answers with 2xx of all stages" in dom
 
 
 @pytest.mark.skipif(not shutil.which("chromium"), reason="there is no chromium")

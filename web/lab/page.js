@@ -430,7 +430,8 @@ const bottleneckSeries = () => seriesOf(analysis, "ramp") || seriesOf(analysis, 
 function distribution() {
   const total = analysis.total, columns = total.histogram;
   if (columns.length === 0) return;
-  const part = section("How long answers took", `All ${group(total.requests)} requests of the stages; columns on a logarithmic scale.`);
+  const answers = columns.reduce((sum, [, , count]) => sum + count, 0);
+  const part = section("How long answers took", `The ${group(answers)} answers with 2xx of all stages; columns on a logarithmic scale.`);
   const holder = element("div", { class: "chart" });
   part.append(holder);
   drawings.push(() => drawHistogram(holder, columns, total));
