@@ -127,13 +127,27 @@ static int bench_run_once(struct bench *bench, struct run_result *ret_result, st
         return run(&bench->load, bench->watch, &observer, &bench->stop, ret_result, err);
 }
 
+/* Somebody may be there all the same, with whom TLS came to nothing. */
+static void say_nobody(const struct bench *bench, const struct tally *total)
+{
+        if (total->failures[FAILURE_TLS] == 0 ||
+            total->failures[FAILURE_TLS] < tally_failed(total)) {
+                say_error("nobody could be reached: not one connection was made");
+                return;
+        }
+        say_error("the TLS handshake failed on every connection");
+        if (!bench->words.insecure)
+                say_hint("where the certificate is not one that this system trusts: SSL_CERT_FILE "
+                         "names its authority, and -k does not check it");
+}
+
 /* What must not be was: exit code 1. */
 static int bench_judge(const struct bench *bench, const struct run_result *result)
 {
         int exit_code = CLI_OK;
 
         if (result->total.connected == 0) {
-                say_error("nobody could be reached: not one connection was made");
+                say_nobody(bench, &result->total);
                 exit_code = CLI_FAILED;
         }
         for (size_t i = 0; i < bench->thresholds.count; i++) {

@@ -187,6 +187,9 @@ def test_a_certificate_that_nobody_vouches_for_is_a_failure_of_tls(lab, tls_targ
     ended = lab.raw(tls_target.url + "/ok", "-c", 1, "-n", 2)
     assert ended.returncode == 1  # not one connection was made
     assert "2  TLS failed" in ended.stdout_text
+    assert "the TLS handshake failed on every connection" in ended.stderr_text
+    assert "SSL_CERT_FILE" in ended.stderr_text and "-k" in ended.stderr_text
+    assert "nobody" not in ended.stderr_text
 
 
 def test_a_large_answer_over_tls_is_whole(lab, tls_target):
