@@ -187,6 +187,15 @@ def test_a_server_that_breaks_at_the_first_stage_is_told_to_break_there(lab, tar
     assert "breaking point: 2 clients, where more than half failed" in ended.stdout_text
 
 
+@pytest.mark.skipif(not shutil.which("chromium"), reason="there is no chromium")
+def test_the_page_tells_a_breaking_point_at_the_first_stage_too(lab, target, tmp_path):
+    made = lab.folder / "report.html"
+    lab.run("extreme", target.url + "/status/503", "--max-clients", 20, "-d", "100ms", "--html", made)
+    dom, console = browse(made, tmp_path)
+    assert console == [], console
+    assert '<div class="what">Breaking point</div><div class="value">2<small> clients</small>' in dom
+
+
 def test_a_server_that_bears_all_has_no_breaking_point(lab, target):
     ended = lab.raw("extreme", target.url + "/ok", "--max-clients", 8, "-d", "100ms")
     assert ended.returncode == 0, ended.stderr_text

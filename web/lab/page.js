@@ -279,7 +279,7 @@ function headlines() {
   const failed = Object.values(total.errors).reduce((a, b) => a + b, 0);
   cards.append(figure("Failed", failed === 0 ? "0" : percent(total.errorRate), failed === 0 ? `of ${group(total.requests)}` : "",
     failed === 0 ? "every request got its answer" : failureList(total), failed === 0 ? "good" : "bad"));
-  if (several)
+  if (several || analysis.run.kind === "extreme")
     cards.append(figure("Breaking point", analysis.breakingPoint === null ? "none" : amount(analysis.breakingPoint),
       analysis.breakingPoint === null ? `up to ${amount(analysis.searchedTo)}` : who,
       "where more than half of the requests fail", analysis.breakingPoint === null ? "good" : "bad"));
