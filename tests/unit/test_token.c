@@ -318,7 +318,12 @@ TEST_END
 TEST(a_token_is_told_wherever_it_stands_and_whoever_signed_it)
 {
         char token[TOKEN_MAX_LENGTH + 1], text[2 * TOKEN_MAX_LENGTH];
-        static const char *const around[][2] = {{"", ""}, {"Token ", ","}, {"", " "}, {"x", "y"}};
+        static const char *const around[][2] = {
+                {"", ""},
+                {"Token ", ","},
+                {"", " "},
+                {"x", "y"},
+                {"eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.e30.x, ", ""}};
 
         set_up();
         ck_assert_int_eq(token_sign(&jo, mac, token), 0);

@@ -178,23 +178,32 @@ enum token_result token_verify(struct slice token, const struct mac *mac, uint64
         return TOKEN_VALID;
 }
 
-bool token_stands_in(struct slice text)
+/* Our claims, up to a dot? */
+static bool begins_with_claims(struct slice text)
 {
-        const char *header = memmem(text.data, text.length, HEADER, HEADER_LENGTH), *end;
+        const char *end = memchr(text.data, '.', text.length);
         char json[TOKEN_MAX_LENGTH];
         struct token_claims claims;
-        struct slice body;
         ssize_t length;
 
-        if (!header)
+        if (end)
+                text.length = (size_t)(end - text.data);
+        if (text.length > sizeof(json))
                 return false;
-        body = slice_skip(text, (size_t)(header - text.data) + HEADER_LENGTH);
-        end = memchr(body.data, '.', body.length);
-        body.length = end ? (size_t)(end - body.data) : body.length;
-        if (body.length > sizeof(json))
-                return false;
-        length = base64url_decode(body, json);
+        length = base64url_decode(text, json);
         return length >= 0 && claims_parse(slice_make(json, (size_t)length), &claims);
+}
+
+bool token_stands_in(struct slice text)
+{
+        const char *header;
+
+        while ((header = memmem(text.data, text.length, HEADER, HEADER_LENGTH))) {
+                text = slice_skip(text, (size_t)(header - text.data) + HEADER_LENGTH);
+                if (begins_with_claims(text))
+                        return true;
+        }
+        return false;
 }
 
 struct user *token_user(const struct catalog *catalog, struct slice user_id, uint64_t epoch)
