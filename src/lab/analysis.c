@@ -22,13 +22,15 @@ struct limits_found limits_find(const struct stage_point *points, size_t count)
                 const struct stage_point *point = &points[i];
                 bool is_broken = point->error_rate > BREAKING_ERROR_RATE;
 
+                if (point->is_pause) /* what fails there was begun before */
+                        continue;
                 found.searched_to = fmax(found.searched_to, point->level);
                 if (is_broken && isnan(found.breaking))
                         found.breaking = point->level;
                 if (!is_broken)
                         found.connections = fmax(found.connections, point->connections);
                 is_sustained = is_sustained && point->error_rate <= SUSTAINED_ERROR_RATE &&
-                               (point->is_pause || !isnan(point->p99_ms));
+                               !isnan(point->p99_ms);
                 if (is_sustained)
                         found.sustained = fmax(found.sustained, point->level);
                 if (!is_broken && point->throughput > found.peak_throughput) {

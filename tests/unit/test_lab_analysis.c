@@ -153,6 +153,10 @@ TEST(a_pause_ends_no_sustained_load)
         make(linear);
         points[3] = (struct stage_point){.level = 0, .p99_ms = NAN, .is_pause = true};
         ck_assert_double_eq(limits_find(points, COUNT(levels)).sustained, 2000);
+        points[3].error_rate = 1; /* of a few that were begun before */
+        ck_assert_double_eq(limits_find(points, COUNT(levels)).sustained, 2000);
+        ck_assert(isnan(limits_find(points, COUNT(levels)).breaking));
+        points[3].error_rate = 0;
         points[3].is_pause = false; /* it wanted requests, and there was no answer */
         ck_assert_double_eq(limits_find(points, COUNT(levels)).sustained, 500);
 }
