@@ -257,9 +257,11 @@ void lanes_use_room(struct instance *instance)
         pthread_mutex_unlock(&instance->live->lock);
         if (r == -EAGAIN)
                 instance_watch_room(instance, true);
-        else if (r < 0)
+        else if (r == -EPIPE || r == -ECONNRESET)
                 lanes_fail(instance, OUTCOME_FUNCTION_PROTOCOL,
                            "its process does not take requests any more");
+        else if (r < 0)
+                lanes_fail(instance, OUTCOME_OVERLOADED, "No memory or descriptors for a lane.");
 }
 
 /* The worker's end goes to the worker. */
