@@ -368,7 +368,7 @@ bool scheduler_boot_answer(struct instance *instance, const struct worker_frame 
                 scheduler_boot_ready(scheduler, instance, frame->value);
         } else {
                 if (instance->trial)
-                        trial_append(instance->trial, frame->payload);
+                        trial_say_why(instance->trial, frame->payload);
                 (void)snprintf(detail, sizeof(detail), "%.*s", (int)reason.length, reason.data);
                 scheduler_boot_failed(instance, OUTCOME_FUNCTION_INIT, detail);
         }
@@ -397,7 +397,7 @@ void scheduler_boot_late(struct instance *instance)
                        instance_gateway(instance)->config.boot_timeout_ms,
                        is_made ? awaited(instance->live->function) : "");
         if (instance->trial)
-                trial_append(instance->trial, slice_of(detail));
+                trial_say_why(instance->trial, slice_of(detail));
         scheduler_boot_failed(instance, is_made ? OUTCOME_FUNCTION_INIT : OUTCOME_PLATFORM, detail);
 }
 

@@ -83,6 +83,8 @@ struct trial {
 
 /* Adds to the text what fits of what the function printed. */
 void trial_append(struct trial *trial, struct slice text);
+/* What it printed may be anything: why it failed stands in front of that. */
+void trial_say_why(struct trial *trial, struct slice why);
 
 /* From any thread. done() always follows. */
 void scheduler_try(struct scheduler *scheduler, struct trial *trial);

@@ -36,18 +36,18 @@ static void trial_post_done(struct trial *trial, enum outcome outcome)
         mailbox_post(trial->home, &trial->letter);
 }
 
-/* What it printed may be anything: why it failed stands in front of that. */
-static void trial_say_why(struct trial *trial, const char *detail)
+void trial_say_why(struct trial *trial, struct slice why)
 {
         char printed[sizeof(trial->text)];
         size_t length = trial->text_length;
 
         memcpy(printed, trial->text, length);
         trial_clear_text(trial);
-        trial_append(trial, slice_of(detail));
+        trial_append(trial, why);
         if (length == 0)
                 return;
-        trial_append(trial, SLICE("\n"));
+        if (why.length == 0 || why.data[why.length - 1] != '\n')
+                trial_append(trial, SLICE("\n"));
         trial_append(trial, slice_make(printed, length));
 }
 
@@ -59,7 +59,7 @@ void trial_fail(struct instance *instance, enum outcome outcome, const char *det
         if (outcome == OUTCOME_PLATFORM)
                 trial_clear_text(trial);
         if (outcome != OUTCOME_FUNCTION_INIT) /* else whoever refused it has said why */
-                trial_say_why(trial, detail);
+                trial_say_why(trial, slice_of(detail));
         trial_post_done(trial, outcome);
 }
 
