@@ -500,7 +500,7 @@ function method() {
   section("How this was measured", null, element("details", {}, element("summary", {}, "What the words mean, and how the lab itself fared"),
     element("p", {}, isOpen ? "Requests began when they were due, whatever became of those before; a latency counts from then on, so a server that stalls cannot hide it."
       : "Each client sent its next request when it had the answer to the last one. A latency counts from the moment the client wanted to ask, a new connection included."),
-    element("p", {}, "Latencies are of answers with status 2xx; everything else is a failed request. Percentiles come from a histogram that is exact to 0.4 %. A throughput counts whole answers of any status."),
+    element("p", {}, "Latencies are of answers with status 2xx; everything else is a failed request. Percentiles come from a histogram that is exact to 0.4 %. A throughput counts whole answers of any status that came before the last stage ended."),
     element("p", {}, `The lab used ${percent(lab.cpu)} of its ${group(analysis.run.threads)} thread${analysis.run.threads === 1 ? "" : "s"} and waited for a processor ${percent(lab.waitedForCpu)} of the time; ` +
       `a turn of its loop took ${time(lab.loopLag.p50)} (median), ${time(lab.loopLag.p99)} (p99).`),
     element("p", {}, "Sustained: the highest load up to which at most 1 % failed in each stage. Broken: more than half failed. Normal again: p99 at most twice that of the quiet time before, and below 1 % failed.")));
