@@ -60,7 +60,8 @@ def test_a_layer_packed_otherwise_is_fetched_once(person, registry, program, dep
 
 
 def test_a_layer_may_be_there_twice_packed_in_two_ways(person, registry, program, deployed):
-    first, *others = (Layer(packing).file("hello", program, 0o755)
+    content = os.urandom(99)
+    first, *others = (Layer(packing).file("hello", program, 0o755).file("own", content)
                       for packing in ("zstd", "gzip", ""))
     deployed(person, registry.push("store/twice", "1", Image([first], {"Cmd": ["/hello"]})))
     image = Image(others, {"Cmd": ["/hello"]})
