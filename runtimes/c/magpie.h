@@ -18,7 +18,8 @@
  * descriptor 3: one recv() brings a request, one send() takes a small answer back, and both live in
  * buffers that are there from the start, so that nothing is allocated for an invocation. What does
  * not fit into one frame of 64 KiB flows through the same buffers frame by frame: bodies of any size
- * pass in bounded memory. One invocation runs at a time.
+ * pass in bounded memory. One invocation runs at a time. When several at once have come a few times, the
+ * platform shares a piece of memory (a ring), by which small ones come and go without system calls.
  *
  * Whatever goes to stdout and stderr is the function's log; both are flushed when a handler returns.
  */
@@ -40,6 +41,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -113,8 +115,34 @@ static inline void magpie_fail(struct magpie_response *response, const char *typ
 
 /* ---- how it is done ---- */
 
-enum magpie_frame { MAGPIE_INVOKE = 1, MAGPIE_DATA, MAGPIE_READY, MAGPIE_RESULT, MAGPIE_ERROR };
-enum magpie_flag { MAGPIE_FLAG_END = 1, MAGPIE_FLAG_HTTP = 2 };
+enum magpie_frame {
+        MAGPIE_INVOKE = 1,
+        MAGPIE_DATA,
+        MAGPIE_READY,
+        MAGPIE_RESULT,
+        MAGPIE_ERROR,
+        MAGPIE_RING = 11,
+        MAGPIE_BELL
+};
+enum magpie_flag { MAGPIE_FLAG_END = 1, MAGPIE_FLAG_HTTP = 2, MAGPIE_FLAG_RING = 16 };
+
+#define MAGPIE_RING_FRAME_MAX 1600
+#define MAGPIE_TELL_US 50 /* an answer waits for no more than others that come so quickly */
+
+enum magpie_place_state { MAGPIE_SENT = 1, MAGPIE_BEGUN, MAGPIE_ANSWERED };
+
+/* The ring: two words, and behind them places for small calls. */
+struct magpie_ring {
+        uint32_t worker_awake;
+        uint32_t gateway_told;
+        unsigned char unused[56];
+};
+
+struct magpie_place {
+        uint32_t state;
+        uint32_t length;
+        unsigned char frame[MAGPIE_RING_FRAME_MAX];
+};
 
 enum magpie_phase {
         MAGPIE_PHASE_HEAD,  /* status and headers may be set */
@@ -141,6 +169,14 @@ struct magpie_worker {
         int status;
         size_t meta_length;
         size_t payload_length;
+
+        /* Memory shared with the platform, for calls that are small both ways. */
+        struct magpie_ring *ring; /* NULL: none yet */
+        bool bell_due;            /* that this worker did not need */
+        size_t place_size, place_count, next_place;
+        struct magpie_place *place; /* where the running invocation lies; NULL: it came by socket */
+        size_t untold;              /* answers that lie there and that it has not been told of */
+        uint64_t untold_us;         /* since when */
 
         unsigned char request[MAGPIE_FRAME_MAX + 1]; /* a NUL may follow the body */
         unsigned char more[MAGPIE_FRAME_MAX + 1];    /* DATA frames */
@@ -179,8 +215,15 @@ static inline void magpie_die(const char *reason)
         _exit(magpie_is_orphan ? 0 : 1);
 }
 
-/* Sends worker->frame: a header and what is in it. */
-static inline void magpie_send(struct magpie_worker *worker, int type, int flags, uint64_t value)
+static inline void magpie_send_bytes(const unsigned char *frame, size_t length)
+{
+        while (send(MAGPIE_FD, frame, length, MSG_NOSIGNAL) < 0)
+                if (errno != EINTR)
+                        magpie_die("cannot send to the platform");
+}
+
+/* Puts a header before what is in worker->frame. Returns the length of both. */
+static inline size_t magpie_seal(struct magpie_worker *worker, int type, int flags, uint64_t value)
 {
         size_t length = MAGPIE_HEADER_SIZE + worker->meta_length + worker->payload_length;
         unsigned char *frame = worker->frame;
@@ -192,25 +235,51 @@ static inline void magpie_send(struct magpie_worker *worker, int type, int flags
         magpie_store(frame + 2, worker->meta_length, 2);
         magpie_store(frame + 4, worker->number, 4);
         magpie_store(frame + 8, value, 8);
-        while (send(MAGPIE_FD, frame, length, MSG_NOSIGNAL) < 0)
-                if (errno != EINTR)
-                        magpie_die("cannot send to the platform");
         worker->meta_length = worker->payload_length = 0;
+        return length;
 }
 
-/* The next frame's length; 0 when the platform has gone. */
-static inline size_t magpie_receive(unsigned char *frame)
+/* Sends worker->frame. */
+static inline void magpie_send(struct magpie_worker *worker, int type, int flags, uint64_t value)
 {
+        magpie_send_bytes(worker->frame, magpie_seal(worker, type, flags, value));
+        worker->untold = 0; /* what lies in the ring is looked at first */
+}
+
+/* The next frame's length; 0 when the platform has gone. *ret_fd: what came with it, or -1. */
+static inline size_t magpie_receive_with(unsigned char *frame, int *ret_fd)
+{
+        union {
+                struct cmsghdr header;
+                char room[CMSG_SPACE(sizeof(int))];
+        } control;
+        struct iovec part = {frame, MAGPIE_FRAME_MAX};
+        struct msghdr message;
         ssize_t length;
 
-        while ((length = recv(MAGPIE_FD, frame, MAGPIE_FRAME_MAX, 0)) < 0 && errno == EINTR)
+        memset(&message, 0, sizeof(message));
+        message.msg_iov = &part;
+        message.msg_iovlen = 1;
+        message.msg_control = &control;
+        message.msg_controllen = sizeof(control);
+        while ((length = recvmsg(MAGPIE_FD, &message, MSG_CMSG_CLOEXEC)) < 0 && errno == EINTR)
                 ;
+        *ret_fd = -1;
+        if (length > 0 && CMSG_FIRSTHDR(&message))
+                memcpy(ret_fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(*ret_fd));
         if (length < 0)
                 magpie_die("cannot receive from the platform");
         if (length > 0 && (length < MAGPIE_HEADER_SIZE ||
                            (size_t)length < MAGPIE_HEADER_SIZE + magpie_load(frame + 2, 2)))
                 magpie_die("the platform sent a frame that is too short");
         return (size_t)length;
+}
+
+static inline size_t magpie_receive(unsigned char *frame)
+{
+        int fd;
+
+        return magpie_receive_with(frame, &fd);
 }
 
 /* Cuts the next line off the meta, in place; "" where there is none. */
@@ -391,6 +460,17 @@ static inline const char *magpie_body(struct magpie_request *request, size_t *re
         return body;
 }
 
+/* The platform is to look into the ring. */
+static inline void magpie_tell(struct magpie_worker *worker)
+{
+        static const unsigned char bell[MAGPIE_HEADER_SIZE] = {MAGPIE_BELL};
+
+        if (worker->untold > 0 &&
+            __atomic_exchange_n(&worker->ring->gateway_told, 1, __ATOMIC_SEQ_CST) == 0)
+                magpie_send_bytes(bell, sizeof(bell));
+        worker->untold = 0;
+}
+
 static inline bool magpie_may_set_head(struct magpie_response *response)
 {
         if (response->worker->phase == MAGPIE_PHASE_BODY)
@@ -447,6 +527,25 @@ static inline void magpie_set_header(struct magpie_response *response, const cha
         }
 }
 
+/* The answer is whole. True: it was small, and lies where the call was. */
+static inline bool magpie_answer_there(struct magpie_worker *worker, uint64_t value)
+{
+        size_t length = MAGPIE_HEADER_SIZE + worker->meta_length + worker->payload_length;
+        uint64_t ran_us = value >> 32, now_us = worker->started_us + ran_us;
+
+        if (!worker->place || length > MAGPIE_RING_FRAME_MAX)
+                return false;
+        (void)magpie_seal(worker, MAGPIE_RESULT, MAGPIE_FLAG_END, value);
+        memcpy(worker->place->frame, worker->frame, length);
+        worker->place->length = (uint32_t)length;
+        __atomic_store_n(&worker->place->state, (uint32_t)MAGPIE_ANSWERED, __ATOMIC_RELEASE);
+        if (worker->untold++ == 0)
+                worker->untold_us = now_us;
+        if (ran_us > MAGPIE_TELL_US || now_us - worker->untold_us > MAGPIE_TELL_US)
+                magpie_tell(worker);
+        return true;
+}
+
 static inline void magpie_send_part(struct magpie_worker *worker, int flags)
 {
         uint64_t value = worker->begun ? 0 : (uint64_t)worker->status;
@@ -454,6 +553,8 @@ static inline void magpie_send_part(struct magpie_worker *worker, int flags)
         if (!worker->begun && (flags & MAGPIE_FLAG_END)) { /* how long the handler ran */
                 uint64_t ran_us = magpie_now_us(CLOCK_MONOTONIC) - worker->started_us + 1;
                 value |= (ran_us < UINT32_MAX ? ran_us : UINT32_MAX) << 32;
+                if (magpie_answer_there(worker, value))
+                        return;
         }
         magpie_send(worker, worker->begun ? MAGPIE_DATA : MAGPIE_RESULT, flags, value);
         worker->begun = true;
@@ -568,6 +669,87 @@ static inline void magpie_finish(struct magpie_worker *worker)
         worker->collected = NULL;
 }
 
+/* Calls come by this memory from now on. */
+static inline void magpie_take_ring(struct magpie_worker *worker, int fd)
+{
+        uint64_t value = magpie_load(worker->request + 8, 8);
+        size_t length;
+        void *ring;
+
+        worker->place_count = value & UINT32_MAX;
+        worker->place_size = value >> 32;
+        length = sizeof(struct magpie_ring) + worker->place_count * worker->place_size;
+        ring = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        if (ring == MAP_FAILED)
+                magpie_die("cannot share memory with the platform");
+#ifdef MADV_DONTFORK
+        (void)madvise(ring, length, MADV_DONTFORK); /* it is no child's */
+#endif
+        worker->ring = (struct magpie_ring *)ring;
+        (void)close(fd);
+}
+
+/* The frame in the next place, if there is one: it is ours then. Its length, or 0. */
+static inline size_t magpie_begin_there(struct magpie_worker *worker)
+{
+        void *at = (char *)(worker->ring + 1) + worker->next_place * worker->place_size;
+        struct magpie_place *place = (struct magpie_place *)at;
+        uint32_t sent = MAGPIE_SENT, length;
+
+        if (!__atomic_compare_exchange_n(&place->state, &sent, (uint32_t)MAGPIE_BEGUN, false,
+                                         __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+                return 0;
+        length = place->length;
+        if (length < MAGPIE_HEADER_SIZE || length > MAGPIE_RING_FRAME_MAX)
+                magpie_die("the platform sent a frame that is none");
+        memcpy(worker->request, place->frame, length);
+        worker->place = place;
+        worker->next_place = (worker->next_place + 1) % worker->place_count;
+        return length;
+}
+
+/* There is nothing in the ring, it seems: the last look before the worker sleeps, and where it finds nothing
+ * the platform will ring. */
+static inline size_t magpie_begin_last(struct magpie_worker *worker)
+{
+        size_t length;
+
+        magpie_tell(worker);
+        if (worker->bell_due) /* that wakes it */
+                return 0;
+        __atomic_store_n(&worker->ring->worker_awake, 0, __ATOMIC_SEQ_CST);
+        length = magpie_begin_there(worker);
+        if (length > 0)
+                worker->bell_due =
+                        __atomic_exchange_n(&worker->ring->worker_awake, 1, __ATOMIC_SEQ_CST) != 0;
+        return length;
+}
+
+/* The next invocation's first frame, as magpie_receive(). What lies in the ring was there before whatever
+ * comes by the socket; the platform rings only for a worker that it finds asleep. */
+static inline size_t magpie_next(struct magpie_worker *worker)
+{
+        size_t length;
+        int fd;
+
+        if (magpie_is_orphan)
+                magpie_die(""); /* neither the ring nor the socket is a child's */
+        worker->place = NULL;
+        for (;;) {
+                if (worker->ring && ((length = magpie_begin_there(worker)) > 0 ||
+                                     (length = magpie_begin_last(worker)) > 0))
+                        return length;
+                length = magpie_receive_with(worker->request, &fd);
+                if (worker->ring)
+                        __atomic_store_n(&worker->ring->worker_awake, 1, __ATOMIC_SEQ_CST);
+                worker->bell_due = false;
+                if (length > 0 && worker->request[0] == MAGPIE_RING)
+                        magpie_take_ring(worker, fd);
+                else if (length == 0 || worker->request[0] != MAGPIE_BELL)
+                        return length;
+        }
+}
+
 static inline int magpie_serve(magpie_handler *handler)
 {
         static struct magpie_worker worker;
@@ -583,9 +765,9 @@ static inline int magpie_serve(magpie_handler *handler)
             fcntl(MAGPIE_FD, F_SETFD, FD_CLOEXEC) < 0)
                 magpie_die("this program runs under magpie: descriptor 3 is its connection");
         response.worker = &worker;
-        magpie_send(&worker, MAGPIE_READY, 0, us << 32);
+        magpie_send(&worker, MAGPIE_READY, MAGPIE_FLAG_RING, us << 32);
 
-        while ((length = magpie_receive(worker.request)) > 0) {
+        while ((length = magpie_next(&worker)) > 0) {
                 magpie_parse_request(&worker, length, &request);
                 worker.phase = MAGPIE_PHASE_HEAD;
                 worker.begun = false;

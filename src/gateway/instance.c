@@ -5,6 +5,7 @@
 #include "gateway/instance_parts.h"
 #include "gateway/invocation.h"
 #include "gateway/lane.h"
+#include "gateway/ring.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,8 +45,14 @@ static void instance_take_back_frame(struct instance *instance, const char *byte
         struct invocation *invocation;
         struct worker_frame frame;
 
+        if (worker_frame_decode(bytes, length, &frame) < 0)
+                return;
+        if (instance->ring && frame.type == WORKER_BELL)
+                ring_miss_bell(instance->ring);
+        if (instance->ring && frame.type == WORKER_RING)
+                ring_miss_offer(instance->ring);
         /* The rest of a body that nobody will read has no call to wait for. */
-        if (worker_frame_decode(bytes, length, &frame) < 0 || frame.type != WORKER_INVOKE)
+        if (frame.type != WORKER_INVOKE)
                 return;
         invocation = instance_find_call(instance, frame.id);
         if (!invocation || invocation->streaming)
@@ -78,6 +85,36 @@ static void instance_take_back_unsent(struct instance *instance)
         }
 }
 
+/* With the pool's lock held. */
+static void instance_take_back_ring(struct instance *instance)
+{
+        struct slice frame;
+
+        if (!instance->ring)
+                return;
+        while (ring_take_back(instance->ring, &frame))
+                instance_take_back_frame(instance, frame.data, frame.length);
+        if (!ring_is_missed(instance->ring))
+                return;
+        ring_free(instance->ring);
+        instance->ring = NULL;
+        instance->crowds = 0;
+}
+
+void instance_drop_bell(struct instance *instance)
+{
+        struct gateway_thread *thread = instance_home(instance);
+
+        if (!instance->ring)
+                return;
+        for (size_t i = 0; i < thread->pending_count; i++) {
+                if (thread->pending[i].instance != instance)
+                        continue;
+                thread->pending[i].instance = NULL;
+                ring_miss_bell(instance->ring);
+        }
+}
+
 /* Receives back what the worker has not begun. With the pool's lock held. */
 static void instance_take_back(struct instance *instance)
 {
@@ -87,6 +124,7 @@ static void instance_take_back(struct instance *instance)
         while ((length = recv(instance->fds.worker, bytes, WORKER_FRAME_MAX, MSG_DONTWAIT)) > 0)
                 instance_take_back_frame(instance, bytes, (size_t)length);
         instance_take_back_unsent(instance);
+        instance_take_back_ring(instance);
 }
 
 /* A frame of the running call's that lies elsewhere, and has not been sent. With the pool's lock held. */
@@ -168,6 +206,9 @@ static void instance_on_timer(struct timer *timer)
         struct invocation *runs = NULL;
         bool is_booting, is_behind, is_slow = false;
 
+        instance_look(instance);
+        if (instance_home(instance) != thread)
+                return;
         pthread_mutex_lock(&live->lock);
         is_booting = instance->pool.state == INSTANCE_BOOTING;
         is_behind = instance->pool.state == INSTANCE_BUSY && instance->pool.assigned_count >= 2;
@@ -175,6 +216,8 @@ static void instance_on_timer(struct timer *timer)
                 is_slow = pool_head_is_slow(&instance->pool, thread->loop.now_ns);
         if (is_slow)
                 runs = instance_relieve(instance);
+        /* Of two that are left its worker may have answered the first just now, and not tell. */
+        is_behind = instance->pool.state == INSTANCE_BUSY && instance->pool.assigned_count >= 2;
         pthread_mutex_unlock(&live->lock);
         if (is_booting) {
                 scheduler_boot_late(instance);
@@ -183,10 +226,10 @@ static void instance_on_timer(struct timer *timer)
         instance->timed_watch = false;
         if (runs)
                 invocation_runs(runs);
+        if (is_behind)
+                instance_watch_head(instance);
         if (is_slow)
                 live_rematch(thread, live);
-        else if (is_behind)
-                instance_watch_head(instance);
 }
 
 void instance_watch_head(struct instance *instance)
@@ -195,7 +238,7 @@ void instance_watch_head(struct instance *instance)
                 return;
         instance->timed_watch = true;
         loop_set_timer(&instance_home(instance)->loop, &instance->timer,
-                       POOL_HEAD_PATIENCE_NS / NS_PER_MS + 1);
+                       instance->ring ? RING_LOOK_MS : POOL_HEAD_PATIENCE_NS / NS_PER_MS + 1);
 }
 
 void instance_fail(struct instance *instance, enum outcome outcome, const char *detail)
@@ -224,6 +267,8 @@ void instance_fail(struct instance *instance, enum outcome outcome, const char *
                 pool_fail(&live->pool, &failed[count]->call);
                 failed[count++]->instance = NULL;
         }
+        if (instance->ring)
+                ring_forget(instance->ring);
         pthread_mutex_unlock(&live->lock);
 
         if (!instance->ended)
@@ -330,6 +375,7 @@ static void instance_arrive_by_letter(struct letter *letter)
 /* On the old home. */
 static void instance_leave(struct instance *instance, struct invocation *invocation)
 {
+        instance_drop_bell(instance);
         instance_detach(instance);
         atomic_store_explicit(&instance->thread, invocation->thread, memory_order_release);
         invocation->letter.deliver = instance_arrive_by_letter;
@@ -505,6 +551,7 @@ struct gateway *instance_gateway(const struct instance *instance)
 void instance_free(struct instance *instance)
 {
         instance_close(instance);
+        ring_free(instance->ring);
         free(instance->lanes);
         free(instance);
 }

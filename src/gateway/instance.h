@@ -2,11 +2,12 @@
  *
  * Its input and output happen on one thread, its home (`thread`); it moves by being detached there
  * and handed over by letter. Frames to it are collected in the thread's arena and sent at the end
- * of the turn, all of an instance with one sendmmsg(2): a sleeping worker is woken once.
+ * of the turn, all of an instance with one sendmmsg(2): a sleeping worker is woken once. Small ones go by
+ * memory where it has a ring (ring.h).
  *
  * The worker is hostile: a frame that does not fit the protocol ends the instance. When it dies, by
- * whatever cause, the call that it had begun fails, and those it had not begun (still in its
- * socket, received back through our duplicate of the worker's end) wait again in front of the line.
+ * whatever cause, the call that it had begun fails, and those it had not begun (still in its ring, or in
+ * its socket, received back through our duplicate of the worker's end) wait again in front of the line.
  */
 #pragma once
 
@@ -24,6 +25,7 @@ struct invocation;
 struct lanes;
 struct live;
 struct pool_call;
+struct ring;
 struct trial;
 
 /* Larger frames are never ahead, so that a running call and all ahead of it fit the socket of a worker that
@@ -49,13 +51,16 @@ struct instance {
         struct timer leave_timer;   /* ... until then; the scheduler's */
         struct invocation *moving_to;
         struct lanes
-                *lanes;  /* set: it runs several calls at once, none on its own socket; lane.h */
-        bool attached;   /* its sources are in its home's loop */
-        bool paused;     /* the client is slow: nothing is read */
-        bool loud;       /* it sends too much log: nothing is read until log_timer */
-        bool gone;       /* the scheduler knows that its sandbox is gone */
-        bool ended;      /* its home knows too; `end` and `end_code` are set */
-        bool is_evicted; /* the scheduler's: it makes room for another function's */
+                *lanes;    /* set: it runs several calls at once, none on its own socket; lane.h */
+        struct ring *ring; /* small calls go by it; ring.h */
+        unsigned crowds;   /* how often several calls at once were sent; counted to RING_AFTER */
+        bool takes_ring;   /* its worker does */
+        bool attached;     /* its sources are in its home's loop */
+        bool paused;       /* the client is slow: nothing is read */
+        bool loud;         /* it sends too much log: nothing is read until log_timer */
+        bool gone;         /* the scheduler knows that its sandbox is gone */
+        bool ended;        /* its home knows too; `end` and `end_code` are set */
+        bool is_evicted;   /* the scheduler's: it makes room for another function's */
         atomic_bool kill_asked;
         bool spoke_nonsense;
         bool timed_watch;  /* `timer` looks at the head */

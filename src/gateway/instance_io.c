@@ -1,20 +1,20 @@
 /* What goes to an instance and what comes from it; see instance.h and wire/worker_protocol.h. */
 #include "base/clock.h"
-#include "gateway/function_log.h"
 #include "gateway/gateway.h"
 #include "gateway/instance_parts.h"
 #include "gateway/invocation.h"
 #include "gateway/lane.h"
+#include "gateway/ring.h"
 #include "gateway/trunk.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define LOG_INVOCATION_MAX (1u << 20)
 #define HEAR_ROUNDS 512 /* more than a socket holds: what comes meanwhile is too late */
 
 struct frame_inbox *frame_inbox_new(void)
@@ -78,6 +78,10 @@ static void flush_instance(struct gateway_thread *thread, size_t first)
                 frames[i]->instance = NULL;
         if (sent == count) {
                 instance->unsent_id = 0;
+                /* Nothing is pending, so that whatever went by the socket is begun before. */
+                if (count > 1 && instance->takes_ring && instance->crowds < RING_AFTER &&
+                    ++instance->crowds == RING_AFTER)
+                        ring_open(instance);
                 return;
         }
         if (errno == EAGAIN) {
@@ -125,14 +129,19 @@ size_t slices_to_vector(const struct slice *parts, size_t count, struct iovec *r
         return total;
 }
 
+static void gateway_thread_make_room(struct gateway_thread *thread, size_t length)
+{
+        if (thread->pending_count == PENDING_MAX || thread->arena_used + length > ARENA_SIZE)
+                gateway_thread_flush(&thread->flush);
+}
+
 struct pending_frame *pending_frame_add(struct gateway_thread *thread, const struct slice *parts,
                                         size_t count, size_t total)
 {
         struct pending_frame *pending;
         char *at;
 
-        if (thread->pending_count == PENDING_MAX || thread->arena_used + total > ARENA_SIZE)
-                gateway_thread_flush(&thread->flush);
+        gateway_thread_make_room(thread, total);
         at = thread->arena + thread->arena_used;
         pending = &thread->pending[thread->pending_count++];
         *pending = (struct pending_frame){.offset = (uint32_t)thread->arena_used,
@@ -146,6 +155,18 @@ struct pending_frame *pending_frame_add(struct gateway_thread *thread, const str
         return pending;
 }
 
+static void instance_put(struct instance *instance, const struct slice *parts, size_t count)
+{
+        const struct worker_frame bell = {.type = WORKER_BELL};
+        char header[WORKER_HEADER_SIZE];
+        struct slice frame = slice_make(header, sizeof(header));
+
+        if (!ring_put(instance->ring, parts, count, instance->last_wire_id))
+                return;
+        worker_frame_encode_header(&bell, header);
+        pending_frame_add(instance_home(instance), &frame, 1, frame.length)->instance = instance;
+}
+
 void instance_send(struct instance *instance, const struct slice *parts, size_t count)
 {
         struct iovec vector[4];
@@ -154,6 +175,13 @@ void instance_send(struct instance *instance, const struct slice *parts, size_t 
 
         assert(count <= 4);
         total = slices_to_vector(parts, count, vector);
+        gateway_thread_make_room(instance_home(instance), total); /* it may get a ring by that */
+        if (instance->ring && total <= AHEAD_FRAME_MAX) {
+                instance_put(instance, parts, count);
+                return;
+        }
+        if (instance->ring) /* the call itself wakes its worker, and what follows it is its own */
+                instance_drop_bell(instance);
         if (total <= ARENA_FRAME_MAX) {
                 pending_frame_add(instance_home(instance), parts, count, total)->instance =
                         instance;
@@ -216,12 +244,6 @@ void instance_pause(struct instance *instance, bool paused)
         instance_watch_room(instance, instance->socket_source.events & EPOLLOUT);
 }
 
-static void instance_be_loud(struct instance *instance, bool loud)
-{
-        instance->loud = loud;
-        instance_watch_room(instance, instance->socket_source.events & EPOLLOUT);
-}
-
 static int instance_set_frozen(const struct instance *instance, bool frozen)
 {
         const struct sandbox_host *host = instance_gateway(instance)->scheduler.host;
@@ -249,89 +271,12 @@ void instance_close_way_in(struct instance *instance)
 
 /* Receiving ------------------------------------------------------------------------------------- */
 
-void instance_log(struct instance *instance, struct invocation *invocation, enum log_stream stream,
-                  struct slice text)
-{
-        if (invocation) {
-                uint64_t before = invocation->log_bytes;
-                invocation->log_bytes += text.length;
-                if (before >= LOG_INVOCATION_MAX)
-                        return;
-                if (invocation->log_bytes >= LOG_INVOCATION_MAX)
-                        text = SLICE("(more than 1 MiB of output: the rest is dropped)\n");
-        }
-        if (instance->trial) {
-                trial_append(instance->trial, text);
-                return;
-        }
-        if (!instance->live->log)
-                return; /* a trial that is over */
-        function_log_append(instance->live->log, invocation ? invocation->id : "", stream, text,
-                            clock_unix_ms());
-}
-
-static void instance_rest_log(struct instance *instance, uint64_t pause_ms)
-{
-        struct loop *loop = &instance_home(instance)->loop;
-        uint64_t due_ms = loop->now_ns / NS_PER_MS + pause_ms;
-
-        if (!timer_is_set(&instance->log_timer) || instance->log_timer.due_ms < due_ms)
-                loop_set_timer(loop, &instance->log_timer, pause_ms);
-}
-
-/* Frames that bring no answer further (LOG, pieces of nothing) may come at the rate of the raw
- * output. What is too much waits in the socket, and then its sender does. One receive may bring
- * several times what is allowed: the pause is as long. */
-static void instance_count_chatter(struct instance *instance, size_t length)
-{
-        uint64_t now_ns = instance_home(instance)->loop.now_ns;
-
-        if (now_ns - instance->log_since_ns >= LOG_PAUSE_MS * NS_PER_MS) {
-                instance->log_since_ns = now_ns;
-                instance->log_bytes = 0;
-        }
-        instance->log_bytes += length > CHATTER_MIN ? length : CHATTER_MIN;
-        if (instance->log_bytes < LOG_READ_MAX || instance->ended)
-                return;
-        instance_be_loud(instance, true);
-        instance_rest_log(instance, LOG_PAUSE_MS * instance->log_bytes / LOG_READ_MAX);
-}
-
-static bool instance_take_log_frame(struct instance *instance, const struct worker_frame *frame)
-{
-        struct invocation *head = instance_head_here(instance);
-
-        instance_count_chatter(instance, WORKER_HEADER_SIZE + frame->payload.length);
-        if (frame->value != 1 && frame->value != 2)
-                return false;
-        if (frame->id == 0)
-                head = NULL;
-        else if (!head || head->wire_id != frame->id)
-                return false;
-        instance_log(instance, head, frame->value == 1 ? LOG_STREAM_STDOUT : LOG_STREAM_STDERR,
-                     frame->payload);
-        return true;
-}
-
-/* It was handed to another thread while its frames were taken: what it said before can only be
- * output outside of calls. Whether anything else is nonsense is not for this thread to say. */
-static void instance_take_late_log(struct instance *instance, const char *bytes, size_t length)
-{
-        struct worker_frame frame;
-
-        if (worker_frame_decode(bytes, length, &frame) == 0 && frame.type == WORKER_LOG &&
-            frame.id == 0)
-                instance_log(instance, NULL,
-                             frame.value == 1 ? LOG_STREAM_STDOUT : LOG_STREAM_STDERR,
-                             frame.payload);
-}
-
-/* Beside lanes other threads may change its state at any time. */
+/* Beside lanes other threads may change its state at any time; and while it rests, when a BELL may come. */
 static bool instance_is(struct instance *instance, enum instance_state state)
 {
         bool is;
 
-        if (!instance->lanes)
+        if (!instance->lanes && !instance->ring)
                 return instance->pool.state == state;
         pthread_mutex_lock(&instance->live->lock);
         is = instance->pool.state == state;
@@ -342,7 +287,7 @@ static bool instance_is(struct instance *instance, enum instance_state state)
 /* False for a frame that does not belong here: the instance is to be ended. */
 static bool instance_take_frame(struct instance *instance, const struct worker_frame *frame)
 {
-        struct invocation *head = instance_head_here(instance);
+        struct invocation *head;
 
         switch (frame->type) {
         case WORKER_LOG:
@@ -356,29 +301,86 @@ static bool instance_take_frame(struct instance *instance, const struct worker_f
         case WORKER_RESULT:
         case WORKER_ERROR:
         case WORKER_DATA:
+                head = instance_head_here(instance);
                 if (!head || head->wire_id != frame->id || frame->id == instance->unsent_id)
                         return false;
                 if (frame->type == WORKER_DATA && frame->payload.length == 0)
                         instance_count_chatter(instance, WORKER_HEADER_SIZE);
                 return invocation_take(head, frame);
+        case WORKER_BELL:
+                if (!instance->takes_ring || frame->meta.length + frame->payload.length > 0)
+                        return false;
+                if (!instance->ring || !ring_hear_bell(instance->ring))
+                        instance_count_chatter(instance, WORKER_HEADER_SIZE);
+                return true;
         case WORKER_INVOKE:
         case WORKER_BOOT:
         case WORKER_LANE:
         case WORKER_TRUNK:
+        case WORKER_RING:
                 return false;
         }
         return false;
 }
 
+static void instance_speaks_nonsense(struct instance *instance)
+{
+        instance->spoke_nonsense = true;
+        instance_fail(instance, OUTCOME_FUNCTION_PROTOCOL, "its process sent what no shim sends");
+}
+
+#define ALL INT_MAX
+
+/* On `here`: takes answers in its ring, at most `most`. Of those to calls that are sent meanwhile it will be
+ * told. Returns their number. */
+static int instance_take_ring(struct instance *instance, const struct gateway_thread *here,
+                              int most)
+{
+        char *bytes = here->inbox->from_ring;
+        struct worker_frame frame;
+        int count = 0;
+
+        if (instance_home(instance) != here || !instance->ring)
+                return 0;
+        if (most > (int)ring_count(instance->ring))
+                most = (int)ring_count(instance->ring);
+        /* Each may be the last: then it is another thread's, or its ring is no more. */
+        while (count < most && instance_home(instance) == here && instance->ring) {
+                struct invocation *head = instance_head_here(instance);
+                ssize_t length = head ? ring_take_answer(instance->ring, head->wire_id, bytes) : 0;
+                if (length == 0)
+                        break;
+                if (length < 0 || worker_frame_decode(bytes, (size_t)length, &frame) < 0 ||
+                    frame.type != WORKER_RESULT || !(frame.flags & WORKER_FLAG_END) ||
+                    !instance_take_frame(instance, &frame)) {
+                        instance_speaks_nonsense(instance);
+                        break;
+                }
+                count++;
+        }
+        return count;
+}
+
+/* Where answers lie in its ring as many as may be taken, its BELL, if there is one, stays in the socket. */
 int instance_receive(struct instance *instance, unsigned most)
 {
         struct gateway_thread *thread = instance_home(instance);
         struct frame_inbox *inbox = thread->inbox;
-        int count = recvmmsg(instance->fds.socket, inbox->headers, most, MSG_DONTWAIT, NULL);
+        bool has_ring = instance->ring != NULL;
+        int answers = instance_take_ring(instance, thread, (int)most), count;
 
+        if (answers == (int)most || instance_home(instance) != thread)
+                return answers;
+        assert(has_ring || most < INBOX_COUNT);
+        count = recvmmsg(instance->fds.socket, inbox->headers, has_ring ? 1 : most, MSG_DONTWAIT,
+                         NULL);
         for (int i = 0; i < count; i++) {
                 struct worker_frame frame;
                 size_t length = inbox->headers[i].msg_len;
+                /* What lies in the ring came before it. But a BELL is heard by whoever receives it: the
+                 * last of these answers may give the instance away. */
+                if (length > 0 && inbox->bytes[i][0] != WORKER_BELL)
+                        answers += instance_take_ring(instance, thread, ALL);
                 if (!instance->ended && instance_is(instance, INSTANCE_ENDING))
                         return 0; /* it was ended while its frames were handled */
                 if (length == 0 && instance->ended)
@@ -389,13 +391,25 @@ int instance_receive(struct instance *instance, unsigned most)
                 }
                 if (worker_frame_decode(inbox->bytes[i], length, &frame) < 0 ||
                     !instance_take_frame(instance, &frame)) {
-                        instance->spoke_nonsense = true;
-                        instance_fail(instance, OUTCOME_FUNCTION_PROTOCOL,
-                                      "its process sent what no shim sends");
+                        instance_speaks_nonsense(instance);
                         return 0;
                 }
         }
-        return count < 0 ? 0 : count;
+        if (count > 0)
+                answers += instance_take_ring(instance, thread, ALL);
+        return answers + (count < 0 ? 0 : count);
+}
+
+void instance_look(struct instance *instance)
+{
+        struct gateway_thread *thread = instance_home(instance);
+        const struct live *live = instance->live;
+        unsigned most;
+
+        if (!instance->ring || instance->paused || instance->loud)
+                return;
+        most = tenants_let_answers(thread, live, ring_count(instance->ring));
+        tenants_count_answers(thread, live, instance_take_ring(instance, thread, (int)most));
 }
 
 /* What its tenant may have in this turn. */
@@ -447,65 +461,4 @@ void instance_on_socket(struct loop_source *source, uint32_t events)
          * paused loop for ever. */
         if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
                 instance_receive_share(instance);
-}
-
-void instance_read_log(struct instance *instance, unsigned most)
-{
-        struct gateway_thread *thread = instance_home(instance);
-        char *bytes = thread->inbox->bytes[INBOX_COUNT - 1];
-
-        while (most-- > 0) {
-                ssize_t length = read(instance->fds.log, bytes, LOG_READ_MAX);
-                if (length < 0)
-                        return; /* EAGAIN */
-                if (length == 0) {
-                        loop_remove(&thread->loop, &instance->log_source);
-                        return;
-                }
-                /* Raw output tells its invocation only while there is one at a time. */
-                live_tell_apart(instance->live);
-                instance_log(instance, instance_head_here(instance), LOG_STREAM_STDOUT,
-                             slice_make(bytes, (size_t)length));
-                if (length == LOG_READ_MAX && !instance->ended) {
-                        (void)loop_modify(&thread->loop, &instance->log_source, 0);
-                        instance_rest_log(instance, LOG_PAUSE_MS);
-                        return;
-                }
-        }
-}
-
-void instance_on_log(struct loop_source *source, uint32_t events)
-{
-        struct instance *instance = CONTAINER_OF(source, struct instance, log_source);
-
-        if (source->events == 0 && (events & EPOLLHUP)) { /* paused, but HUP is always told */
-                loop_remove(&instance_home(instance)->loop, source);
-                return;
-        }
-        instance_read_log(instance, 1);
-}
-
-void instance_on_log_timer(struct timer *timer)
-{
-        struct instance *instance = CONTAINER_OF(timer, struct instance, log_timer);
-
-        if (!instance->attached)
-                return;
-        if (instance->loud)
-                instance_be_loud(instance, false);
-        if (instance->log_source.fd >= 0)
-                (void)loop_modify(&instance_home(instance)->loop, &instance->log_source, EPOLLIN);
-}
-
-/* Of a version that has never written there only each instance's first call is asked: mostly it is known then
- * whether it does. */
-void instance_drain_log(struct instance *instance)
-{
-        bool is_first = !instance->has_answered;
-
-        instance->has_answered = true;
-        if ((is_first ||
-             atomic_load_explicit(&instance->live->has_raw_output, memory_order_relaxed)) &&
-            instance->attached && instance->log_source.fd >= 0)
-                instance_read_log(instance, 1);
 }

@@ -20,6 +20,7 @@ struct frame_inbox {
         struct mmsghdr headers[INBOX_COUNT];
         struct iovec parts[INBOX_COUNT];
         char bytes[INBOX_COUNT][WORKER_FRAME_MAX];
+        char from_ring[AHEAD_FRAME_MAX]; /* while what is in the others is still to be handled */
 };
 
 static inline struct gateway_thread *instance_home(struct instance *instance)
@@ -38,7 +39,7 @@ static inline struct invocation *instance_head(const struct instance *instance)
 }
 
 /* The same, where its thread is the instance's: a call of another thread's is promised the instance, and has
- * not been sent. */
+ * not been sent. An instance that rests may be given to one at any time: then look only with the lock held. */
 static inline struct invocation *instance_head_here(struct instance *instance)
 {
         struct invocation *head = instance_head(instance);
@@ -65,11 +66,24 @@ void instance_log(struct instance *instance, struct invocation *invocation, enum
  * is one answer: to look for a second is half of what it costs to receive the first. */
 static inline unsigned instance_receives_at_once(const struct instance *instance)
 {
+        if (instance->ring)
+                return POOL_AHEAD_MAX +
+                       2; /* more than there are, so that a BELL is received, too */
         return !instance->lanes && instance->pool.assigned_count > 1 ? INBOX_COUNT - 1 : 1;
 }
 
-/* Takes what has come, of at most `most` frames. Returns their number, 0 when there was none. */
+/* Takes what has come, of at most `most` frames; those that a BELL tells of all at once. Returns their
+ * number, 0 when there was none. */
 int instance_receive(struct instance *instance, unsigned most);
+/* Takes the answers in its ring that nobody has told of. It may be another thread's afterwards. */
+void instance_look(struct instance *instance);
+/* Where its worker was awake all the same, a BELL may still be pending when all calls have been answered. */
+void instance_drop_bell(struct instance *instance);
+/* A frame came that brings no answer further, of so many bytes. */
+void instance_count_chatter(struct instance *instance, size_t length);
+/* False: it does not belong here. */
+bool instance_take_log_frame(struct instance *instance, const struct worker_frame *frame);
+void instance_take_late_log(struct instance *instance, const char *bytes, size_t length);
 /* At most `most` reads from its raw output. */
 void instance_read_log(struct instance *instance, unsigned most);
 

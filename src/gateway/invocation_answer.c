@@ -7,6 +7,7 @@
 #include "gateway/invocation_parts.h"
 #include "gateway/lane.h"
 #include "gateway/response.h"
+#include "gateway/ring.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -158,6 +159,8 @@ static void invocation_finish(struct invocation *invocation, enum outcome outcom
         }
         spent = instance->ended || (invocation->streaming && !invocation->body_sent);
 
+        if (instance->ring)
+                ring_pass_over(instance->ring, invocation->wire_id);
         instance_drain_log(instance);
         live_count(live, thread->index, invocation->call.start, outcome,
                    thread->loop.now_ns - invocation->arrived_ns);

@@ -199,6 +199,8 @@ bool lane_take_frame(struct lane *lane, const struct worker_frame *frame)
         case WORKER_BOOT:
         case WORKER_LANE:
         case WORKER_TRUNK:
+        case WORKER_RING:
+        case WORKER_BELL:
                 return false;
         }
         return false;

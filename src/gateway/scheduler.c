@@ -365,6 +365,7 @@ bool scheduler_boot_answer(struct instance *instance, const struct worker_frame 
         } else if (frame->type == WORKER_READY) {
                 if (!scheduler_settle_lanes(instance, frame))
                         return false;
+                instance->takes_ring = !instance->lanes && (frame->flags & WORKER_FLAG_RING) != 0;
                 scheduler_boot_ready(scheduler, instance, frame->value);
         } else {
                 if (instance->trial)

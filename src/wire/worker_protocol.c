@@ -5,6 +5,9 @@
 #include <endian.h>
 #include <errno.h>
 
+#define CALL_FLAGS (WORKER_FLAG_END | WORKER_FLAG_HTTP)
+#define READY_FLAGS (CALL_FLAGS | WORKER_FLAG_LANES | WORKER_FLAG_TRUNKS | WORKER_FLAG_RING)
+
 struct wire_header {
         uint8_t type, flags;
         uint16_t meta_length;
@@ -58,11 +61,9 @@ int worker_frame_decode(const void *message, size_t length, struct worker_frame 
         memcpy(&header, message, sizeof(header));
         body_length = length - sizeof(header);
         meta_length = le16toh(header.meta_length);
-        if (header.type < WORKER_INVOKE || header.type > WORKER_TRUNK)
+        if (header.type < WORKER_INVOKE || header.type > WORKER_BELL)
                 return -EPROTO;
-        if (header.flags &
-            ~(WORKER_FLAG_END | WORKER_FLAG_HTTP |
-              (header.type == WORKER_READY ? WORKER_FLAG_LANES | WORKER_FLAG_TRUNKS : 0)))
+        if (header.flags & ~(header.type == WORKER_READY ? READY_FLAGS : CALL_FLAGS))
                 return -EPROTO;
         if (meta_length > body_length || meta_length > WORKER_META_MAX)
                 return -EPROTO;

@@ -25,12 +25,17 @@
  *   TRUNK   id = the trunk's number, from 1. With it comes one end of a pair, for what is whole in one
  *           frame on any of several lanes: INVOKE and RESULT, with END, behind WORKER_PLACE_SIZE bytes
  *           that say which, in little-endian order. Only over descriptor 3, only to who asked for it.
+ *   RING    value = the number of its places in its lower half, in its upper half the size of one. With it
+ *           comes a memfd: memory by which small calls go from now on (wire/worker_ring.h). Once, and only
+ *           to who asked for it.
  * agent -> worker
  *   BOOT    the first frame to a worker that was started before its function was known. Payload: the
  *           environment, "NAME=value\0" each. meta, to magpie-init only: a command line, each word
  *           ended by '\0'. A memfd may come with it (SCM_RIGHTS), to interpreters that the agent's
  *           nursery has forked: a snapshot of an instance of the same function, version and environment
  *           to load, or, when it is empty, to fill.
+ * either way
+ *   BELL    there is something in the ring.
  * worker -> gateway
  *   READY   once, when the function can be invoked. value = microseconds spent loading it in its
  *           lower half, in its upper half those from BOOT until that began (0: not measured).
@@ -74,6 +79,8 @@ enum worker_frame_type {
         WORKER_BOOT = 8,
         WORKER_LANE = 9,
         WORKER_TRUNK = 10,
+        WORKER_RING = 11,
+        WORKER_BELL = 12,
 };
 
 enum worker_flag {
@@ -82,6 +89,7 @@ enum worker_flag {
         WORKER_FLAG_LANES =
                 4, /* READY of a native program: it takes lanes. magpie-init always does */
         WORKER_FLAG_TRUNKS = 8, /* READY: it takes trunks, too */
+        WORKER_FLAG_RING = 16,  /* READY: it takes a ring */
 };
 
 /* The first eight bytes of what an instance leaves to the next ones (agent/heirlooms.h), in the

@@ -80,16 +80,20 @@ TEST(a_message_that_is_no_frame_is_refused)
 
         message[0] = 0;
         ck_assert_int_eq(worker_frame_decode(message, length, &frame), -EPROTO);
-        message[0] = WORKER_TRUNK + 1;
+        message[0] = WORKER_BELL + 1;
         ck_assert_int_eq(worker_frame_decode(message, length, &frame), -EPROTO);
         message[0] = WORKER_RESULT;
         message[1] = WORKER_FLAG_LANES;
         ck_assert_int_eq(worker_frame_decode(message, length, &frame), -EPROTO);
         message[1] = WORKER_FLAG_TRUNKS;
         ck_assert_int_eq(worker_frame_decode(message, length, &frame), -EPROTO);
+        message[1] = WORKER_FLAG_RING;
+        ck_assert_int_eq(worker_frame_decode(message, length, &frame), -EPROTO);
         message[0] = WORKER_READY;
         ck_assert_int_eq(worker_frame_decode(message, length, &frame), 0);
-        message[1] = 16;
+        message[1] = WORKER_FLAG_RING;
+        ck_assert_int_eq(worker_frame_decode(message, length, &frame), 0);
+        message[1] = 32;
         ck_assert_int_eq(worker_frame_decode(message, length, &frame), -EPROTO);
 }
 TEST_END
