@@ -1,9 +1,20 @@
 """Workers of each runtime for the tests of its shim."""
+import pathlib
+import shutil
 import subprocess
 
 import pytest
 from shims import ECHO, ENVIRONMENT, NODE, PYTHON, RUNTIMES, Starter
 from worker_client import READY, Worker
+
+HANDLERS = (pathlib.Path(__file__).parent / "native/handlers.c").read_text()
+COMPILERS = {
+    "gcc, strict C99": ("gcc", "-std=c99"),
+    "clang": ("clang", "-std=c11", "-fsanitize=undefined", "-fno-sanitize-recover=all"),
+    "address sanitizer": ("gcc", "-fsanitize=address,undefined"),
+    "musl, static": ("musl-gcc", "-static"),
+    "C++11": ("g++", "-std=c++11", "-x", "c++"),
+}
 
 
 @pytest.fixture
@@ -47,12 +58,26 @@ def native(compile_c, tmp_path):
     def start(source, *command):
         worker = Worker([compile_c(source, *command)], tmp_path, ENVIRONMENT)
         workers.append(worker)
-        assert worker.until_ready().kind == READY
+        worker.ready = worker.until_ready()
+        assert worker.ready.kind == READY
         return worker
 
     yield start
     for worker in workers:
         worker.__exit__()
+
+
+@pytest.fixture(params=COMPILERS)
+def handlers(request, native):
+    command = COMPILERS[request.param]
+    if not shutil.which(command[0]):
+        pytest.skip(f"{command[0]} is not installed")
+    return native(HANDLERS, *command)
+
+
+@pytest.fixture
+def worker(native):
+    return native(HANDLERS)
 
 
 # A test that asks for these is run in both languages.

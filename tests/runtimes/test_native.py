@@ -1,6 +1,5 @@
 """magpie.h, the native runtime's shim: programs made with it, by several compilers."""
 import pathlib
-import shutil
 import subprocess
 import threading
 
@@ -8,28 +7,7 @@ import pytest
 from worker_client import DATA, END, HTTP, INVOKE, RESULT, pack
 
 HERE = pathlib.Path(__file__).parent
-HANDLERS = (HERE / "native/handlers.c").read_text()
 ECHO = (HERE.parents[1] / "examples/native/echo.c").read_text()
-COMPILERS = {
-    "gcc, strict C99": ("gcc", "-std=c99"),
-    "clang": ("clang", "-std=c11", "-fsanitize=undefined", "-fno-sanitize-recover=all"),
-    "address sanitizer": ("gcc", "-fsanitize=address,undefined"),
-    "musl, static": ("musl-gcc", "-static"),
-    "C++11": ("g++", "-std=c++11", "-x", "c++"),
-}
-
-
-@pytest.fixture(params=COMPILERS)
-def handlers(request, native):
-    command = COMPILERS[request.param]
-    if not shutil.which(command[0]):
-        pytest.skip(f"{command[0]} is not installed")
-    return native(HANDLERS, *command)
-
-
-@pytest.fixture
-def worker(native):
-    return native(HANDLERS)
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ import time
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
-INVOKE, DATA, READY, RESULT, ERROR, LOG, REFUSED, BOOT, LANE, TRUNK = range(1, 11)
-END, HTTP, LANES, TRUNKS = 1, 2, 4, 8
+INVOKE, DATA, READY, RESULT, ERROR, LOG, REFUSED, BOOT, LANE, TRUNK, RING, BELL = range(1, 13)
+END, HTTP, LANES, TRUNKS, RINGS = 1, 2, 4, 8, 16
 FRAME_MAX = 65536
 META_MAX = 40960
 HEADER = struct.Struct("<BBHIQ")

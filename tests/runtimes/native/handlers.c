@@ -1,6 +1,8 @@
-/* Handlers for test_native.py; the first word of the body says which, the rest is for it. */
+/* Handlers for test_native.py and test_native_ring.py; the first word of the body says which, the rest is
+ * for it. */
 #include "magpie.h"
 
+#include <signal.h>
 #include <sys/wait.h>
 
 static void show(struct magpie_request *request, struct magpie_response *response)
@@ -39,15 +41,46 @@ static void fill(struct magpie_response *response, long long count)
         magpie_write(response, piece, (size_t)count);
 }
 
-static void fork_child(struct magpie_response *response)
+static bool has_ring(void)
 {
-        pid_t pid = fork();
+        FILE *maps = fopen("/proc/self/maps", "r");
+        char line[512];
+        bool found = false;
 
+        while (maps && fgets(line, sizeof(line), maps))
+                found = found || strstr(line, "/memfd:");
+        if (maps)
+                (void)fclose(maps);
+        return found;
+}
+
+static void fork_child(struct magpie_response *response, const char *how)
+{
+        int status = 0;
+        pid_t pid;
+
+        if (strcmp(how, "after failing") == 0)
+                magpie_fail(response, "OddError", "before the child");
+        pid = fork();
         if (pid == 0)
-                printf("in the child\n");
+                printf("in the child%s\n", has_ring() ? ", which has a ring" : "");
         else
-                (void)waitpid(pid, NULL, 0);
+                (void)waitpid(pid, &status, 0);
+        if (pid != 0 && status != 0)
+                printf("it ended with %d\n", status);
+        if (pid != 0 && strcmp(how, "and stop") == 0)
+                (void)raise(SIGSTOP);
         magpie_print(response, "%s", pid == 0 ? "the child" : "the parent");
+}
+
+static void spin(long us)
+{
+        struct timespec start, now;
+
+        (void)clock_gettime(CLOCK_MONOTONIC, &start);
+        do
+                (void)clock_gettime(CLOCK_MONOTONIC, &now);
+        while ((now.tv_sec - start.tv_sec) * 1000000 + (now.tv_nsec - start.tv_nsec) / 1000 < us);
 }
 
 static void long_headers(struct magpie_response *response)
@@ -147,7 +180,7 @@ static void handle(struct magpie_request *request, struct magpie_response *respo
         else if (strcmp(word, "fill") == 0)
                 fill(response, atoll(rest));
         else if (strcmp(word, "fork") == 0)
-                fork_child(response);
+                fork_child(response, rest);
         else if (strcmp(word, "misuse") == 0)
                 misuse(response, rest);
         else if (strcmp(word, "fail") == 0)
@@ -156,6 +189,10 @@ static void handle(struct magpie_request *request, struct magpie_response *respo
                 magpie_print(response, "%2000d|%s", 7, rest);
         else if (strcmp(word, "sleep") == 0)
                 (void)usleep((useconds_t)atoi(rest) * 1000);
+        else if (strcmp(word, "spin") == 0)
+                spin(atol(rest));
+        else if (strcmp(word, "stop") == 0)
+                (void)raise(SIGSTOP);
         else if (strcmp(word, "log") == 0)
                 printf("half a line");
         else if (strcmp(word, "exit") == 0)
