@@ -305,7 +305,7 @@ static bool instance_take_frame(struct instance *instance, const struct worker_f
                 if (!head || head->wire_id != frame->id || frame->id == instance->unsent_id)
                         return false;
                 if (frame->type == WORKER_DATA && frame->payload.length == 0)
-                        instance_count_chatter(instance, WORKER_HEADER_SIZE);
+                        instance_count_chatter(instance, WORKER_HEADER_SIZE + frame->meta.length);
                 return invocation_take(head, frame);
         case WORKER_BELL:
                 if (!instance->takes_ring || frame->meta.length + frame->payload.length > 0)

@@ -66,7 +66,8 @@ bool instance_take_log_frame(struct instance *instance, const struct worker_fram
 {
         struct invocation *head = frame->id > 0 ? instance_head_here(instance) : NULL;
 
-        instance_count_chatter(instance, WORKER_HEADER_SIZE + frame->payload.length);
+        instance_count_chatter(instance,
+                               WORKER_HEADER_SIZE + frame->meta.length + frame->payload.length);
         if (frame->value != 1 && frame->value != 2)
                 return false;
         if (frame->id > 0 && (!head || head->wire_id != frame->id))

@@ -179,7 +179,8 @@ bool lane_take_frame(struct lane *lane, const struct worker_frame *frame)
                 return false;
         switch (frame->type) {
         case WORKER_LOG:
-                lane_count_chatter(lane, WORKER_HEADER_SIZE + frame->payload.length);
+                lane_count_chatter(lane,
+                                   WORKER_HEADER_SIZE + frame->meta.length + frame->payload.length);
                 if (frame->value != 1 && frame->value != 2)
                         return false;
                 instance_log(lane->instance, invocation,
@@ -188,7 +189,7 @@ bool lane_take_frame(struct lane *lane, const struct worker_frame *frame)
                 return true;
         case WORKER_DATA:
                 if (frame->payload.length == 0)
-                        lane_count_chatter(lane, WORKER_HEADER_SIZE);
+                        lane_count_chatter(lane, WORKER_HEADER_SIZE + frame->meta.length);
                 return invocation_take(invocation, frame);
         case WORKER_RESULT:
         case WORKER_ERROR:

@@ -254,12 +254,12 @@ def test_a_flood_of_output_costs_the_function_alone(server, bystander):
     assert logs < 64 << 20, "the log is not bounded"
 
 
-@pytest.mark.parametrize("size", [0, 100, 65000])
-def test_a_flood_of_log_frames_waits_like_one_of_output(server, compile_native, bystander, size):
+@pytest.mark.parametrize("size, meta", [(0, 0), (100, 0), (65000, 0), (40000, 40000)])
+def test_a_flood_of_log_frames_waits_like_one_of_output(server, compile_native, bystander, size, meta):
     function = server.deploy(f"log-flood-{size}", "native", {"main": compile_native("protocol")})
     answers = []
     thread = threading.Thread(
-        target=lambda: answers.append(server.call(function, b"flood %d" % size)))
+        target=lambda: answers.append(server.call(function, b"flood %d %d" % (size, meta))))
     thread.start()
     while thread.is_alive():
         assert server.call(bystander, b"well?").body == b"well?"

@@ -82,10 +82,10 @@ static double seconds(void)
         return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-static void log_text(size_t size)
+static void log_text(size_t size, size_t meta)
 {
         static char out[65536];
-        const struct header header = {.type = LOG, .value = 1};
+        const struct header header = {.type = LOG, .meta_length = (uint16_t)meta, .value = 1};
 
         memcpy(out, &header, sizeof(header));
         memset(out + sizeof(header), 'x', size);
@@ -93,15 +93,16 @@ static void log_text(size_t size)
                 _exit(9);
 }
 
-/* "flood SIZE": LOG frames of SIZE bytes for half a second; the answer says how many. */
-static void flood(uint32_t id, size_t size)
+/* "flood SIZE META": LOG frames of SIZE bytes, of which META are a meta that nobody wants, for half a second;
+ * the answer says how many. */
+static void flood(uint32_t id, size_t size, size_t meta)
 {
         double end = seconds() + 0.5;
         unsigned long sent = 0;
         char text[32];
 
         for (; seconds() < end; sent++)
-                log_text(size);
+                log_text(size, meta);
         (void)snprintf(text, sizeof(text), "%lu", sent);
         say(RESULT, END, id, 0, "", text);
 }
@@ -192,7 +193,9 @@ static void run(uint32_t id, const char *command)
                 return;
         }
         if (strncmp(command, "flood ", 6) == 0) {
-                flood(id, strtoul(command + 6, NULL, 10));
+                char *rest;
+                size_t size = strtoul(command + 6, &rest, 10);
+                flood(id, size, strtoul(rest, NULL, 10));
                 return;
         }
         if (strcmp(command, "stop") == 0) {
@@ -209,7 +212,7 @@ static void run(uint32_t id, const char *command)
         }
         misbehave(id, command);
         if (strcmp(command, "spill") == 0)
-                log_text(65520);
+                log_text(65520, 0);
         say(RESULT, END, id, 0, "", command);
         if (strcmp(command, "twice") == 0)
                 say(RESULT, END, id, 0, "", "again");
