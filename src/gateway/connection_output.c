@@ -12,6 +12,7 @@
 #include <sys/uio.h>
 
 #define WRITE_PARTS_MAX 8
+#define GATHER_MAX 1024 /* bytes that are copied in less time than a list of them takes to send */
 
 size_t connection_backlog(const struct connection *connection)
 {
@@ -71,10 +72,25 @@ static int connection_keep_output(struct connection *connection, const struct sl
         return 0;
 }
 
+static ssize_t connection_send(const struct connection *connection, struct iovec *parts,
+                               size_t count, size_t total)
+{
+        const struct msghdr message = {.msg_iov = parts, .msg_iovlen = count};
+        char gathered[GATHER_MAX];
+        size_t length = 0;
+
+        if (total > GATHER_MAX)
+                return sendmsg(connection->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+        for (size_t i = 0; i < count; i++) {
+                memcpy(gathered + length, parts[i].iov_base, parts[i].iov_len);
+                length += parts[i].iov_len;
+        }
+        return send(connection->fd, gathered, length, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 int connection_write(struct connection *connection, const struct slice *parts, size_t count)
 {
         struct iovec vector[WRITE_PARTS_MAX];
-        struct msghdr message = {.msg_iov = vector, .msg_iovlen = count};
         size_t total = 0;
         ssize_t sent = 0;
 
@@ -87,7 +103,7 @@ int connection_write(struct connection *connection, const struct slice *parts, s
                 total += parts[i].length;
         }
         if (connection_backlog(connection) == 0)
-                sent = sendmsg(connection->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+                sent = connection_send(connection, vector, count, total);
         if (sent == (ssize_t)total)
                 return 0;
         if (sent < 0 && errno != EAGAIN && errno != EINTR) {
