@@ -176,6 +176,8 @@ int loop_turn(struct loop *loop, int most_ms)
         wheel_advance(&loop->wheel, loop->now_ns / NS_PER_MS);
         loop_run_tasks(loop);
         loop_run_turn_tasks(loop);
+        if (loop->at_end)
+                loop->at_end->run(loop->at_end);
 
         lag_ns = clock_now_ns() - started_ns;
         if (lag_ns > loop->max_lag_ns)

@@ -12,7 +12,8 @@
 #include <stdint.h>
 #include <sys/epoll.h>
 
-#define LOOP_BATCH 256
+/* Few: what is begun is soon done, while its memory is in the processor's caches. The rest waits in its sockets. */
+#define LOOP_BATCH 64
 
 struct loop_source {
         int fd;          /* borrowed; -1 while not added */
@@ -35,6 +36,8 @@ struct loop {
         struct wheel wheel;
         struct list tasks;
         struct list turn_tasks; /* for the end of this turn or of the next; see loop_defer_turn() */
+        /* Run at the end of each turn; NULL: none. What it defers is done before the next. */
+        struct loop_task *at_end;
         /* Run when a turn is over, which it is no part of; NULL: none. */
         struct loop_task *afterwards;
         uint64_t now_ns;     /* CLOCK_MONOTONIC when this turn began */

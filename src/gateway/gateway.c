@@ -381,6 +381,8 @@ static int thread_init(struct gateway *gateway, struct gateway_thread *thread, u
         timer_init(&thread->accept_timer, thread_on_accept_timer);
         timer_init(&thread->lag_timer, thread_on_lag_timer);
         loop_task_init(&thread->flush, gateway_thread_flush);
+        loop_task_init(&thread->look, gateway_thread_look);
+        list_init(&thread->rings);
         blocks_init(&thread->blocks,
                     gateway->config.buffers_max_bytes / gateway->config.thread_count);
         thread->arena = malloc(ARENA_SIZE);
@@ -396,6 +398,7 @@ static int thread_init(struct gateway *gateway, struct gateway_thread *thread, u
         if (getrandom(thread->chance, sizeof(thread->chance), 0) != sizeof(thread->chance))
                 return -EIO;
         r = loop_init(&thread->loop);
+        thread->loop.at_end = &thread->look;
         thread->loop.afterwards = &thread->tenants.yield;
         if (r == 0)
                 r = mailbox_init(&thread->mailbox, &thread->loop);

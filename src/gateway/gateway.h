@@ -102,6 +102,8 @@ struct gateway_thread {
         struct token_cache *tokens;
         uint64_t chance[2]; /* state of the generator for ids */
 
+        struct loop_task look;  /* takes answers from the rings of its instances; each turn */
+        struct list rings;      /* of instances with calls there */
         struct loop_task flush; /* sends the pending frames at the end of the turn */
         size_t pending_count, arena_used;
         size_t flushed; /* of these: what becomes of one may add others, and flush those, too */

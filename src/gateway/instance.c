@@ -319,6 +319,7 @@ void instance_detach(struct instance *instance)
 
         if (!instance->attached)
                 return;
+        list_remove(&instance->ring_link);
         loop_remove(loop, &instance->socket_source);
         loop_remove(loop, &instance->log_source);
         loop_remove_timer(loop, &instance->timer);
@@ -530,6 +531,7 @@ struct instance *instance_new(struct live *live, uint64_t id, struct gateway_thr
                 }
         }
         pool_instance_init(&instance->pool);
+        list_init(&instance->ring_link);
         instance->live = live;
         instance->id = id;
         instance->fds = (struct sandbox_descriptors){.socket = -1, .worker = -1, .log = -1};

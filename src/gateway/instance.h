@@ -53,14 +53,15 @@ struct instance {
         struct lanes
                 *lanes;    /* set: it runs several calls at once, none on its own socket; lane.h */
         struct ring *ring; /* small calls go by it; ring.h */
-        unsigned crowds;   /* how often several calls at once were sent; counted to RING_AFTER */
-        bool takes_ring;   /* its worker does */
-        bool attached;     /* its sources are in its home's loop */
-        bool paused;       /* the client is slow: nothing is read */
-        bool loud;         /* it sends too much log: nothing is read until log_timer */
-        bool gone;         /* the scheduler knows that its sandbox is gone */
-        bool ended;        /* its home knows too; `end` and `end_code` are set */
-        bool is_evicted;   /* the scheduler's: it makes room for another function's */
+        struct list ring_link; /* in its home's `rings`, while calls are there */
+        unsigned crowds; /* how often several calls at once were sent; counted to RING_AFTER */
+        bool takes_ring; /* its worker does */
+        bool attached;   /* its sources are in its home's loop */
+        bool paused;     /* the client is slow: nothing is read */
+        bool loud;       /* it sends too much log: nothing is read until log_timer */
+        bool gone;       /* the scheduler knows that its sandbox is gone */
+        bool ended;      /* its home knows too; `end` and `end_code` are set */
+        bool is_evicted; /* the scheduler's: it makes room for another function's */
         atomic_bool kill_asked;
         bool spoke_nonsense;
         bool timed_watch;  /* `timer` looks at the head */
@@ -122,6 +123,7 @@ void instance_fail(struct instance *instance, enum outcome outcome, const char *
 void instance_post_end(struct instance *instance);
 
 void gateway_thread_flush(struct loop_task *task);
+void gateway_thread_look(struct loop_task *task);
 
 /* Room for what one recvmmsg(2) brings. */
 struct frame_inbox *frame_inbox_new(void);

@@ -161,6 +161,8 @@ static void instance_put(struct instance *instance, const struct slice *parts, s
         char header[WORKER_HEADER_SIZE];
         struct slice frame = slice_make(header, sizeof(header));
 
+        if (list_is_empty(&instance->ring_link))
+                list_push_back(&instance_home(instance)->rings, &instance->ring_link);
         if (!ring_put(instance->ring, parts, count, instance->last_wire_id))
                 return;
         worker_frame_encode_header(&bell, header);
@@ -410,6 +412,26 @@ void instance_look(struct instance *instance)
                 return;
         most = tenants_let_answers(thread, live, ring_count(instance->ring));
         tenants_count_answers(thread, live, instance_take_ring(instance, thread, (int)most));
+}
+
+/* An answer that lies there when the turn ends need not wait for its BELL's turn. */
+void gateway_thread_look(struct loop_task *task)
+{
+        struct gateway_thread *thread = CONTAINER_OF(task, struct gateway_thread, look);
+        struct list due;
+
+        if (list_is_empty(&thread->rings))
+                return;
+        list_insert_between(&due, thread->rings.previous, thread->rings.next);
+        list_init(&thread->rings);
+        while (!list_is_empty(&due)) {
+                struct instance *instance =
+                        CONTAINER_OF(list_pop_front(&due), struct instance, ring_link);
+                if (!instance->ring || ring_count(instance->ring) == 0)
+                        continue;
+                list_push_back(&thread->rings, &instance->ring_link);
+                instance_look(instance);
+        }
 }
 
 /* What its tenant may have in this turn. */
