@@ -12,7 +12,8 @@
 #include <stdint.h>
 #include <sys/epoll.h>
 
-/* Few: what is begun is soon done, while its memory is in the processor's caches. The rest waits in its sockets. */
+/* Few: what is begun is soon done, while its memory is in the processor's caches. The rest waits in its
+ * sockets. */
 #define LOOP_BATCH 64
 
 struct loop_source {
