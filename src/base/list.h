@@ -61,6 +61,16 @@ static inline void list_remove(struct list *node)
         list_init(node);
 }
 
+/* All nodes of a list become those of `to`, which is made by it. */
+static inline void list_move(struct list *to, struct list *from)
+{
+        list_init(to);
+        if (list_is_empty(from))
+                return;
+        list_insert_between(to, from->previous, from->next);
+        list_init(from);
+}
+
 /* NULL where the list is empty. */
 static inline struct list *list_peek_front(const struct list *head)
 {

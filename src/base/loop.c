@@ -118,8 +118,7 @@ static void loop_run_turn_tasks(struct loop *loop)
 
         if (list_is_empty(&loop->turn_tasks))
                 return;
-        list_insert_between(&due, loop->turn_tasks.previous, loop->turn_tasks.next);
-        list_init(&loop->turn_tasks);
+        list_move(&due, &loop->turn_tasks);
         while (!list_is_empty(&due)) {
                 struct loop_task *task = CONTAINER_OF(list_pop_front(&due), struct loop_task, link);
                 task->run(task);

@@ -108,6 +108,9 @@ void instance_close_way_in(struct instance *instance);
 
 /* Sends one frame, at the end of the turn where it is small. The bytes are copied. */
 void instance_send(struct instance *instance, const struct slice *parts, size_t count);
+/* Sends one frame at once, with a descriptor, which is queued there whatever becomes of ours. 0 or a negative
+ * errno. */
+int instance_pass(const struct instance *instance, const struct worker_frame *frame, int fd);
 /* A piece of a request's body: -EAGAIN when it does not fit now (instance_watch_room). */
 int instance_send_data(struct instance *instance, uint32_t wire_id, struct slice bytes, bool end);
 void instance_watch_room(struct instance *instance, bool wanted);

@@ -200,6 +200,28 @@ void instance_send(struct instance *instance, const struct slice *parts, size_t 
                               "its process does not take requests any more");
 }
 
+int instance_pass(const struct instance *instance, const struct worker_frame *frame, int fd)
+{
+        char bytes[WORKER_HEADER_SIZE];
+        union {
+                struct cmsghdr header;
+                char room[CMSG_SPACE(sizeof(int))];
+        } control = {.header = {.cmsg_len = CMSG_LEN(sizeof(int)),
+                                .cmsg_level = SOL_SOCKET,
+                                .cmsg_type = SCM_RIGHTS}};
+        struct iovec part = {.iov_base = bytes, .iov_len = sizeof(bytes)};
+        struct msghdr message = {.msg_iov = &part,
+                                 .msg_iovlen = 1,
+                                 .msg_control = &control,
+                                 .msg_controllen = sizeof(control.room)};
+
+        worker_frame_encode_header(frame, bytes);
+        memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
+        if (sendmsg(instance->fds.socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+                return -errno;
+        return 0;
+}
+
 int worker_send_data(int fd, uint32_t wire_id, struct slice bytes, bool end)
 {
         struct worker_frame frame = {
@@ -420,10 +442,7 @@ void gateway_thread_look(struct loop_task *task)
         struct gateway_thread *thread = CONTAINER_OF(task, struct gateway_thread, look);
         struct list due;
 
-        if (list_is_empty(&thread->rings))
-                return;
-        list_insert_between(&due, thread->rings.previous, thread->rings.next);
-        list_init(&thread->rings);
+        list_move(&due, &thread->rings);
         while (!list_is_empty(&due)) {
                 struct instance *instance =
                         CONTAINER_OF(list_pop_front(&due), struct instance, ring_link);

@@ -6,10 +6,6 @@
 
 struct worker_frame;
 
-/* Over the instance's own socket, with a descriptor, which is queued there whatever becomes of ours. 0 or
- * a negative errno. */
-int lanes_pass(const struct instance *instance, const struct worker_frame *frame, int fd);
-
 /* Nothing is read from it or written to it any more; its letter frees it. */
 void lane_close(struct lane *lane);
 /* The worker's end is closed: it dies, and the agent will say of what; or it broke the protocol. */

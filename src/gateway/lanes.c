@@ -189,34 +189,12 @@ void lanes_choose(struct invocation *invocation)
 
 enum lane_opening { LANE_OPEN, LANE_TOO_LATE, LANE_DEAF, LANE_UNAVAILABLE };
 
-int lanes_pass(const struct instance *instance, const struct worker_frame *frame, int fd)
-{
-        char bytes[WORKER_HEADER_SIZE];
-        union {
-                struct cmsghdr header;
-                char room[CMSG_SPACE(sizeof(int))];
-        } control = {.header = {.cmsg_len = CMSG_LEN(sizeof(int)),
-                                .cmsg_level = SOL_SOCKET,
-                                .cmsg_type = SCM_RIGHTS}};
-        struct iovec part = {.iov_base = bytes, .iov_len = sizeof(bytes)};
-        struct msghdr message = {.msg_iov = &part,
-                                 .msg_iovlen = 1,
-                                 .msg_control = &control,
-                                 .msg_controllen = sizeof(control.room)};
-
-        worker_frame_encode_header(frame, bytes);
-        memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
-        if (sendmsg(instance->fds.socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-                return -errno;
-        return 0;
-}
-
 static int lane_pass(const struct lane *lane, int fd)
 {
         const struct worker_frame frame = {
                 .type = WORKER_LANE, .id = lane->number, .value = lane->value};
 
-        return lanes_pass(lane->instance, &frame, fd);
+        return instance_pass(lane->instance, &frame, fd);
 }
 
 static void lanes_want_room_by_letter(struct letter *letter)

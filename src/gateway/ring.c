@@ -3,7 +3,6 @@
 
 #include "base/auto.h"
 #include "gateway/instance.h"
-#include "gateway/lane_parts.h"
 #include "wire/worker_ring.h"
 
 #include <assert.h>
@@ -84,7 +83,7 @@ void ring_open(struct instance *instance)
         AUTO(fd_close) int fd = ring_memory();
         struct ring *ring = fd < 0 ? NULL : ring_new(fd);
 
-        if (ring && lanes_pass(instance, &frame, fd) == 0)
+        if (ring && instance_pass(instance, &frame, fd) == 0)
                 instance->ring = ring;
         else
                 ring_free(ring);
@@ -159,11 +158,14 @@ void ring_pass_over(struct ring *ring, uint32_t id)
 
 bool ring_take_back(struct ring *ring, struct slice *ret_frame)
 {
-        unsigned at = ring_at(ring, ring->count - 1);
         uint32_t state = WORKER_PLACE_SENT;
+        unsigned at;
 
-        if (ring->count == 0 || !atomic_compare_exchange_strong(&ring->memory->places[at].state,
-                                                                &state, WORKER_PLACE_FREE))
+        if (ring->count == 0)
+                return false;
+        at = ring_at(ring, ring->count - 1);
+        if (!atomic_compare_exchange_strong(&ring->memory->places[at].state, &state,
+                                            WORKER_PLACE_FREE))
                 return false;
         ring->count--;
         *ret_frame = slice_make(ring->copies[at].frame, ring->copies[at].length);

@@ -64,7 +64,7 @@ static struct trunk *trunk_open(struct instance *instance, struct gateway_thread
                 theirs = pair[1];
         }
         if (trunk->fd < 0 || loop_add(&thread->loop, &trunk->source, trunk->fd, EPOLLIN) < 0 ||
-            lanes_pass(instance, &frame, theirs) < 0) {
+            instance_pass(instance, &frame, theirs) < 0) {
                 trunk_free(trunk);
                 return NULL;
         }

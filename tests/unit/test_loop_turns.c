@@ -166,6 +166,36 @@ TEST(what_is_for_afterwards_comes_when_all_of_a_turn_is_done)
 }
 TEST_END
 
+struct end_of_turn {
+        struct loop_task task;
+        struct turn_task deferred;
+        int runs;
+};
+
+static void run_at_end(struct loop_task *task)
+{
+        struct end_of_turn *end = CONTAINER_OF(task, struct end_of_turn, task);
+
+        ck_assert_int_eq(end->deferred.runs_of_other, end->runs++);
+        loop_defer(&loop, &end->deferred.other);
+}
+
+TEST(what_is_asked_for_at_the_end_of_a_turn_is_done_before_the_next_one_waits)
+{
+        struct end_of_turn end = {0};
+
+        ck_assert_int_eq(loop_init(&loop), 0);
+        loop_task_init(&end.deferred.other, run_other);
+        loop_task_init(&end.task, run_at_end);
+        loop.at_end = &end.task;
+        for (int turn = 1; turn <= 3; turn++) {
+                ck_assert_int_eq(loop_turn(&loop, 0), 0);
+                ck_assert_int_eq(end.runs, turn);
+        }
+        loop_deinit(&loop);
+}
+TEST_END
+
 TEST(a_hang_up_is_delivered_even_to_who_asked_for_nothing)
 {
         struct pipe_reader reader;
@@ -421,6 +451,7 @@ TEST_MAIN("loop_turns", what_is_not_read_is_told_again_in_the_next_turn,
           an_event_that_is_no_longer_asked_for_is_not_delivered,
           a_task_for_the_end_of_turns_runs_once_in_each_and_lets_none_sleep,
           what_is_for_afterwards_comes_when_all_of_a_turn_is_done,
+          what_is_asked_for_at_the_end_of_a_turn_is_done_before_the_next_one_waits,
           a_hang_up_is_delivered_even_to_who_asked_for_nothing,
           a_descriptor_that_cannot_be_polled_is_refused_and_the_source_stays_free,
           a_turn_that_took_long_does_not_make_timers_later_still,
