@@ -171,12 +171,11 @@ static bool somebody_waits(int listen_fd)
         return poll(&listener, 1, 0) == 1;
 }
 
-static void thread_on_listener(struct loop_source *source, uint32_t events)
+/* True when more may wait. */
+static bool thread_accept(struct gateway_thread *thread)
 {
-        struct gateway_thread *thread = CONTAINER_OF(source, struct gateway_thread, listener);
         struct gateway *gateway = thread->gateway;
 
-        (void)events;
         for (int i = 0; i < ACCEPT_BATCH; i++) {
                 struct sockaddr_storage address;
                 socklen_t length = sizeof(address);
@@ -186,10 +185,10 @@ static void thread_on_listener(struct loop_source *source, uint32_t events)
                 if (atomic_load_explicit(&gateway->connection_count, memory_order_relaxed) >=
                     gateway->config.connections_max) {
                         if (!somebody_waits(thread->listen_fd))
-                                return;
+                                return false;
                         if (!thread_make_room(thread)) {
                                 thread_pause_accept(thread);
-                                return;
+                                return false;
                         }
                 }
                 fd = accept4(thread->listen_fd, (struct sockaddr *)&address, &length,
@@ -198,11 +197,31 @@ static void thread_on_listener(struct loop_source *source, uint32_t events)
                         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
                             errno == ENOMEM)
                                 thread_pause_accept(thread);
-                        return;
+                        return false;
                 }
                 peer_text(&address, peer);
                 (void)connection_open(thread, fd, peer);
         }
+        return true;
+}
+
+/* A crowd is let in turn by turn. The loop itself comes back to the listener only behind all clients that
+ * have something to say: where those are thousands, the last of a crowd waited for seconds. */
+static void thread_accept_more(struct loop_task *task)
+{
+        struct gateway_thread *thread = CONTAINER_OF(task, struct gateway_thread, accept_more);
+
+        if (thread->listener.fd >= 0 && thread->listener.events && thread_accept(thread))
+                loop_defer_turn(&thread->loop, task);
+}
+
+static void thread_on_listener(struct loop_source *source, uint32_t events)
+{
+        struct gateway_thread *thread = CONTAINER_OF(source, struct gateway_thread, listener);
+
+        (void)events;
+        if (thread_accept(thread))
+                loop_defer_turn(&thread->loop, &thread->accept_more);
 }
 
 static void thread_accept_by_letter(struct letter *letter)
@@ -379,6 +398,7 @@ static int thread_init(struct gateway *gateway, struct gateway_thread *thread, u
         tenants_init(&thread->tenants, gateway->config.fairness);
         loop_source_init(&thread->listener, thread_on_listener);
         timer_init(&thread->accept_timer, thread_on_accept_timer);
+        loop_task_init(&thread->accept_more, thread_accept_more);
         timer_init(&thread->lag_timer, thread_on_lag_timer);
         loop_task_init(&thread->flush, gateway_thread_flush);
         loop_task_init(&thread->look, gateway_thread_look);

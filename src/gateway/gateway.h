@@ -92,6 +92,7 @@ struct gateway_thread {
         struct loop_source listener;
         int listen_fd;
         struct timer accept_timer;
+        struct loop_task accept_more;
         struct blocks blocks;
         struct list idle; /* connections: came to rest longest ago in front; some are not idle */
         struct list connections; /* the others */

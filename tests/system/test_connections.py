@@ -3,6 +3,7 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
 import threading
 import time
 
@@ -52,6 +53,24 @@ async def clients(port, call, count, rounds):
 
 def test_two_thousand_connections_are_served_at_once(server, call):
     assert asyncio.run(clients(server.port, call, MANY, 3)) == 0
+
+
+def test_newcomers_do_not_wait_behind_all_who_call(compile_native):
+    """The loop comes to the listener once for all clients that have something to say. Then 64 newcomers were
+    let in, and of these 640 the last ones waited ten times."""
+    with Server("--threads", "1") as server:
+        function = server.deploy("echo", "native", {"main": compile_native("worker")}, public=True)
+        call = request("POST", f"/f/{function}", b"x")
+        crowd = subprocess.Popen(
+            [server.build / "magpie", "bench", f"{server.url}/f/{function}", "-c", str(MANY), "-d", "5s",
+             "--data", "x", "-o", "json"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        time.sleep(2)
+        newcomers = [RawConnection(server.port).send(call) for _ in range(640)]
+        sent = time.monotonic()
+        assert all(newcomer.read_answer().body == b"x" for newcomer in newcomers)
+        waited_ms = (time.monotonic() - sent) * 1000
+        others, = json.loads(crowd.communicate()[0])["stages"]
+    assert waited_ms < 6 * others["p50"]
 
 
 def test_ten_thousand_requests_do_not_fail(server, call):
