@@ -20,6 +20,7 @@ class Counts:
 
     def clear(self):
         self.paths, self.methods, self.heads = {}, {}, []
+        self.ports = []  # that connections came from, up to some
         self.connections = self.body_bytes = 0
         self.peaks = []  # the most requests under way at once, by periods
         self.times = []  # of requests, up to some
@@ -130,6 +131,8 @@ async def serve(reader, writer):
     global open_count, under_way
     open_count += 1
     counts.connections += 1
+    if len(counts.ports) < 1000:
+        counts.ports.append(writer.get_extra_info("peername")[1])
     try:
         goes_on = True
         while goes_on:
