@@ -50,6 +50,7 @@ def by_wrk(url, settings):
             raise RuntimeError(f"wrk has failed: {output}")
         found.append(json.loads(output.strip().splitlines()[-1]))
     requests = sum(run["requests"] for run in found)
+    errors = {kind: sum(run[kind] for run in found) for kind in ("bad_status", "broken", "timeouts")}
     # Each hundredth of a wrk's requests took about so long.
     steps = sorted((step, run["requests"] / 100) for run in found for step in run["steps_us"])
 
@@ -61,7 +62,7 @@ def by_wrk(url, settings):
                 return step / 1000
         return steps[-1][0] / 1000
     return {"requests": requests,
-            "failed": sum(run["bad_status"] + run["broken"] + run["timeouts"] for run in found),
+            "failed": sum(errors.values()), "errors": errors,
             "rps": requests / settings.seconds, "p50_ms": percentile_ms(50),
             "p95_ms": percentile_ms(95), "p99_ms": percentile_ms(99)}
 
