@@ -62,6 +62,7 @@ void watch_take(struct watch *watch, struct sample *ret_sample)
         watched_metrics_take(&watch->metrics, ret_sample->values);
         take_machine(watch, seconds, ret_sample->values);
         watch->limits.values[SAMPLE_ACCEPT_QUEUE] = watch->sockets.backlog;
+        watch->limits.values[SAMPLE_DESCRIPTORS] = watch->processes.descriptors_limit;
         watch->taken_ns = now_ns;
 }
 
@@ -86,7 +87,7 @@ int watch_new(const struct watch_options *options, struct watch **ret_watch, str
         for (int i = 0; i < SAMPLE_COUNT; i++)
                 watch->limits.values[i] = NAN;
         watched_processes_init(&watch->processes, &watch->options);
-        watched_processes_limits(&watch->processes, watch->limits.values);
+        watched_processes_limits(watch->limits.values);
         watched_group_limits(&watch->group, watch->limits.values);
         watched_sockets_init(&watch->sockets, &watch->options);
         r = watched_metrics_start(&watch->metrics, &watch->options);

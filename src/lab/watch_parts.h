@@ -41,6 +41,7 @@ struct watched_processes {
         pid_t pids[WATCH_PIDS_MAX];
         uint64_t listed_ns, list_again_ns;
         struct rate user, system, waiting, switches, total;
+        double descriptors_most, descriptors_limit; /* of one process at one time, and its limit */
         size_t seen_count;
         struct thread_seen seen[WATCH_THREADS_MAX];
 };
@@ -49,8 +50,8 @@ void watched_processes_init(struct watched_processes *processes,
                             const struct watch_options *options);
 void watched_processes_take(struct watched_processes *processes, uint64_t now_ns, double seconds,
                             double values[SAMPLE_COUNT]);
-void watched_processes_limits(const struct watched_processes *processes,
-                              double limits[SAMPLE_COUNT]);
+/* Those that stay the same. */
+void watched_processes_limits(double limits[SAMPLE_COUNT]);
 
 /* --- watch_cgroup.c --- */
 

@@ -19,7 +19,8 @@ struct sums {
         double user_ticks, system_ticks;
         double total_ns, waiting_ns, switches;
         double own_pages, shared_pages;
-        double descriptors;
+        double descriptors; /* of the process that has most, `fullest` */
+        pid_t fullest;
         double busiest_ns; /* of one thread since it was last seen */
         size_t threads;
 };
@@ -165,14 +166,16 @@ static void add_process(struct watched_processes *processes, pid_t pid, struct s
         }
         /* The size of this folder is the number of open descriptors (Linux 6.2). */
         (void)snprintf(path, sizeof(path), "/proc/%d/fd", pid);
-        if (stat(path, &status) == 0 && status.st_size > 0)
-                sums->descriptors = fmax(sums->descriptors, (double)status.st_size);
+        if (stat(path, &status) == 0 && (double)status.st_size > sums->descriptors) {
+                sums->descriptors = (double)status.st_size;
+                sums->fullest = pid;
+        }
 }
 
 void watched_processes_init(struct watched_processes *processes,
                             const struct watch_options *options)
 {
-        *processes = (struct watched_processes){.options = options};
+        *processes = (struct watched_processes){.options = options, .descriptors_limit = NAN};
         list_processes(processes);
 }
 
@@ -193,6 +196,29 @@ static void put_cpu(struct watched_processes *processes, const struct sums *sums
                 user = 0, ticks = 1;
         values[SAMPLE_CPU_USER] = total * user / ticks;
         values[SAMPLE_CPU_SYSTEM] = total - values[SAMPLE_CPU_USER];
+}
+
+/* "Max open files  SOFT  HARD  files". */
+static double descriptors_limit(pid_t pid)
+{
+        char path[PATH_SIZE], text[TEXT_SIZE];
+
+        (void)snprintf(path, sizeof(path), "/proc/%d/limits", pid);
+        return watch_read(path, text, sizeof(text)) < 0 ? NAN
+                                                        : watch_number(text, "Max open files");
+}
+
+/* The limit that counts is the one of the process which had most of all. */
+static void put_descriptors(struct watched_processes *processes, const struct sums *sums,
+                            double values[SAMPLE_COUNT])
+{
+        if (!(sums->descriptors > 0))
+                return;
+        values[SAMPLE_DESCRIPTORS] = sums->descriptors;
+        if (sums->descriptors > processes->descriptors_most) {
+                processes->descriptors_most = sums->descriptors;
+                processes->descriptors_limit = descriptors_limit(sums->fullest);
+        }
 }
 
 void watched_processes_take(struct watched_processes *processes, uint64_t now_ns, double seconds,
@@ -216,31 +242,10 @@ void watched_processes_take(struct watched_processes *processes, uint64_t now_ns
                 values[SAMPLE_BUSIEST_THREAD] = sums.busiest_ns / 1e9 / seconds;
         values[SAMPLE_MEMORY] =
                 (sums.own_pages + sums.shared_pages) * (double)sysconf(_SC_PAGESIZE);
-        if (sums.descriptors > 0)
-                values[SAMPLE_DESCRIPTORS] = sums.descriptors;
+        put_descriptors(processes, &sums, values);
 }
 
-/* "Max open files  SOFT  HARD  files": the least of all processes. */
-static double descriptors_limit(const struct watched_processes *processes)
-{
-        double least = NAN;
-
-        for (size_t i = 0; i < processes->pid_count; i++) {
-                char path[PATH_SIZE], text[TEXT_SIZE];
-                double limit;
-
-                (void)snprintf(path, sizeof(path), "/proc/%d/limits", processes->pids[i]);
-                if (watch_read(path, text, sizeof(text)) < 0)
-                        continue;
-                limit = watch_number(text, "Max open files");
-                if (!isnan(limit))
-                        least = fmin(least, limit);
-        }
-        return least;
-}
-
-void watched_processes_limits(const struct watched_processes *processes,
-                              double limits[SAMPLE_COUNT])
+void watched_processes_limits(double limits[SAMPLE_COUNT])
 {
         long processors = sysconf(_SC_NPROCESSORS_ONLN);
         double bytes = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
@@ -249,5 +254,4 @@ void watched_processes_limits(const struct watched_processes *processes,
         limits[SAMPLE_CPU_USER] = (double)processors;
         limits[SAMPLE_BUSIEST_THREAD] = 1;
         limits[SAMPLE_MEMORY] = bytes;
-        limits[SAMPLE_DESCRIPTORS] = descriptors_limit(processes);
 }

@@ -2,8 +2,10 @@
 import json
 import os
 import re
+import resource
 import shutil
 import subprocess
+import sys
 
 import pytest
 
@@ -220,6 +222,28 @@ def test_a_process_that_is_not_there_cannot_be_watched(lab, target):
     assert ended.returncode == 2 and "there is no process" in ended.stderr_text
     ended = lab.raw(target.url + "/ok", "--cgroup", "/nowhere")
     assert ended.returncode == 2 and "there is no control group" in ended.stderr_text
+
+
+WITH_A_CHILD = """
+import resource, subprocess, sys
+def less(): resource.setrlimit(resource.RLIMIT_NOFILE, (30, 30))
+child = subprocess.Popen(["sleep", "60"], stdout=subprocess.DEVNULL, preexec_fn=less)
+held = [open("/dev/null") for _ in range(100)]
+print("ready", flush=True)
+sys.stdin.read()
+child.kill()
+"""
+
+
+def test_the_limit_of_descriptors_is_that_of_the_process_which_has_most(lab, target):
+    """Not the least of all: a node's functions may have few, and its gateway has thousands."""
+    with subprocess.Popen([sys.executable, "-c", WITH_A_CHILD], text=True, stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE) as watched:
+        assert watched.stdout.readline() == "ready\n"
+        report = lab.run(target.url + "/ok", "-c", 2, "-d", "500ms", "--pid", watched.pid)
+        series, = report["analysis"]["series"]
+        watched.stdin.close()
+    assert series["limits"]["descriptors"] == resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def test_the_lab_tells_how_it_fared_itself(lab, target):
