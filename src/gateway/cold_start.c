@@ -74,9 +74,14 @@ void cold_start_ready(struct cold_start *cold_start, uint64_t ordered_ns, uint64
         }
 }
 
-void cold_start_answered(struct cold_start *cold_start, uint64_t made_ns, uint64_t now_ns)
+void cold_start_answered(struct cold_start *cold_start, uint64_t ready_ns, uint64_t now_ns)
 {
-        cold_start->phase_us[COLD_START_FIRST_BYTE] = span_us(made_ns, now_ns);
+        uint32_t *phase_us = cold_start->phase_us, called_us = span_us(ready_ns, now_ns);
+
+        if (called_us > UINT32_MAX - phase_us[COLD_START_LOAD])
+                called_us = UINT32_MAX - phase_us[COLD_START_LOAD];
+        /* LOAD may begin before we heard of the sandbox. */
+        phase_us[COLD_START_FIRST_BYTE] = phase_us[COLD_START_LOAD] + called_us;
 }
 
 void cold_start_keep(struct cold_start_history *history, struct cold_start *cold_start)

@@ -48,7 +48,8 @@ void cold_start_made(struct cold_start *cold_start, const struct sandbox_making 
 /* `value` is READY's: what cannot be of it is not believed. Times of the monotonic clock. */
 void cold_start_ready(struct cold_start *cold_start, uint64_t ordered_ns, uint64_t made_ns,
                       uint64_t ready_ns, uint64_t value);
-void cold_start_answered(struct cold_start *cold_start, uint64_t made_ns, uint64_t now_ns);
+/* After cold_start_ready(), with the same time. */
+void cold_start_answered(struct cold_start *cold_start, uint64_t ready_ns, uint64_t now_ns);
 
 /* Numbers it and keeps a copy. */
 void cold_start_keep(struct cold_start_history *history, struct cold_start *cold_start);

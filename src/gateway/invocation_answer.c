@@ -212,8 +212,7 @@ static void invocation_note_first_byte(const struct invocation *invocation)
 
         pthread_mutex_lock(&live->lock);
         if (*first_byte_us == 0) { /* else another that shares it was quicker */
-                cold_start_answered(&instance->cold_start, instance->made_ns,
-                                    invocation->thread->loop.now_ns);
+                cold_start_answered(&instance->cold_start, instance->ready_ns, clock_now_ns());
                 cold_start_keep_again(&live->cold_starts, &instance->cold_start);
                 noted_us = *first_byte_us;
         }
