@@ -117,11 +117,14 @@ static int on_hello(struct gateway *gateway, const struct agent_message *request
         return 0;
 }
 
-static enum agent_origin origin_of(const struct spawned *made)
+static enum agent_origin origin_of(const struct instance *instance)
 {
-        if (made->phase_us[AGENT_PHASE_CLONE] > 0)
+        bool awaits_birth = !list_is_empty(&instance->by_birth);
+
+        if (instance->made.phase_us[AGENT_PHASE_CLONE] > 0)
                 return AGENT_ORIGIN_REQUEST;
-        return made->has_interpreter ? AGENT_ORIGIN_INTERPRETER : AGENT_ORIGIN_SANDBOX;
+        return instance->made.has_interpreter && !awaits_birth ? AGENT_ORIGIN_INTERPRETER
+                                                               : AGENT_ORIGIN_SANDBOX;
 }
 
 static int on_spawn(struct gateway *gateway, const struct agent_message *request, const char *extra)
@@ -140,7 +143,7 @@ static int on_spawn(struct gateway *gateway, const struct agent_message *request
                 refuse(gateway, request->instance_id, &err);
                 return 0;
         }
-        answer.code = origin_of(&instance->made);
+        answer.code = origin_of(instance);
         memcpy(answer.phase_us, instance->made.phase_us, sizeof(answer.phase_us));
         answer.group = instance->made.slot->group.number;
         answer.phase_us[AGENT_PHASE_TOTAL] = (uint32_t)((clock_now_ns() - begun_ns) / 1000);

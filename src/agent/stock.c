@@ -383,6 +383,22 @@ static struct instance *take_from(struct stock *stock, struct stock_kind *kind,
         return instance;
 }
 
+/* One that was on its way into the stock gets its function now. The nursery serves in order: a sandbox
+ * that is made for the request would have its interpreter later. */
+static struct instance *take_arriving(struct stock *stock, struct stock_kind *kind)
+{
+        struct list *link = list_pop_front(&kind->arriving);
+        struct instance *instance;
+
+        if (!link)
+                return NULL;
+        instance = CONTAINER_OF(link, struct instance, by_gateway);
+        kind->arriving_count--;
+        stock->count--;
+        list_push_back(&stock->asked, &instance->by_birth);
+        return instance;
+}
+
 struct instance *stock_take(struct stock *stock, const struct agent_spawn *request)
 {
         struct stock_kind *kind;
@@ -393,6 +409,8 @@ struct instance *stock_take(struct stock *stock, const struct agent_spawn *reque
         kind = kind_of(stock, request);
         if (kind)
                 instance = take_from(stock, kind, request);
+        if (!instance && kind && stock_can_fork(stock, request))
+                instance = take_arriving(stock, kind);
         if (!instance && request->runtime != AGENT_RUNTIME_IMAGE && !stock_can_fork(stock, request))
                 instance = take_from(stock, &stock->kinds[0], request);
         return instance;

@@ -294,7 +294,7 @@ def test_a_sandbox_too_small_for_the_nurserys_helper_harms_nobody(agent, gateway
 
 
 @pytest.mark.parametrize("runtime", [PYTHON3, NODE])
-def test_where_the_stock_is_empty_the_nursery_forks_on_request(agent, gateway, facts, runtime):
+def test_where_the_stock_is_empty_who_asks_gets_the_nurserys_next_fork(agent, gateway, facts, runtime):
     from_nursery(agent, gateway, facts, runtime).__exit__()
     watch = Watch(agent)
     asked = [gateway.ask_spawn(facts, "main.handle", runtime=runtime) for _ in range(12)]
@@ -302,7 +302,7 @@ def test_where_the_stock_is_empty_the_nursery_forks_on_request(agent, gateway, f
     for each in made:
         each.wait_ready()
         assert json.loads(each.invoke(b"{}"))["folder"] == "/code"
-    assert any(each.phases["clone"] > 0 for each in made)
+    assert any(each.origin != STOCKED_INTERPRETER for each in made)
     assert sum(is_copy(pid) for pid in watch.pids()) == len(made)
     for each in made:
         each.__exit__()
@@ -334,7 +334,7 @@ def test_who_waits_for_a_nursery_that_dies_is_ended(agent, gateway, facts, runti
     made = [gateway.await_spawned(number) for number in asked]
     os.kill(nursery, signal.SIGKILL)
     for each in made:
-        if each.phases["clone"] > 0:
+        if each.origin != STOCKED_INTERPRETER:
             each.wait_exited()
         else:
             each.wait_ready()
