@@ -2,6 +2,7 @@
 #include "birth.h"
 
 #include "agent/clone.h"
+#include "foresight.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -43,6 +44,14 @@ static int join_groups(struct birth *birth)
         for (size_t i = BIRTH_TASKS; i < birth->fd_count; i++)
                 if (write(birth->fds[i], "0", 1) < 0)
                         return -errno;
+        return 0;
+}
+
+/* On the account of its groups. */
+static int own_its_pages(struct birth *birth)
+{
+        (void)birth;
+        foresight_use();
         return 0;
 }
 
@@ -154,6 +163,7 @@ static void be_born(struct birth *birth)
                 const char *name;
         } steps[] = {
                 {join_groups, "joining its control groups"},
+                {own_its_pages, "making its pages its own"},
                 {enter_namespaces, "entering its namespaces"},
                 {set_limits, "setting its limits"},
                 {become_function_user, "taking on the function's user"},

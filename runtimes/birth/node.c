@@ -154,7 +154,8 @@ static int settle(void)
         return r < 0 ? r : make_chance_anew();
 }
 
-/* serve(): returns in the copies alone, their number in their sandbox. */
+/* serve(): returns in the copies alone, their number in their sandbox; 0 in one for trial, which calls
+ * endTrial() when it has rehearsed. */
 static napi_value serve(napi_env env, napi_callback_info info)
 {
         static const struct {
@@ -170,8 +171,9 @@ static napi_value serve(napi_env env, napi_callback_info info)
         const struct nursery_hooks none = {0};
         const struct birth_ways ways = {.copy = threads_copy, .settle = settle};
         const char *step = "";
-        napi_value number;
         int r = nursery_begin(&step);
+        napi_value answer;
+        int32_t number;
 
         (void)info;
         (void)alarm(PATIENCE_S);
@@ -184,8 +186,15 @@ static napi_value serve(napi_env env, napi_callback_info info)
                 _exit(1); /* not by Node, whose threads may have stopped */
         }
         (void)alarm(0);
-        nursery_serve(&none, &ways);
-        return napi_create_int32(env, getpid(), &number) == 0 ? number : NULL;
+        number = nursery_serve(&none, &ways) ? 0 : getpid();
+        return napi_create_int32(env, number, &answer) == 0 ? answer : NULL;
+}
+
+static napi_value end_trial(napi_env env, napi_callback_info info)
+{
+        (void)env;
+        (void)info;
+        nursery_end_trial();
 }
 
 /* isWanted(ms): is there a message within that time? */
@@ -248,6 +257,7 @@ static void export(napi_env env, napi_value exports, const char *name, napi_call
 napi_value napi_register_module_v1(napi_env env, napi_value exports)
 {
         export(env, exports, "serve", serve);
+        export(env, exports, "endTrial", end_trial);
         export(env, exports, "isWanted", is_wanted);
         export(env, exports, "limitHeap", limit_heap);
         export(env, exports, "leave", leave);

@@ -7,8 +7,8 @@
 
 #pragma GCC visibility push(default)
 int python_begin(const char **ret_step);
-void python_serve(void (*before)(void), void (*after_in_parent)(void),
-                  void (*after_in_child)(void));
+int python_serve(void (*before)(void), void (*after_in_parent)(void), void (*after_in_child)(void));
+void python_end_trial(void);
 #pragma GCC visibility pop
 
 static int close_all(void)
@@ -22,11 +22,16 @@ int python_begin(const char **ret_step)
 }
 
 /* The hooks are PyOS_BeforeFork() and so on; the interpreter's lock is held throughout. */
-void python_serve(void (*before)(void), void (*after_in_parent)(void), void (*after_in_child)(void))
+int python_serve(void (*before)(void), void (*after_in_parent)(void), void (*after_in_child)(void))
 {
         const struct nursery_hooks hooks = {before, after_in_parent, after_in_child};
         /* fork(3): the C library keeps the thread's number in memory. */
         const struct birth_ways ways = {.copy = fork, .settle = close_all};
 
-        nursery_serve(&hooks, &ways);
+        return nursery_serve(&hooks, &ways);
+}
+
+void python_end_trial(void)
+{
+        nursery_end_trial();
 }

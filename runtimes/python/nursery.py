@@ -13,6 +13,8 @@ import gc
 import os
 import sys
 
+REHEARSALS = 10  # until the interpreter has nothing more to learn of its own code
+
 
 def _begin(library):
     step = ctypes.c_char_p()
@@ -21,22 +23,42 @@ def _begin(library):
         raise OSError(-result, f"{step.value.decode()}: {os.strerror(-result)}")
 
 
-def main():
-    here = __file__.rpartition("/")[0]
-    sys.path.insert(0, here)
+def _serve():
+    """Returns in copies of the process alone; what a snapshot needs, where they can have one."""
     from magpie_shim import parking, snapshot, worker
 
-    sys.path.remove(here)
     library = snapshot.library()
     _begin(library)
+    worker.prepare()
+    for _ in range(REHEARSALS):
+        parking.rehearse()
     gc.collect()
     gc.freeze()  # nobody's collection shall write to pages that all share
     can_load = snapshot.begin()
     python = ctypes.pythonapi
-    library.python_serve(python.PyOS_BeforeFork, python.PyOS_AfterFork_Parent,
-                         python.PyOS_AfterFork_Child)
+    worker.being_born = True
+    is_trial = library.python_serve(python.PyOS_BeforeFork, python.PyOS_AfterFork_Parent,
+                                    python.PyOS_AfterFork_Child)
+    worker.being_born = False
+    if is_trial:
+        parking.rehearse()
+        library.python_end_trial()
+    return snapshot if can_load else None
+
+
+def main():
+    here, errors = __file__.rpartition("/")[0], sys.stderr
+    sys.path.insert(0, here)
+    from magpie_shim import parking, worker
+
+    sys.path.remove(here)
+    try:
+        snapshot = _serve()
+    except BaseException:
+        sys.stderr = errors  # what a function prints goes to descriptor 3, which the agent hears here
+        raise
     globals()["__file__"] = sys.argv[0] = f"{here}/shim.py"  # as in any other instance
-    parking.wait(snapshot if can_load else None)
+    parking.wait(snapshot)
     worker.main()
 
 

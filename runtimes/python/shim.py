@@ -13,6 +13,7 @@ if __name__ == "__main__":  # multiprocessing's "spawn" imports this file again 
     if sys.argv[1:] == ["parked"]:
         from magpie_shim import parking, worker
 
+        worker.prepare()
         parking.wait()
     else:
         from magpie_shim import worker

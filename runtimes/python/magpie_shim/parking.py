@@ -23,7 +23,7 @@ QUIET_MS = 200  # longer than a parked interpreter stands where functions start 
 EVENT = b"id\nuser\nPOST\n/a\nb=c\n192.0.2.7\nexample.org\nhost:example.org\ncookie:a=b\n"
 
 
-def _rehearse():
+def rehearse():
     """Goes once through what loading and calling a function takes. The pages of memory that this writes
     to are then the process's own, and the first real call meets no page faults on them."""
     folder = f"{os.path.dirname(__file__)}/rehearsal"
@@ -49,10 +49,9 @@ def _is_wanted():
 
 def wait(snapshot=None):
     """Returns when there is a function to load. With the module `snapshot` in forks of the nursery."""
-    worker.prepare()
     worker.snapshot = snapshot
     if not _is_wanted():
-        _rehearse()
+        rehearse()
     message = snapshot.wait(frame.FD) if snapshot else frame.receive()
     if not message:
         worker._exit(0)  # never needed

@@ -9,13 +9,14 @@ import ctypes
 import os
 import sys
 
+from . import worker
+
 PATH = "/magpie/python/magpie_python.so"
 FD = 4
 WORTH_NS = 5_000_000
 
 _library = None
 _can_save = False
-loading = False  # while Python's own after-fork handlers run in a process that no fork has made
 
 
 def library():
@@ -78,11 +79,10 @@ def _can_be_kept():
 
 def _make_fresh():
     """What Python and its libraries would notice by the number of the process, which is the same."""
-    global loading
     os.chdir("/code")
-    loading = True
+    worker.being_born = True
     ctypes.pythonapi.PyOS_AfterFork_Child()
-    loading = False
+    worker.being_born = False
     if ssl := sys.modules.get("_ssl"):
         ssl.RAND_add(os.urandom(48), 48.0)
     if numpy := sys.modules.get("numpy.random"):

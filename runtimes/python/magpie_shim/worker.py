@@ -61,6 +61,7 @@ def variable(name):
 
 code_folder = variable(b"MAGPIE_CODE") or getcwd()
 snapshot = None  # the module, in a fork of the nursery
+being_born = False  # while the interpreter tidies up after a fork that user code has no part in
 booted_ns = 0  # when BOOT came, by time.monotonic_ns(); 0: nobody has told
 
 
@@ -231,7 +232,7 @@ def _serve(handler):
 
 
 def _after_fork_in_child():
-    if snapshot and snapshot.loading:
+    if being_born:
         return
     frame.orphan()
     try:

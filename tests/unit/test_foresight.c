@@ -1,0 +1,120 @@
+/* What a copy of a process for trial has written to, later copies have to themselves. */
+#include "../../runtimes/birth/foresight.h"
+
+#include "testing.h"
+
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define PAGES 1300 /* more than are looked at in one go */
+#define MAPPED_ONCE (1ull << 56)
+
+static unsigned char *memory;
+static size_t page;
+
+static void make_memory(void)
+{
+        page = (size_t)getpagesize();
+        memory = mmap(NULL, PAGES * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+                      0);
+        ck_assert_ptr_ne(memory, MAP_FAILED);
+        (void)madvise(memory, PAGES * page, MADV_NOHUGEPAGE);
+        memset(memory, 'm', PAGES * page);
+}
+
+/* Of a page that nobody has to himself. */
+static bool is_own(size_t number)
+{
+        int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+        uint64_t entry = 0;
+        off_t at = (off_t)(((uintptr_t)memory / page + number) * sizeof(entry));
+        bool has_read = pread(fd, &entry, sizeof(entry), at) == sizeof(entry);
+
+        (void)close(fd);
+        return has_read && (entry & MAPPED_ONCE);
+}
+
+/* A copy that writes to these pages, and tells. */
+static void try_out(const size_t *pages, size_t count, bool tells)
+{
+        int fds[2];
+        pid_t trial;
+
+        ck_assert_int_eq(pipe(fds), 0);
+        trial = fork();
+        ck_assert_int_ge(trial, 0);
+        if (trial == 0) {
+                for (size_t i = 0; i < count; i++)
+                        memory[pages[i] * page] = 't';
+                _exit(tells && foresight_tell(fds[1]) < 0);
+        }
+        (void)close(fds[1]);
+        foresight_hear(fds[0]);
+        (void)close(fds[0]);
+        ck_assert_int_eq(waitpid(trial, NULL, 0), trial);
+}
+
+/* How many pages are a later copy's own; -1 where one is not as it was. */
+static int count_own(void)
+{
+        pid_t copy = fork();
+        int status;
+
+        ck_assert_int_ge(copy, 0);
+        if (copy == 0) {
+                int own = 0;
+                foresight_use();
+                for (size_t i = 0; i < PAGES; i++) {
+                        own += is_own(i);
+                        if (memory[i * page] != 'm' || memory[(i + 1) * page - 1] != 'm')
+                                _exit(255);
+                }
+                _exit(own);
+        }
+        ck_assert_int_eq(waitpid(copy, &status, 0), copy);
+        ck_assert(WIFEXITED(status));
+        return WEXITSTATUS(status) == 255 ? -1 : WEXITSTATUS(status);
+}
+
+TEST(a_later_copy_has_what_the_trial_wrote_to_for_itself)
+{
+        static const size_t pages[] = {0, 3, 4, 5, 511, 512, 1023, 1025, PAGES - 1};
+
+        make_memory();
+        try_out(pages, sizeof(pages) / sizeof(pages[0]), true);
+        ck_assert_int_eq(count_own(), sizeof(pages) / sizeof(pages[0]));
+        for (size_t i = 0; i < PAGES; i++)
+                ck_assert_int_eq(memory[i * page], 'm');
+}
+TEST_END
+
+TEST(a_trial_that_fails_teaches_nothing)
+{
+        static const size_t pages[] = {3, 4};
+
+        make_memory();
+        try_out(pages, 2, false);
+        ck_assert_int_eq(count_own(), 0);
+}
+TEST_END
+
+TEST(what_cannot_be_written_to_any_more_is_passed_over)
+{
+        static const size_t pages[] = {7, 9, 11};
+
+        make_memory();
+        try_out(pages, 3, true);
+        ck_assert_int_eq(mprotect(memory + 9 * page, page, PROT_READ), 0);
+        ck_assert_int_eq(count_own(), 2);
+        ck_assert_int_eq(munmap(memory + 9 * page, page), 0);
+        foresight_use();
+}
+TEST_END
+
+TEST_MAIN("foresight", a_later_copy_has_what_the_trial_wrote_to_for_itself,
+          a_trial_that_fails_teaches_nothing, what_cannot_be_written_to_any_more_is_passed_over)
