@@ -28,6 +28,12 @@ static size_t span_count;
 
 /* ---- in the trial ---- */
 
+/* In memory that no copy will have: what is written to while the trial looks is of no interest. */
+struct notes {
+        uint64_t entries[ENTRIES];
+        char maps[1 << 20];
+};
+
 static bool is_written(uint64_t entry)
 {
         return (entry & IS_PRESENT) && (entry & IS_MAPPED_ONCE) && !(entry & IS_FILE);
@@ -41,21 +47,20 @@ static int tell(int fd, struct foresight_span *span)
         return 0;
 }
 
-static int tell_mapping(int fd, int pages_fd, size_t start, size_t end)
+static int tell_mapping(int fd, int pages_fd, struct notes *notes, size_t start, size_t end)
 {
         const size_t page = (size_t)getpagesize();
         struct foresight_span span = {.size = 0};
-        uint64_t entries[ENTRIES];
         int r = 0;
 
         for (size_t at = start; at < end && r == 0;) {
                 size_t count = (end - at) / page < ENTRIES ? (end - at) / page : ENTRIES;
-                ssize_t size = (ssize_t)(count * sizeof(entries[0]));
-                if (pread(pages_fd, entries, (size_t)size,
-                          (off_t)(at / page * sizeof(entries[0]))) != size)
+                ssize_t size = (ssize_t)(count * sizeof(notes->entries[0]));
+                if (pread(pages_fd, notes->entries, (size_t)size,
+                          (off_t)(at / page * sizeof(notes->entries[0]))) != size)
                         return -EIO;
                 for (size_t i = 0; i < count && r == 0; i++, at += page) {
-                        if (!is_written(entries[i])) {
+                        if (!is_written(notes->entries[i])) {
                                 r = tell(fd, &span);
                                 continue;
                         }
@@ -67,22 +72,50 @@ static int tell_mapping(int fd, int pages_fd, size_t start, size_t end)
         return r == 0 ? tell(fd, &span) : r;
 }
 
-int foresight_tell(int fd)
+static int read_maps(struct notes *notes)
 {
-        FILE *maps = fopen("/proc/self/maps", "re");
-        int pages_fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-        int r = maps && pages_fd >= 0 ? 0 : -errno;
-        unsigned long start, end;
-        char mode[5], line[4400];
+        int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+        size_t length = 0;
+        ssize_t got = 1;
 
-        while (r == 0 && fgets(line, sizeof(line), maps))
+        if (fd < 0)
+                return -errno;
+        while (got > 0 && length < sizeof(notes->maps) - 1) {
+                got = read(fd, notes->maps + length, sizeof(notes->maps) - 1 - length);
+                length += got > 0 ? (size_t)got : 0;
+        }
+        (void)close(fd);
+        notes->maps[length] = '\0';
+        return got == 0 ? 0 : -EIO;
+}
+
+static int tell_mappings(int fd, int pages_fd, struct notes *notes)
+{
+        unsigned long start, end;
+        char mode[5], *rest = NULL;
+        int r = read_maps(notes);
+
+        for (char *line = strtok_r(notes->maps, "\n", &rest); line && r == 0;
+             line = strtok_r(NULL, "\n", &rest))
                 if (sscanf(line, "%lx-%lx %4s", &start, &end, mode) == 3 && mode[1] == 'w' &&
                     mode[3] == 'p')
-                        r = tell_mapping(fd, pages_fd, start, end);
+                        r = tell_mapping(fd, pages_fd, notes, start, end);
+        return r;
+}
+
+int foresight_tell(int fd)
+{
+        struct notes *notes = mmap(NULL, sizeof(*notes), PROT_READ | PROT_WRITE,
+                                   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        int pages_fd, r;
+
+        if (notes == MAP_FAILED)
+                return -errno;
+        pages_fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+        r = pages_fd < 0 ? -errno : tell_mappings(fd, pages_fd, notes);
         if (pages_fd >= 0)
                 (void)close(pages_fd);
-        if (maps)
-                (void)fclose(maps);
+        (void)munmap(notes, sizeof(*notes));
         return r;
 }
 

@@ -11,7 +11,6 @@
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,7 +35,6 @@ int napi_set_named_property(napi_env env, napi_value object, const char *name, n
 int napi_create_int32(napi_env env, int32_t value, napi_value *result);
 int napi_get_cb_info(napi_env env, napi_callback_info info, size_t *argc, napi_value *argv,
                      napi_value *this_argument, void **data);
-int napi_get_boolean(napi_env env, bool value, napi_value *result);
 int napi_get_value_int32(napi_env env, napi_value value, int32_t *result);
 int napi_get_value_int64(napi_env env, napi_value value, int64_t *result);
 
@@ -197,20 +195,6 @@ static napi_value end_trial(napi_env env, napi_callback_info info)
         nursery_end_trial();
 }
 
-/* isWanted(ms): is there a message within that time? */
-static napi_value is_wanted(napi_env env, napi_callback_info info)
-{
-        size_t count = 1;
-        napi_value argument, answer;
-        struct pollfd worker = {.fd = NURSERY_FD, .events = POLLIN};
-        int32_t ms;
-
-        if (napi_get_cb_info(env, info, &count, &argument, NULL, NULL) != 0 ||
-            napi_get_value_int32(env, argument, &ms) != 0)
-                return NULL;
-        return napi_get_boolean(env, poll(&worker, 1, ms) > 0, &answer) == 0 ? answer : NULL;
-}
-
 static size_t keep_limit(void *data, size_t limit, size_t first_limit)
 {
         (void)data;
@@ -258,7 +242,6 @@ napi_value napi_register_module_v1(napi_env env, napi_value exports)
 {
         export(env, exports, "serve", serve);
         export(env, exports, "endTrial", end_trial);
-        export(env, exports, "isWanted", is_wanted);
         export(env, exports, "limitHeap", limit_heap);
         export(env, exports, "leave", leave);
         return exports;

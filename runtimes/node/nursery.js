@@ -25,7 +25,6 @@ const STAND_INS = ['stand_in.handle', 'stand_in.handleHttp', 'stand_in.handleLat
 // Not from a file: that would be read by libuv's threads, which all copies would have then.
 const MODULE = 'data:text/javascript,export const handle = (event) => event;';
 const REHEARSALS = 8; // until V8 has nothing more to learn of it
-const QUIET_MS = 200; // longer than a parked interpreter stands where functions start one after the other
 const FIRST = 'id\nuser\n';
 const HTTP = `${FIRST}POST\n/a\nb=c\n192.0.2.7\nexample.org\nhost:example.org\ncookie:a=b\n`;
 const VARIABLES = {
@@ -83,9 +82,7 @@ function collectGarbage() {
   setFlagsFromString('--no-expose-gc');
 }
 
-// Returns in the copies alone. What V8 compiles for a rehearsal in the nursery, it compiles for all; one in a
-// copy makes the pages its own that a first call writes to. Where functions start one after the other there
-// is no time for that: the processor is theirs.
+// Returns in the copies alone. What V8 compiles for a rehearsal in the nursery, it compiles for all.
 module.exports.serve = async () => {
   const module = { exports: {} };
   process.dlopen(module, `${__dirname}/magpie_node.node`);
@@ -103,5 +100,4 @@ module.exports.serve = async () => {
     module.exports.endTrial();
   }
   Object.defineProperty(process, 'pid', { value, enumerable: true, configurable: true });
-  if (!module.exports.isWanted(QUIET_MS)) await rehearse(STAND_INS.slice(0, 1));
 };

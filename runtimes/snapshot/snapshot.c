@@ -5,12 +5,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+
+#define QUIET_MS 200 /* longer than it takes where functions start one after the other */
 
 struct places snapshot_places;
 
@@ -148,12 +151,12 @@ static bool is_empty(void)
         return lseek(SNAPSHOT_FD, 0, SEEK_END) == 0;
 }
 
-static ssize_t receive(int socket_fd, struct msghdr *message, int flags)
+static ssize_t receive(int socket_fd, struct msghdr *message)
 {
         ssize_t length;
 
         do {
-                length = recvmsg(socket_fd, message, flags | MSG_CMSG_CLOEXEC);
+                length = recvmsg(socket_fd, message, MSG_CMSG_CLOEXEC);
         } while (length < 0 && errno == EINTR);
         return length < 0 ? -errno : length;
 }
@@ -167,15 +170,14 @@ long snapshot_wait(int socket_fd, int *ret_has_fd)
                                  .msg_iovlen = 1,
                                  .msg_control = control,
                                  .msg_controllen = sizeof(control)};
+        struct pollfd request = {.fd = socket_fd, .events = POLLIN};
         int ready = -EAGAIN;
         ssize_t length;
 
         *ret_has_fd = 0;
-        length = receive(socket_fd, &message, MSG_DONTWAIT);
-        if (length == -EAGAIN) { /* nobody waits for us: time to look around */
+        if (poll(&request, 1, QUIET_MS) == 0) /* nobody waits for us: time to look around */
                 ready = get_ready(own);
-                length = receive(socket_fd, &message, 0);
-        }
+        length = receive(socket_fd, &message);
         if (length < 0)
                 return length;
         own->received_ns = now_ns();

@@ -8,7 +8,6 @@ differs in that.
 import gc
 import json
 import os
-import select
 import sys
 import time
 
@@ -18,14 +17,12 @@ from . import frame, loader, logs, worker
 # `json`, and the events of function URLs.
 LOADED = (gc, json, loader, logs, worker.function_url_module())
 
-QUIET_MS = 200  # longer than a parked interpreter stands where functions start one after the other
-
 EVENT = b"id\nuser\nPOST\n/a\nb=c\n192.0.2.7\nexample.org\nhost:example.org\ncookie:a=b\n"
 
 
 def rehearse():
-    """Goes once through what loading and calling a function takes. The pages of memory that this writes
-    to are then the process's own, and the first real call meets no page faults on them."""
+    """Goes once through what loading and calling a function takes, so that the interpreter has done what
+    it does once in its life."""
     folder = f"{os.path.dirname(__file__)}/rehearsal"
     sys.path.insert(0, folder)
     module = __import__("stand_in")
@@ -40,18 +37,9 @@ def rehearse():
     logs.flush()
 
 
-def _is_wanted():
-    """Does BOOT come soon? Then functions start one after the other, and the processor is theirs."""
-    poller = select.poll()
-    poller.register(frame.FD, select.POLLIN)
-    return bool(poller.poll(QUIET_MS))
-
-
 def wait(snapshot=None):
     """Returns when there is a function to load. With the module `snapshot` in forks of the nursery."""
     worker.snapshot = snapshot
-    if not _is_wanted():
-        rehearse()
     message = snapshot.wait(frame.FD) if snapshot else frame.receive()
     if not message:
         worker._exit(0)  # never needed
