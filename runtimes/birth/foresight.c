@@ -1,7 +1,6 @@
 /* See foresight.h. */
 #include "foresight.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -23,13 +22,16 @@
 #define IS_FILE (1ull << 61)
 #define IS_MAPPED_ONCE (1ull << 56)
 
-static struct foresight_span spans[SPANS_MAX];
+/* Pages in sequence; bytes. */
+static struct span {
+        size_t start, size;
+} spans[SPANS_MAX];
 static size_t span_count;
 
-/* ---- in the trial ---- */
-
-/* In memory that no copy will have: what is written to while the trial looks is of no interest. */
+/* Mapped after the trial was copied: what the nursery writes to looks as if the trial had. */
 struct notes {
+        struct span spans[SPANS_MAX];
+        size_t span_count;
         uint64_t entries[ENTRIES];
         char maps[1 << 20];
 };
@@ -39,95 +41,81 @@ static bool is_written(uint64_t entry)
         return (entry & IS_PRESENT) && (entry & IS_MAPPED_ONCE) && !(entry & IS_FILE);
 }
 
-static int tell(int fd, struct foresight_span *span)
+static void note(struct notes *notes, size_t start, size_t size)
 {
-        if (span->size > 0 && write(fd, span, sizeof(*span)) != (ssize_t)sizeof(*span))
-                return -EPIPE;
-        span->size = 0;
-        return 0;
+        struct span *last = notes->span_count > 0 ? &notes->spans[notes->span_count - 1] : NULL;
+
+        if (last && last->start + last->size == start)
+                last->size += size;
+        else if (notes->span_count < SPANS_MAX)
+                notes->spans[notes->span_count++] = (struct span){start, size};
 }
 
-static int tell_mapping(int fd, int pages_fd, struct notes *notes, size_t start, size_t end)
+static void look_at(struct notes *notes, int pages_fd, size_t start, size_t end)
 {
-        const size_t page = (size_t)getpagesize();
-        struct foresight_span span = {.size = 0};
-        int r = 0;
+        const size_t page = (size_t)getpagesize(), entry_size = sizeof(notes->entries[0]);
+        ssize_t got = 1;
 
-        for (size_t at = start; at < end && r == 0;) {
+        for (size_t at = start; at < end && got > 0;) {
                 size_t count = (end - at) / page < ENTRIES ? (end - at) / page : ENTRIES;
-                ssize_t size = (ssize_t)(count * sizeof(notes->entries[0]));
-                if (pread(pages_fd, notes->entries, (size_t)size,
-                          (off_t)(at / page * sizeof(notes->entries[0]))) != size)
-                        return -EIO;
-                for (size_t i = 0; i < count && r == 0; i++, at += page) {
-                        if (!is_written(notes->entries[i])) {
-                                r = tell(fd, &span);
-                                continue;
-                        }
-                        if (span.size == 0)
-                                span.start = at;
-                        span.size += page;
-                }
+                got = pread(pages_fd, notes->entries, count * entry_size,
+                            (off_t)(at / page * entry_size));
+                for (ssize_t i = 0; i < got / (ssize_t)entry_size; i++, at += page)
+                        if (is_written(notes->entries[i]))
+                                note(notes, at, page);
         }
-        return r == 0 ? tell(fd, &span) : r;
 }
 
-static int read_maps(struct notes *notes)
+/* False where there is more than fits, or the process is gone. */
+static bool read_maps(struct notes *notes, int fd)
 {
-        int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
         size_t length = 0;
         ssize_t got = 1;
 
-        if (fd < 0)
-                return -errno;
         while (got > 0 && length < sizeof(notes->maps) - 1) {
                 got = read(fd, notes->maps + length, sizeof(notes->maps) - 1 - length);
                 length += got > 0 ? (size_t)got : 0;
         }
-        (void)close(fd);
-        notes->maps[length] = '\0';
-        return got == 0 ? 0 : -EIO;
+        return got == 0;
 }
 
-static int tell_mappings(int fd, int pages_fd, struct notes *notes)
+static int open_of(pid_t process, const char *name)
 {
+        char path[48];
+
+        (void)snprintf(path, sizeof(path), "/proc/%d/%s", process, name);
+        return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+static void look_at_all(struct notes *notes, pid_t process)
+{
+        int maps_fd = open_of(process, "maps"), pages_fd = open_of(process, "pagemap");
         unsigned long start, end;
         char mode[5], *rest = NULL;
-        int r = read_maps(notes);
 
-        for (char *line = strtok_r(notes->maps, "\n", &rest); line && r == 0;
-             line = strtok_r(NULL, "\n", &rest))
-                if (sscanf(line, "%lx-%lx %4s", &start, &end, mode) == 3 && mode[1] == 'w' &&
-                    mode[3] == 'p')
-                        r = tell_mapping(fd, pages_fd, notes, start, end);
-        return r;
+        if (maps_fd >= 0 && pages_fd >= 0 && read_maps(notes, maps_fd))
+                for (char *line = strtok_r(notes->maps, "\n", &rest); line;
+                     line = strtok_r(NULL, "\n", &rest))
+                        if (sscanf(line, "%lx-%lx %4s", &start, &end, mode) == 3 &&
+                            mode[1] == 'w' && mode[3] == 'p')
+                                look_at(notes, pages_fd, start, end);
+        if (maps_fd >= 0)
+                (void)close(maps_fd);
+        if (pages_fd >= 0)
+                (void)close(pages_fd);
 }
 
-int foresight_tell(int fd)
+void foresight_learn(pid_t trial)
 {
         struct notes *notes = mmap(NULL, sizeof(*notes), PROT_READ | PROT_WRITE,
                                    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        int pages_fd, r;
 
         if (notes == MAP_FAILED)
-                return -errno;
-        pages_fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-        r = pages_fd < 0 ? -errno : tell_mappings(fd, pages_fd, notes);
-        if (pages_fd >= 0)
-                (void)close(pages_fd);
+                return;
+        look_at_all(notes, trial);
+        memcpy(spans, notes->spans, notes->span_count * sizeof(spans[0]));
+        span_count = notes->span_count;
         (void)munmap(notes, sizeof(*notes));
-        return r;
-}
-
-/* ---- in the nursery, and in its copies ---- */
-
-void foresight_hear(int fd)
-{
-        const ssize_t size = sizeof(spans[0]);
-
-        for (span_count = 0; span_count < SPANS_MAX; span_count++)
-                if (read(fd, &spans[span_count], (size_t)size) != size)
-                        break;
 }
 
 /* What fails is what the nursery has not mapped, or a system that cannot: the faults come later then. */

@@ -152,8 +152,7 @@ static int settle(void)
         return r < 0 ? r : make_chance_anew();
 }
 
-/* serve(): returns in the copies alone, their number in their sandbox; 0 in one for trial, which calls
- * endTrial() when it has rehearsed. */
+/* serve(): returns in the copies alone, their number in their sandbox. */
 static napi_value serve(napi_env env, napi_callback_info info)
 {
         static const struct {
@@ -166,12 +165,17 @@ static napi_value serve(napi_env env, napi_callback_info info)
                 {record_descriptors, "looking at its descriptors"},
                 {text_move, "moving its code to huge pages"},
         };
+        static const char variables[] = "MAGPIE_CODE=/magpie/node/rehearsal\0"
+                                        "MAGPIE_HANDLER=stand_in.handle\0"
+                                        "MAGPIE_FUNCTION_NAME=stand-in\0"
+                                        "MAGPIE_FUNCTION_VERSION=1\0"
+                                        "MAGPIE_MEMORY_BYTES=134217728\0"
+                                        "NODE_OPTIONS=--max-old-space-size=32768";
         const struct nursery_hooks none = {0};
         const struct birth_ways ways = {.copy = threads_copy, .settle = settle};
         const char *step = "";
+        napi_value number;
         int r = nursery_begin(&step);
-        napi_value answer;
-        int32_t number;
 
         (void)info;
         (void)alarm(PATIENCE_S);
@@ -184,15 +188,8 @@ static napi_value serve(napi_env env, napi_callback_info info)
                 _exit(1); /* not by Node, whose threads may have stopped */
         }
         (void)alarm(0);
-        number = nursery_serve(&none, &ways) ? 0 : getpid();
-        return napi_create_int32(env, number, &answer) == 0 ? answer : NULL;
-}
-
-static napi_value end_trial(napi_env env, napi_callback_info info)
-{
-        (void)env;
-        (void)info;
-        nursery_end_trial();
+        nursery_serve(&none, &ways, variables, sizeof(variables));
+        return napi_create_int32(env, getpid(), &number) == 0 ? number : NULL;
 }
 
 static size_t keep_limit(void *data, size_t limit, size_t first_limit)
@@ -241,7 +238,6 @@ static void export(napi_env env, napi_value exports, const char *name, napi_call
 napi_value napi_register_module_v1(napi_env env, napi_value exports)
 {
         export(env, exports, "serve", serve);
-        export(env, exports, "endTrial", end_trial);
         export(env, exports, "limitHeap", limit_heap);
         export(env, exports, "leave", leave);
         return exports;

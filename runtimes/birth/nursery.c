@@ -1,24 +1,20 @@
 /* See nursery.h. */
 #include "nursery.h"
 
-#include "foresight.h"
+#include "trial.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/pidfd.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define FDS_MAX 16
-#define TRIAL_S 20 /* one that takes longer hangs, and ends the nursery */
 
 /* To enter namespaces. */
 #define CAPABILITIES                                                                               \
@@ -134,45 +130,8 @@ static void call(void (*hook)(void))
                 hook();
 }
 
-/* Where a birth has its worker socket, the trial has the way to tell what it has learnt; the agent is not
- * for it to talk to. */
-static bool begin_trial(int pipe_fd, const struct birth_ways *ways)
-{
-        return prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0 && dup2(pipe_fd, NURSERY_FD) >= 0 &&
-               ways->settle() == 0;
-}
-
-/* True in the copy. The nursery waits until that has ended, and goes without where it fails. */
-static bool make_trial(const struct birth_ways *ways)
-{
-        int pipe_fds[2];
-        pid_t child;
-
-        if (pipe2(pipe_fds, O_CLOEXEC) < 0)
-                return false;
-        child = ways->copy();
-        if (child == 0) {
-                if (!begin_trial(pipe_fds[1], ways))
-                        _exit(1);
-                return true;
-        }
-        (void)close(pipe_fds[1]);
-        if (child > 0) {
-                (void)alarm(TRIAL_S);
-                foresight_hear(pipe_fds[0]);
-                (void)waitpid(child, NULL, 0);
-                (void)alarm(0);
-        }
-        (void)close(pipe_fds[0]);
-        return false;
-}
-
-void nursery_end_trial(void)
-{
-        _exit(foresight_tell(NURSERY_FD) < 0);
-}
-
-bool nursery_serve(const struct nursery_hooks *hooks, const struct birth_ways *ways)
+void nursery_serve(const struct nursery_hooks *hooks, const struct birth_ways *ways,
+                   const char *variables, size_t size)
 {
         int own_fd = pidfd_open(getpid(), 0);
         int fds[FDS_MAX];
@@ -180,9 +139,9 @@ bool nursery_serve(const struct nursery_hooks *hooks, const struct birth_ways *w
         size_t count;
 
         call(hooks->before);
-        if (make_trial(ways)) {
+        if (trial_make(ways, variables, size)) {
                 call(hooks->after_in_child);
-                return true;
+                return;
         }
         call(hooks->after_in_parent);
         while (receive(&number, fds, &count)) {
@@ -191,7 +150,7 @@ bool nursery_serve(const struct nursery_hooks *hooks, const struct birth_ways *w
                 r = birth_give(number, fds, count, own_fd, filter, filter_size, ways);
                 if (r == 1) {
                         call(hooks->after_in_child);
-                        return false;
+                        return;
                 }
                 call(hooks->after_in_parent);
                 if (r < 0)

@@ -6,8 +6,6 @@
 
 #include "birth.h"
 
-#include <stdbool.h>
-
 #define NURSERY_FD 3
 
 /* Gives up what it does not need, and takes the system call filter that its children shall have. 0, or
@@ -21,7 +19,6 @@ struct nursery_hooks {
         void (*after_in_child)(void);
 };
 
-/* Returns in a new process; the nursery itself ends with the agent. True in the first, a copy for trial: it
- * rehearses a function's start and first call, and then calls nursery_end_trial(). */
-bool nursery_serve(const struct nursery_hooks *hooks, const struct birth_ways *ways);
-_Noreturn void nursery_end_trial(void);
+/* Returns in a new process; the nursery itself ends with the agent. `variables`: trial.h. */
+void nursery_serve(const struct nursery_hooks *hooks, const struct birth_ways *ways,
+                   const char *variables, size_t size);

@@ -37,12 +37,9 @@ def _serve():
     can_load = snapshot.begin()
     python = ctypes.pythonapi
     worker.being_born = True
-    is_trial = library.python_serve(python.PyOS_BeforeFork, python.PyOS_AfterFork_Parent,
-                                    python.PyOS_AfterFork_Child)
+    library.python_serve(python.PyOS_BeforeFork, python.PyOS_AfterFork_Parent,
+                         python.PyOS_AfterFork_Child)
     worker.being_born = False
-    if is_trial:
-        parking.rehearse()
-        library.python_end_trial()
     return snapshot if can_load else None
 
 

@@ -1,0 +1,103 @@
+/* See trial.h. */
+#include "trial.h"
+
+#include "foresight.h"
+#include "wire/worker_protocol.h"
+
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define WORKER_FD 3
+#define PATIENCE_S 10
+
+/* ---- in the nursery ---- */
+
+static void put(unsigned char *at, unsigned value, size_t size)
+{
+        for (size_t i = 0; i < size; i++, value >>= 8)
+                at[i] = (unsigned char)value;
+}
+
+static bool say(int fd, enum worker_frame_type type, unsigned flags, const char *meta,
+                const void *payload, size_t payload_size)
+{
+        unsigned char message[4096] = {(unsigned char)type, (unsigned char)flags};
+        size_t meta_size = strlen(meta), size = WORKER_HEADER_SIZE + meta_size + payload_size;
+
+        if (size > sizeof(message))
+                return false;
+        put(message + 2, (unsigned)meta_size, 2);
+        put(message + 4, 1, 4);
+        memcpy(message + WORKER_HEADER_SIZE, meta, meta_size);
+        memcpy(message + WORKER_HEADER_SIZE + meta_size, payload, payload_size);
+        return send(fd, message, size, MSG_NOSIGNAL) == (ssize_t)size;
+}
+
+/* Passes over what it prints. */
+static bool hear(int fd, enum worker_frame_type type)
+{
+        unsigned char message[4096];
+        ssize_t size;
+
+        do {
+                size = recv(fd, message, sizeof(message), 0);
+        } while (size > 0 && message[0] == WORKER_LOG);
+        return size > 0 && message[0] == type;
+}
+
+static bool talk(int fd, const char *variables, size_t size)
+{
+        static const char meta[] = "id\nuser\nPOST\n/a\nb=c\n192.0.2.7\nexample.org\n"
+                                   "host:example.org\ncookie:a=b\n";
+        static const char body[] = "{\"a\": [1, \"b\", null]}";
+
+        return say(fd, WORKER_BOOT, 0, "", variables, size) && hear(fd, WORKER_READY) &&
+               say(fd, WORKER_INVOKE, WORKER_FLAG_END | WORKER_FLAG_HTTP, meta, body,
+                   sizeof(body) - 1) &&
+               hear(fd, WORKER_RESULT);
+}
+
+static void attend(int fd, pid_t trial, const char *variables, size_t size)
+{
+        const struct timeval patience = {.tv_sec = PATIENCE_S};
+
+        if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) == 0 &&
+            talk(fd, variables, size))
+                foresight_learn(trial);
+        (void)kill(trial, SIGKILL);
+        (void)waitpid(trial, NULL, 0);
+}
+
+/* ---- in the trial ---- */
+
+/* The agent is not for it to talk to. */
+static bool begin(int fd, const struct birth_ways *ways)
+{
+        return prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0 && dup2(fd, WORKER_FD) >= 0 &&
+               ways->settle() == 0;
+}
+
+bool trial_make(const struct birth_ways *ways, const char *variables, size_t size)
+{
+        int fds[2];
+        pid_t trial;
+
+        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
+                return false;
+        trial = ways->copy();
+        if (trial == 0) {
+                if (!begin(fds[1], ways))
+                        _exit(1);
+                return true;
+        }
+        (void)close(fds[1]);
+        if (trial > 0)
+                attend(fds[0], trial, variables, size);
+        (void)close(fds[0]);
+        return false;
+}
