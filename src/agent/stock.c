@@ -383,8 +383,7 @@ static struct instance *take_from(struct stock *stock, struct stock_kind *kind,
         return instance;
 }
 
-/* One that was on its way into the stock gets its function now. The nursery serves in order: a sandbox
- * that is made for the request would have its interpreter later. */
+/* On its way into the stock. A sandbox made for the request would have its interpreter later. */
 static struct instance *take_arriving(struct stock *stock, struct stock_kind *kind)
 {
         struct list *link = list_pop_front(&kind->arriving);
