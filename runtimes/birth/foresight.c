@@ -15,6 +15,7 @@
 
 #define SPANS_MAX 2048
 #define ENTRIES 512
+#define MAPPING_MAX ((size_t)4 << 30)
 
 /* Documentation/admin-guide/mm/pagemap.rst. What is mapped once has been copied: the nursery's pages are
  * mapped by both. */
@@ -28,7 +29,7 @@ static struct span {
 } spans[SPANS_MAX];
 static size_t span_count;
 
-/* Mapped after the trial was copied: what the nursery writes to looks as if the trial had. */
+/* Mapped after the scout was copied: what the nursery writes to looks as if the scout had. */
 struct notes {
         struct span spans[SPANS_MAX];
         size_t span_count;
@@ -66,7 +67,7 @@ static void look_at(struct notes *notes, int pages_fd, size_t start, size_t end)
         }
 }
 
-/* False where there is more than fits, or the process is gone. */
+/* False where there is more than fits. */
 static bool read_maps(struct notes *notes, int fd)
 {
         size_t length = 0;
@@ -79,25 +80,28 @@ static bool read_maps(struct notes *notes, int fd)
         return got == 0;
 }
 
-static int open_of(pid_t process, const char *name)
+/* Where later copies have memory that can be written to, which is where the nursery has. What is larger is
+ * room that was set aside. */
+static bool is_memory(const char *line, size_t *ret_start, size_t *ret_end)
 {
-        char path[48];
+        char mode[5];
 
-        (void)snprintf(path, sizeof(path), "/proc/%d/%s", process, name);
-        return open(path, O_RDONLY | O_CLOEXEC);
+        return sscanf(line, "%zx-%zx %4s", ret_start, ret_end, mode) == 3 && mode[1] == 'w' &&
+               mode[3] == 'p' && *ret_end - *ret_start <= MAPPING_MAX;
 }
 
-static void look_at_all(struct notes *notes, pid_t process)
+static void look_at_all(struct notes *notes, pid_t scout)
 {
-        int maps_fd = open_of(process, "maps"), pages_fd = open_of(process, "pagemap");
-        unsigned long start, end;
-        char mode[5], *rest = NULL;
+        char path[48], *rest = NULL;
+        int maps_fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC), pages_fd;
+        size_t start, end;
 
+        (void)snprintf(path, sizeof(path), "/proc/%d/pagemap", scout);
+        pages_fd = open(path, O_RDONLY | O_CLOEXEC);
         if (maps_fd >= 0 && pages_fd >= 0 && read_maps(notes, maps_fd))
                 for (char *line = strtok_r(notes->maps, "\n", &rest); line;
                      line = strtok_r(NULL, "\n", &rest))
-                        if (sscanf(line, "%lx-%lx %4s", &start, &end, mode) == 3 &&
-                            mode[1] == 'w' && mode[3] == 'p')
+                        if (is_memory(line, &start, &end))
                                 look_at(notes, pages_fd, start, end);
         if (maps_fd >= 0)
                 (void)close(maps_fd);
@@ -105,20 +109,21 @@ static void look_at_all(struct notes *notes, pid_t process)
                 (void)close(pages_fd);
 }
 
-void foresight_learn(pid_t trial)
+void foresight_learn(pid_t scout)
 {
+        /* Shared, to be no memory of its own kind here. */
         struct notes *notes = mmap(NULL, sizeof(*notes), PROT_READ | PROT_WRITE,
-                                   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+                                   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
         if (notes == MAP_FAILED)
                 return;
-        look_at_all(notes, trial);
+        look_at_all(notes, scout);
         memcpy(spans, notes->spans, notes->span_count * sizeof(spans[0]));
         span_count = notes->span_count;
         (void)munmap(notes, sizeof(*notes));
 }
 
-/* What fails is what the nursery has not mapped, or a system that cannot: the faults come later then. */
+/* Where the system cannot, the faults come later. */
 void foresight_use(void)
 {
         for (size_t i = 0; i < span_count; i++)

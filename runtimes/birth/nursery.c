@@ -1,7 +1,7 @@
 /* See nursery.h. */
 #include "nursery.h"
 
-#include "trial.h"
+#include "scout.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -139,7 +139,7 @@ void nursery_serve(const struct nursery_hooks *hooks, const struct birth_ways *w
         size_t count;
 
         call(hooks->before);
-        if (trial_make(ways, variables, size)) {
+        if (scout_send(ways, variables, size)) {
                 call(hooks->after_in_child);
                 return;
         }

@@ -19,6 +19,6 @@ struct nursery_hooks {
         void (*after_in_child)(void);
 };
 
-/* Returns in a new process; the nursery itself ends with the agent. `variables`: trial.h. */
+/* Returns in a new process; the nursery itself ends with the agent. `variables`: scout.h. */
 void nursery_serve(const struct nursery_hooks *hooks, const struct birth_ways *ways,
                    const char *variables, size_t size);

@@ -29,7 +29,10 @@ def _serve():
 
     library = snapshot.library()
     _begin(library)
+    errors = sys.stderr
     worker.prepare()
+    # What a function prints goes to descriptor 3, where the agent hears the nursery.
+    functions, sys.stderr = sys.stderr, errors
     for _ in range(REHEARSALS):
         parking.rehearse()
     gc.collect()
@@ -40,20 +43,17 @@ def _serve():
     library.python_serve(python.PyOS_BeforeFork, python.PyOS_AfterFork_Parent,
                          python.PyOS_AfterFork_Child)
     worker.being_born = False
+    sys.stderr = functions
     return snapshot if can_load else None
 
 
 def main():
-    here, errors = __file__.rpartition("/")[0], sys.stderr
+    here = __file__.rpartition("/")[0]
     sys.path.insert(0, here)
     from magpie_shim import parking, worker
 
     sys.path.remove(here)
-    try:
-        snapshot = _serve()
-    except BaseException:
-        sys.stderr = errors  # what a function prints goes to descriptor 3, which the agent hears here
-        raise
+    snapshot = _serve()
     globals()["__file__"] = sys.argv[0] = f"{here}/shim.py"  # as in any other instance
     parking.wait(snapshot)
     worker.main()

@@ -14,7 +14,6 @@ if __name__ == "__main__":  # multiprocessing's "spawn" imports this file again 
         from magpie_shim import parking, worker
 
         worker.prepare()
-        parking.rehearse()
         parking.wait()
     else:
         from magpie_shim import worker

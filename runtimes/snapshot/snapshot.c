@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define QUIET_MS 200 /* longer than it takes where functions start one after the other */
+#define QUIET_MS 200 /* longer than a fork stands where functions start one after the other */
 
 struct places snapshot_places;
 

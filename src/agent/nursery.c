@@ -128,12 +128,6 @@ static void nursery_lose(struct nursery *nursery, const char *why)
                 heirlooms_lost_nursery(&nursery->agent->heirlooms);
 }
 
-static void nursery_on_exit(struct loop_source *source, uint32_t events)
-{
-        (void)events;
-        nursery_lose(CONTAINER_OF(source, struct nursery, exit), "its process is gone");
-}
-
 /* What it has been asked for may have died meanwhile, and is not waited for then. */
 static void nursery_on_timer(struct timer *timer)
 {
@@ -158,27 +152,51 @@ static void nursery_note_failure(struct nursery *nursery, const struct answer *a
                 nursery_lose(nursery, "no fork of it has succeeded");
 }
 
+static ssize_t receive(struct nursery *nursery, struct answer *ret_answer)
+{
+        *ret_answer = (struct answer){0};
+        return recv(nursery->fd, ret_answer, sizeof(*ret_answer) - 1, MSG_DONTWAIT);
+}
+
+/* It may be lost by that. */
+static void take_in(struct nursery *nursery, const struct answer *answer)
+{
+        be_patient(nursery);
+        if (answer->error == 0) {
+                nursery->is_quick = true;
+                nursery->retry_ns = RETRY_FIRST_NS;
+                stock_arrived(&nursery->agent->stock, answer->number);
+        } else {
+                nursery_note_failure(nursery, answer);
+        }
+}
+
 static void nursery_on_answer(struct loop_source *source, uint32_t events)
 {
         struct nursery *nursery = CONTAINER_OF(source, struct nursery, source);
-        struct answer answer = {0};
-        ssize_t length = recv(nursery->fd, &answer, sizeof(answer) - 1, MSG_DONTWAIT);
+        struct answer answer;
+        ssize_t length = receive(nursery, &answer);
 
         (void)events;
         if (length < 0 && (errno == EAGAIN || errno == EINTR))
                 return;
-        if (length < (ssize_t)ANSWER_MIN) {
+        if (length < (ssize_t)ANSWER_MIN)
                 nursery_lose(nursery, "its connection has ended");
-                return;
-        }
-        be_patient(nursery);
-        if (answer.error == 0) {
-                nursery->is_quick = true;
-                nursery->retry_ns = RETRY_FIRST_NS;
-                stock_arrived(&nursery->agent->stock, answer.number);
-        } else {
-                nursery_note_failure(nursery, &answer);
-        }
+        else
+                take_in(nursery, &answer);
+}
+
+/* Who was born before it ended lives on. */
+static void nursery_on_exit(struct loop_source *source, uint32_t events)
+{
+        struct nursery *nursery = CONTAINER_OF(source, struct nursery, exit);
+        struct answer answer;
+
+        (void)events;
+        while (nursery->pid_fd >= 0 && receive(nursery, &answer) >= (ssize_t)ANSWER_MIN)
+                take_in(nursery, &answer);
+        if (nursery->pid_fd >= 0)
+                nursery_lose(nursery, "its process is gone");
 }
 
 static int nursery_watch(struct nursery *nursery)

@@ -21,7 +21,7 @@
 #define MEMORY_FIRST (128ull << 20)
 #define PROCESSES_FIRST 256
 #define TMP_FIRST (64ull << 20)
-#define REHEARSAL_MEMORY (16ull << 20) /* who has less gets no interpreter that has rehearsed */
+#define REHEARSAL_MEMORY (16ull << 20) /* who has less gets no interpreter that waited */
 
 static void refill_on_timer(struct timer *timer);
 static void review_on_timer(struct timer *timer);
@@ -386,16 +386,18 @@ static struct instance *take_from(struct stock *stock, struct stock_kind *kind,
 /* On its way into the stock. A sandbox made for the request would have its interpreter later. */
 static struct instance *take_arriving(struct stock *stock, struct stock_kind *kind)
 {
-        struct list *link = list_pop_front(&kind->arriving);
-        struct instance *instance;
+        struct list *link;
 
-        if (!link)
-                return NULL;
-        instance = CONTAINER_OF(link, struct instance, by_gateway);
-        kind->arriving_count--;
-        stock->count--;
-        list_push_back(&stock->asked, &instance->by_birth);
-        return instance;
+        while ((link = list_pop_front(&kind->arriving))) {
+                struct instance *instance = CONTAINER_OF(link, struct instance, by_gateway);
+                kind->arriving_count--;
+                stock->count--;
+                if (!is_alive(instance))
+                        continue;
+                list_push_back(&stock->asked, &instance->by_birth);
+                return instance;
+        }
+        return NULL;
 }
 
 struct instance *stock_take(struct stock *stock, const struct agent_spawn *request)

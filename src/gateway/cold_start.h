@@ -20,7 +20,7 @@ enum cold_start_phase {
         COLD_START_INTERPRETER, /* until it began to load */
         COLD_START_IMPORT,      /* loading */
         COLD_START_TOTAL,       /* from the order until the function is loaded */
-        COLD_START_FIRST_BYTE, /* from the sandbox's being there to the answer that waited for it */
+        COLD_START_FIRST_BYTE,  /* from where LOAD begins to the answer that waited for it */
 };
 
 #define COLD_START_PHASE_COUNT 12

@@ -31,7 +31,7 @@ struct sandbox_descriptors {
 
 enum sandbox_origin {
         SANDBOX_MADE,             /* for this order */
-        SANDBOX_FROM_STOCK,       /* it waited, without an interpreter */
+        SANDBOX_FROM_STOCK,       /* it waited, with no interpreter in it yet */
         SANDBOX_WITH_INTERPRETER, /* it waited, and its interpreter in it */
 };
 

@@ -92,7 +92,7 @@ enum agent_exit_cause {
 
 enum agent_origin {
         AGENT_ORIGIN_REQUEST = 1,     /* made for this request */
-        AGENT_ORIGIN_SANDBOX = 2,     /* from stock; magpie-init alone in it, yet */
+        AGENT_ORIGIN_SANDBOX = 2,     /* from stock, with no interpreter in it yet */
         AGENT_ORIGIN_INTERPRETER = 3, /* from stock, with an interpreter that waited */
 };
 

@@ -8,6 +8,7 @@ differs in that.
 import gc
 import json
 import os
+import select
 import sys
 import time
 
@@ -16,6 +17,8 @@ from . import frame, loader, logs, worker
 # What every start needs; what half of all functions need, and takes longer than the rest of the start:
 # `json`, and the events of function URLs.
 LOADED = (gc, json, loader, logs, worker.function_url_module())
+
+QUIET_MS = 200  # longer than a parked interpreter stands where functions start one after the other
 
 EVENT = b"id\nuser\nPOST\n/a\nb=c\n192.0.2.7\nexample.org\nhost:example.org\ncookie:a=b\n"
 
@@ -37,9 +40,17 @@ def rehearse():
     logs.flush()
 
 
+def _is_wanted():
+    poller = select.poll()
+    poller.register(frame.FD, select.POLLIN)
+    return bool(poller.poll(QUIET_MS))
+
+
 def wait(snapshot=None):
     """Returns when there is a function to load. With the module `snapshot` in forks of the nursery."""
     worker.snapshot = snapshot
+    if not snapshot and not _is_wanted():
+        rehearse()  # the nursery has done it for its forks
     message = snapshot.wait(frame.FD) if snapshot else frame.receive()
     if not message:
         worker._exit(0)  # never needed

@@ -1,10 +1,12 @@
-/* See trial.h. */
-#include "trial.h"
+/* See scout.h. */
+#include "scout.h"
 
 #include "foresight.h"
 #include "wire/worker_protocol.h"
 
+#include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -12,7 +14,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define WORKER_FD 3
 #define PATIENCE_S 10
 
 /* ---- in the nursery ---- */
@@ -46,58 +47,67 @@ static bool hear(int fd, enum worker_frame_type type)
 
         do {
                 size = recv(fd, message, sizeof(message), 0);
-        } while (size > 0 && message[0] == WORKER_LOG);
+        } while (size < 0 ? errno == EINTR : size > 0 && message[0] == WORKER_LOG);
         return size > 0 && message[0] == type;
 }
 
-static bool talk(int fd, const char *variables, size_t size)
+/* The name of what failed; NULL where the scout rests, or soon will, with its call behind it. */
+static const char *talk(int fd, const char *variables, size_t size)
 {
         static const char meta[] = "id\nuser\nPOST\n/a\nb=c\n192.0.2.7\nexample.org\n"
                                    "host:example.org\ncookie:a=b\n";
         static const char body[] = "{\"a\": [1, \"b\", null]}";
-
-        return say(fd, WORKER_BOOT, 0, "", variables, size) && hear(fd, WORKER_READY) &&
-               say(fd, WORKER_INVOKE, WORKER_FLAG_END | WORKER_FLAG_HTTP, meta, body,
-                   sizeof(body) - 1) &&
-               hear(fd, WORKER_RESULT);
-}
-
-static void attend(int fd, pid_t trial, const char *variables, size_t size)
-{
         const struct timeval patience = {.tv_sec = PATIENCE_S};
 
-        if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) == 0 &&
-            talk(fd, variables, size))
-                foresight_learn(trial);
-        (void)kill(trial, SIGKILL);
-        (void)waitpid(trial, NULL, 0);
+        if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0)
+                return "setting its time";
+        if (!say(fd, WORKER_BOOT, 0, "", variables, size) || !hear(fd, WORKER_READY))
+                return "loading the stand-in";
+        if (!say(fd, WORKER_INVOKE, WORKER_FLAG_END | WORKER_FLAG_HTTP, meta, body,
+                 sizeof(body) - 1) ||
+            !hear(fd, WORKER_RESULT))
+                return "calling the stand-in";
+        return NULL;
 }
 
-/* ---- in the trial ---- */
+static void attend(int fd, pid_t scout, const char *variables, size_t size)
+{
+        const char *failed = talk(fd, variables, size);
+
+        if (failed)
+                (void)fprintf(stderr, "the nursery's scout: %s failed\n", failed);
+        else
+                foresight_learn(scout);
+        (void)kill(scout, SIGKILL);
+        while (waitpid(scout, NULL, 0) < 0 && errno == EINTR)
+                continue;
+}
+
+/* ---- in the scout ---- */
 
 /* The agent is not for it to talk to. */
-static bool begin(int fd, const struct birth_ways *ways)
+static bool begin(int fd, pid_t nursery, const struct birth_ways *ways)
 {
-        return prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0 && dup2(fd, WORKER_FD) >= 0 &&
-               ways->settle() == 0;
+        return prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0 && getppid() == nursery &&
+               dup2(fd, WORKER_FD) >= 0 && ways->settle() == 0;
 }
 
-bool trial_make(const struct birth_ways *ways, const char *variables, size_t size)
+bool scout_send(const struct birth_ways *ways, const char *variables, size_t size)
 {
+        pid_t nursery = getpid(), scout;
         int fds[2];
-        pid_t trial;
 
         if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
                 return false;
-        trial = ways->copy();
-        if (trial == 0) {
-                if (!begin(fds[1], ways))
+        scout = ways->copy();
+        if (scout == 0) {
+                if (!begin(fds[1], nursery, ways))
                         _exit(1);
                 return true;
         }
         (void)close(fds[1]);
-        if (trial > 0)
-                attend(fds[0], trial, variables, size);
+        if (scout > 0)
+                attend(fds[0], scout, variables, size);
         (void)close(fds[0]);
         return false;
 }
