@@ -386,16 +386,13 @@ static struct instance *take_from(struct stock *stock, struct stock_kind *kind,
 /* On its way into the stock. A sandbox made for the request would have its interpreter later. */
 static struct instance *take_arriving(struct stock *stock, struct stock_kind *kind)
 {
-        struct list *link;
-
-        while ((link = list_pop_front(&kind->arriving))) {
+        for (struct list *link; (link = list_pop_front(&kind->arriving));) {
                 struct instance *instance = CONTAINER_OF(link, struct instance, by_gateway);
                 kind->arriving_count--;
                 stock->count--;
-                if (!is_alive(instance))
-                        continue;
                 list_push_back(&stock->asked, &instance->by_birth);
-                return instance;
+                if (is_alive(instance))
+                        return instance;
         }
         return NULL;
 }
