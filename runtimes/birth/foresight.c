@@ -111,7 +111,7 @@ static void look_at_all(struct notes *notes, pid_t scout)
 
 void foresight_learn(pid_t scout)
 {
-        /* Shared, to be no memory of its own kind here. */
+        /* Shared: such mappings are not looked at. */
         struct notes *notes = mmap(NULL, sizeof(*notes), PROT_READ | PROT_WRITE,
                                    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
@@ -123,7 +123,7 @@ void foresight_learn(pid_t scout)
         (void)munmap(notes, sizeof(*notes));
 }
 
-/* Where the system cannot, the faults come later. */
+/* Where the system cannot, or the memory was given up meanwhile, the faults come later. */
 void foresight_use(void)
 {
         for (size_t i = 0; i < span_count; i++)

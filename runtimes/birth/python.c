@@ -27,7 +27,6 @@ void python_serve(void (*before)(void), void (*after_in_parent)(void), void (*af
         const struct nursery_hooks hooks = {before, after_in_parent, after_in_child};
         /* fork(3): the C library keeps the thread's number in memory. */
         const struct birth_ways ways = {.copy = fork, .settle = close_all};
-
         static const char variables[] = "MAGPIE_CODE=/magpie/python/magpie_shim/rehearsal\0"
                                         "MAGPIE_HANDLER=stand_in.handle\0"
                                         "MAGPIE_FUNCTION_NAME=stand-in\0"

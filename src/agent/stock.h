@@ -55,7 +55,8 @@ void stock_init(struct stock *stock, struct agent *agent, size_t most);
 /* Ends what is parked, and parks nothing more. */
 void stock_close(struct stock *stock);
 
-/* A parked instance for this request, or one that is on its way, the caller's from now on; NULL where there is none. */
+/* A parked instance for this request, or one that is on its way; the caller's from now on. NULL where there
+ * is none. */
 struct instance *stock_take(struct stock *stock, const struct agent_spawn *request);
 /* Could the nursery fork an interpreter for this request more quickly than one starts? */
 bool stock_can_fork(struct stock *stock, const struct agent_spawn *request);

@@ -28,7 +28,7 @@ static void make_memory(void)
         memset(memory, 'm', PAGES * page);
 }
 
-/* Of a page that nobody has to himself. */
+/* Does no other process have it mapped? */
 static bool is_own(size_t number)
 {
         int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
