@@ -119,7 +119,7 @@ static void look_memory(const struct doctor *doctor, const struct check *check,
 
         (void)doctor, (void)check;
         finding_set(ret_finding, verdict, text_format("%s available", amount),
-                    "a native instance takes 0.6 to 0.85 MiB, a Python or Node one 2.6",
+                    "an instance takes 0.6 to 0.85 MiB, of Python 2.3, of Node 2.8",
                     verdict == VERDICT_OK
                             ? NULL
                             : "ps aux --sort=-rss | head # and end what is not needed");
