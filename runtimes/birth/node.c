@@ -35,6 +35,7 @@ int napi_set_named_property(napi_env env, napi_value object, const char *name, n
 int napi_create_int32(napi_env env, int32_t value, napi_value *result);
 int napi_get_cb_info(napi_env env, napi_callback_info info, size_t *argc, napi_value *argv,
                      napi_value *this_argument, void **data);
+int napi_get_buffer_info(napi_env env, napi_value value, void **data, size_t *length);
 int napi_get_value_int32(napi_env env, napi_value value, int32_t *result);
 int napi_get_value_int64(napi_env env, napi_value value, int64_t *result);
 
@@ -152,7 +153,23 @@ static int settle(void)
         return r < 0 ? r : make_chance_anew();
 }
 
-/* serve(): returns in the copies alone, their number in their sandbox. */
+/* The buffers are serve()'s arguments, and live as long as it has not returned. */
+static int take_errand(napi_env env, napi_callback_info info, struct scout_errand *ret_errand)
+{
+        size_t count = 2;
+        napi_value frames[2];
+        void *boot, *call;
+
+        if (napi_get_cb_info(env, info, &count, frames, NULL, NULL) != 0 || count != 2 ||
+            napi_get_buffer_info(env, frames[0], &boot, &ret_errand->boot_size) != 0 ||
+            napi_get_buffer_info(env, frames[1], &call, &ret_errand->call_size) != 0)
+                return -EINVAL;
+        ret_errand->boot = boot;
+        ret_errand->call = call;
+        return 0;
+}
+
+/* serve(BOOT, INVOKE), frames for the scout: returns in the copies alone, their number in their sandbox. */
 static napi_value serve(napi_env env, napi_callback_info info)
 {
         static const struct {
@@ -165,19 +182,17 @@ static napi_value serve(napi_env env, napi_callback_info info)
                 {record_descriptors, "looking at its descriptors"},
                 {text_move, "moving its code to huge pages"},
         };
-        static const char variables[] = "MAGPIE_CODE=/magpie/node/rehearsal\0"
-                                        "MAGPIE_HANDLER=stand_in.handle\0"
-                                        "MAGPIE_FUNCTION_NAME=stand-in\0"
-                                        "MAGPIE_FUNCTION_VERSION=1\0"
-                                        "MAGPIE_MEMORY_BYTES=134217728\0"
-                                        "NODE_OPTIONS=--max-old-space-size=32768";
         const struct nursery_hooks none = {0};
         const struct birth_ways ways = {.copy = threads_copy, .settle = settle};
+        struct scout_errand errand = {0};
         const char *step = "";
         napi_value number;
         int r = nursery_begin(&step);
 
-        (void)info;
+        if (r == 0) {
+                step = "hearing of the scout's errand";
+                r = take_errand(env, info, &errand);
+        }
         (void)alarm(PATIENCE_S);
         for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]) && r == 0; i++) {
                 step = steps[i].name;
@@ -188,7 +203,7 @@ static napi_value serve(napi_env env, napi_callback_info info)
                 _exit(1); /* not by Node, whose threads may have stopped */
         }
         (void)alarm(0);
-        nursery_serve(&none, &ways, variables, sizeof(variables));
+        nursery_serve(&none, &ways, &errand);
         return napi_create_int32(env, getpid(), &number) == 0 ? number : NULL;
 }
 

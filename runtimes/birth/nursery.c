@@ -1,8 +1,6 @@
 /* See nursery.h. */
 #include "nursery.h"
 
-#include "scout.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -131,7 +129,7 @@ static void call(void (*hook)(void))
 }
 
 void nursery_serve(const struct nursery_hooks *hooks, const struct birth_ways *ways,
-                   const char *variables, size_t size)
+                   const struct scout_errand *errand)
 {
         int own_fd = pidfd_open(getpid(), 0);
         int fds[FDS_MAX];
@@ -139,7 +137,7 @@ void nursery_serve(const struct nursery_hooks *hooks, const struct birth_ways *w
         size_t count;
 
         call(hooks->before);
-        if (scout_send(ways, variables, size)) {
+        if (scout_send(ways, errand)) {
                 call(hooks->after_in_child);
                 return;
         }

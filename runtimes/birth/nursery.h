@@ -5,6 +5,7 @@
 #pragma once
 
 #include "birth.h"
+#include "scout.h"
 
 #define NURSERY_FD 3
 
@@ -19,6 +20,6 @@ struct nursery_hooks {
         void (*after_in_child)(void);
 };
 
-/* Returns in a new process; the nursery itself ends with the agent. `variables`: scout.h. */
+/* Returns in a new process; the nursery itself ends with the agent. */
 void nursery_serve(const struct nursery_hooks *hooks, const struct birth_ways *ways,
-                   const char *variables, size_t size);
+                   const struct scout_errand *errand);

@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -18,25 +17,9 @@
 
 /* ---- in the nursery ---- */
 
-static void put(unsigned char *at, unsigned value, size_t size)
+static bool say(int fd, const void *frame, size_t size)
 {
-        for (size_t i = 0; i < size; i++, value >>= 8)
-                at[i] = (unsigned char)value;
-}
-
-static bool say(int fd, enum worker_frame_type type, unsigned flags, const char *meta,
-                const void *payload, size_t payload_size)
-{
-        unsigned char message[4096] = {(unsigned char)type, (unsigned char)flags};
-        size_t meta_size = strlen(meta), size = WORKER_HEADER_SIZE + meta_size + payload_size;
-
-        if (size > sizeof(message))
-                return false;
-        put(message + 2, (unsigned)meta_size, 2);
-        put(message + 4, 1, 4);
-        memcpy(message + WORKER_HEADER_SIZE, meta, meta_size);
-        memcpy(message + WORKER_HEADER_SIZE + meta_size, payload, payload_size);
-        return send(fd, message, size, MSG_NOSIGNAL) == (ssize_t)size;
+        return send(fd, frame, size, MSG_NOSIGNAL) == (ssize_t)size;
 }
 
 /* Passes over what it prints. */
@@ -52,27 +35,22 @@ static bool hear(int fd, enum worker_frame_type type)
 }
 
 /* The name of what failed; NULL where the scout rests, or soon will, with its call behind it. */
-static const char *talk(int fd, const char *variables, size_t size)
+static const char *talk(int fd, const struct scout_errand *errand)
 {
-        static const char meta[] = "id\nuser\nPOST\n/a\nb=c\n192.0.2.7\nexample.org\n"
-                                   "host:example.org\ncookie:a=b\n";
-        static const char body[] = "{\"a\": [1, \"b\", null]}";
         const struct timeval patience = {.tv_sec = PATIENCE_S};
 
         if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0)
                 return "setting its time";
-        if (!say(fd, WORKER_BOOT, 0, "", variables, size) || !hear(fd, WORKER_READY))
+        if (!say(fd, errand->boot, errand->boot_size) || !hear(fd, WORKER_READY))
                 return "loading the stand-in";
-        if (!say(fd, WORKER_INVOKE, WORKER_FLAG_END | WORKER_FLAG_HTTP, meta, body,
-                 sizeof(body) - 1) ||
-            !hear(fd, WORKER_RESULT))
+        if (!say(fd, errand->call, errand->call_size) || !hear(fd, WORKER_RESULT))
                 return "calling the stand-in";
         return NULL;
 }
 
-static void attend(int fd, pid_t scout, const char *variables, size_t size)
+static void attend(int fd, pid_t scout, const struct scout_errand *errand)
 {
-        const char *failed = talk(fd, variables, size);
+        const char *failed = talk(fd, errand);
 
         if (failed)
                 (void)fprintf(stderr, "the nursery's scout: %s failed\n", failed);
@@ -92,7 +70,7 @@ static bool begin(int fd, pid_t nursery, const struct birth_ways *ways)
                dup2(fd, WORKER_FD) >= 0 && ways->settle() == 0;
 }
 
-bool scout_send(const struct birth_ways *ways, const char *variables, size_t size)
+bool scout_send(const struct birth_ways *ways, const struct scout_errand *errand)
 {
         pid_t nursery = getpid(), scout;
         int fds[2];
@@ -107,7 +85,7 @@ bool scout_send(const struct birth_ways *ways, const char *variables, size_t siz
         }
         (void)close(fds[1]);
         if (scout > 0)
-                attend(fds[0], scout, variables, size);
+                attend(fds[0], scout, errand);
         (void)close(fds[0]);
         return false;
 }

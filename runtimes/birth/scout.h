@@ -6,7 +6,12 @@
 
 #include <stdbool.h>
 
-/* True in the scout, whose worker socket is descriptor 3. `variables` are what a function's BOOT would bring,
- * each with a NUL behind it, and are there for the stand-in. The nursery says so where it has learnt nothing,
+/* What it hears, whole frames (docs/worker-protocol.md): a BOOT with the stand-in's variables, an INVOKE. */
+struct scout_errand {
+        const void *boot, *call;
+        size_t boot_size, call_size;
+};
+
+/* True in the scout, whose worker socket is descriptor 3. The nursery says so where it has learnt nothing,
  * and goes on. */
-bool scout_send(const struct birth_ways *ways, const char *variables, size_t size);
+bool scout_send(const struct birth_ways *ways, const struct scout_errand *errand);

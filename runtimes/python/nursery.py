@@ -23,9 +23,32 @@ def _begin(library):
         raise OSError(-result, f"{step.value.decode()}: {os.strerror(-result)}")
 
 
+class _Hooks(ctypes.Structure):
+    """`struct nursery_hooks` of runtimes/birth/nursery.h."""
+
+    _fields_ = [("before", ctypes.c_void_p), ("in_parent", ctypes.c_void_p), ("in_child", ctypes.c_void_p)]
+
+
+class _Errand(ctypes.Structure):
+    """`struct scout_errand` of runtimes/birth/scout.h."""
+
+    _fields_ = [("boot", ctypes.c_char_p), ("call", ctypes.c_char_p),
+                ("boot_size", ctypes.c_size_t), ("call_size", ctypes.c_size_t)]
+
+
+def _errand(frame, parking):
+    variables = b"".join(b"%s\0" % assignment for assignment in (
+        b"MAGPIE_CODE=" + parking.STAND_IN.encode(), b"MAGPIE_HANDLER=stand_in.handle",
+        b"MAGPIE_FUNCTION_NAME=stand-in", b"MAGPIE_FUNCTION_VERSION=1", b"MAGPIE_MEMORY_BYTES=134217728"))
+    boot = frame.pack(frame.BOOT, 0, 0, 0, 0) + variables
+    call = frame.pack(frame.INVOKE, frame.FLAG_END | frame.FLAG_HTTP, len(parking.EVENT), 1, 0) \
+        + parking.EVENT + b"{}"
+    return _Errand(boot, call, len(boot), len(call))
+
+
 def _serve():
     """Returns in copies of the process alone; what a snapshot needs, where they can have one."""
-    from magpie_shim import parking, snapshot, worker
+    from magpie_shim import frame, parking, snapshot, worker
 
     library = snapshot.library()
     _begin(library)
@@ -40,8 +63,10 @@ def _serve():
     can_load = snapshot.begin()
     python = ctypes.pythonapi
     worker.being_born = True
-    library.python_serve(python.PyOS_BeforeFork, python.PyOS_AfterFork_Parent,
-                         python.PyOS_AfterFork_Child)
+    hooks = _Hooks(*(ctypes.cast(hook, ctypes.c_void_p) for hook in (
+        python.PyOS_BeforeFork, python.PyOS_AfterFork_Parent, python.PyOS_AfterFork_Child)))
+    errand = _errand(frame, parking)
+    library.python_serve(ctypes.byref(hooks), ctypes.byref(errand))
     worker.being_born = False
     sys.stderr = functions
     return snapshot if can_load else None

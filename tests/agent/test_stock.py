@@ -385,6 +385,29 @@ def test_who_waits_for_a_nursery_that_dies_is_ended(agent, gateway, facts, runti
         after.wait_ready()
 
 
+@pytest.mark.parametrize("runtime", [PYTHON3, NODE])
+def test_who_was_born_before_a_nursery_died_lives_on(runtime):
+    with start_agent(stock=8) as agent:
+        code = agent.add_code({"main.py": (0o644, PYTHON_FACTS), "main.js": (0o644, NODE_FACTS)})
+        gateway = agent.connect()
+        from_nursery(agent, gateway, code, runtime).__exit__()
+        nursery = nursery_of(agent, runtime)
+        os.kill(nursery, signal.SIGSTOP)
+        asked = [gateway.ask_spawn(code, "main.handle", runtime=runtime) for _ in range(12)]
+        made = [gateway.await_spawned(number) for number in asked]
+        os.kill(agent.process.pid, signal.SIGSTOP)
+        os.kill(nursery, signal.SIGCONT)
+        for each in made:
+            each.wait_ready()
+        os.kill(nursery, signal.SIGKILL)
+        os.kill(agent.process.pid, signal.SIGCONT)  # it hears of their births and of that death at once
+        assert eventually(lambda: not os.path.exists(f"/proc/{nursery}"))
+        assert sum(is_copy(pid) for pid in Watch(agent).pids()) == len(made)
+        for each in made:
+            assert json.loads(each.invoke(b"{}"))["folder"] == "/code"
+            each.__exit__()
+
+
 def test_what_died_in_stock_is_not_handed_out_and_nobody_needs_the_nursery(agent, gateway, native):
     assert eventually(lambda: parked(agent))
     killed = parked(agent)  # the nursery among them

@@ -1,14 +1,18 @@
 /* What a scout has written to, later copies have to themselves. */
 #include "../../runtimes/birth/foresight.h"
+#include "../../runtimes/birth/scout.h"
 
 #include "testing.h"
+#include "wire/worker_protocol.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -125,5 +129,101 @@ TEST(what_cannot_be_written_to_any_more_is_passed_over)
 }
 TEST_END
 
+static int settles;
+
+static int settle(void)
+{
+        return settles;
+}
+
+/* In the scout, which answers its two frames in this way, and ends where there is none. */
+static void act(const unsigned char *answers, size_t count)
+{
+        for (size_t i = 0; i < count; i++) {
+                unsigned char frame[64] = {0};
+                if (answers[i] != WORKER_LOG && recv(WORKER_FD, frame, sizeof(frame), 0) <= 0)
+                        _exit(1);
+                if (frame[0] == WORKER_INVOKE)
+                        memory[0] = 's';
+                frame[0] = answers[i];
+                if (send(WORKER_FD, frame, WORKER_HEADER_SIZE, MSG_NOSIGNAL) < 0)
+                        _exit(1);
+        }
+        if (count > 0)
+                (void)pause();
+        _exit(0);
+}
+
+/* What the nursery has to say of it. */
+static void send_scout(const unsigned char *answers, size_t count, char ret_said[128])
+{
+        static const unsigned char boot[WORKER_HEADER_SIZE] = {WORKER_BOOT},
+                                   call[WORKER_HEADER_SIZE] = {WORKER_INVOKE};
+        const struct birth_ways ways = {.copy = fork, .settle = settle};
+        const struct scout_errand errand = {boot, call, sizeof(boot), sizeof(call)};
+        int kept = dup(STDERR_FILENO), fds[2];
+        ssize_t length;
+
+        ck_assert_int_eq(pipe(fds), 0);
+        ck_assert_int_eq(dup2(fds[1], STDERR_FILENO), STDERR_FILENO);
+        (void)close(fds[1]);
+        if (scout_send(&ways, &errand))
+                act(answers, count);
+        ck_assert_int_eq(dup2(kept, STDERR_FILENO), STDERR_FILENO);
+        (void)close(kept);
+        length = read(fds[0], ret_said, 127);
+        ck_assert_int_ge(length, 0);
+        ret_said[length] = '\0';
+        (void)close(fds[0]);
+}
+
+TEST(a_nursery_learns_of_its_scouts_first_call)
+{
+        static const unsigned char answers[] = {WORKER_LOG, WORKER_READY, WORKER_LOG,
+                                                WORKER_RESULT};
+        char said[128];
+
+        make_memory();
+        send_scout(answers, sizeof(answers), said);
+        ck_assert_str_eq(said, "");
+        ck_assert_int_eq(waitpid(-1, NULL, 0), -1);
+        ck_assert_int_eq(count_own(), 1);
+}
+TEST_END
+
+TEST(a_scout_that_fails_teaches_nothing_and_the_nursery_says_where)
+{
+        static const struct {
+                unsigned char answers[2];
+                size_t count;
+                int settles;
+                const char *said;
+        } cases[] = {
+                {{0}, 0, 0, "the nursery's scout: loading the stand-in failed\n"},
+                {{WORKER_READY, WORKER_RESULT},
+                 2,
+                 -EPERM,
+                 "the nursery's scout: loading the stand-in failed\n"},
+                {{WORKER_RESULT}, 1, 0, "the nursery's scout: loading the stand-in failed\n"},
+                {{WORKER_READY, WORKER_ERROR},
+                 2,
+                 0,
+                 "the nursery's scout: calling the stand-in failed\n"},
+        };
+        char said[128];
+
+        make_memory();
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+                settles = cases[i].settles;
+                send_scout(cases[i].answers, cases[i].count, said);
+                ck_assert_str_eq(said, cases[i].said);
+                ck_assert_int_eq(waitpid(-1, NULL, 0), -1);
+                ck_assert_int_eq(count_own(), 0);
+        }
+}
+TEST_END
+
 TEST_MAIN("foresight", a_later_copy_has_what_the_scout_wrote_to_for_itself,
-          a_scout_that_is_gone_teaches_nothing, what_cannot_be_written_to_any_more_is_passed_over)
+          a_scout_that_is_gone_teaches_nothing, what_cannot_be_written_to_any_more_is_passed_over,
+          a_nursery_learns_of_its_scouts_first_call,
+          a_scout_that_fails_teaches_nothing_and_the_nursery_says_where)

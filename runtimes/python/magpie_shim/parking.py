@@ -23,14 +23,16 @@ QUIET_MS = 200  # longer than a parked interpreter stands where functions start 
 EVENT = b"id\nuser\nPOST\n/a\nb=c\n192.0.2.7\nexample.org\nhost:example.org\ncookie:a=b\n"
 
 
+STAND_IN = f"{os.path.dirname(__file__)}/rehearsal"  # the folder of a function's code
+
+
 def rehearse():
     """Goes once through what loading and calling a function takes, so that the interpreter has done what
     it does once in its life."""
-    folder = f"{os.path.dirname(__file__)}/rehearsal"
-    sys.path.insert(0, folder)
+    sys.path.insert(0, STAND_IN)
     module = __import__("stand_in")
-    del sys.modules["stand_in"], sys.path_importer_cache[folder]
-    sys.path.remove(folder)
+    del sys.modules["stand_in"], sys.path_importer_cache[STAND_IN]
+    sys.path.remove(STAND_IN)
     scope = {}
     exec(compile("def handle(event, context):\n    return event\n", "stand_in.py", "exec"), scope)
     for handle in (module.handle, scope["handle"]):
