@@ -207,8 +207,14 @@ def test_a_request_not_begun_can_be_taken_back(start, freeze):
     assert instance.invoke(b"three") == b"three"
 
 
-def test_what_an_invocation_left_running_ends_before_the_next(start, watch):
-    instance = start("#!/bin/sh\nsleep 1000 &\n(setsid sleep 1000 &)\necho left\n")
+@pytest.mark.parametrize("script", [
+    "#!/bin/sh\nsleep 1000 &\n(setsid sleep 1000 &)\necho left\n",
+    # One whose end would tell its parent nothing: clone(2) without a signal.
+    "#!/usr/bin/python3\nimport ctypes, os, time\n"
+    "if ctypes.CDLL(None).syscall({'x86_64': 56, 'aarch64': 220}[os.uname().machine], 0, 0, 0, 0, 0) == 0:\n"
+    "    time.sleep(1000)\nprint('left')\n"])
+def test_what_an_invocation_left_running_ends_before_the_next(start, watch, script):
+    instance = start(script)
     assert instance.invoke() == b"left\n"
     assert len(watch.pids()) == 1, "magpie-init alone"
     assert instance.invoke() == b"left\n"
