@@ -44,8 +44,9 @@ struct instance {
         struct loop_source socket_source, log_source;
         struct timer timer;     /* booting: the boot's limit; later: looks at a slow head */
         struct timer log_timer; /* output or LOG frames came too fast: it fires, reading goes on */
-        struct letter move_letter;  /* to its home: hand it to `moving_to`, or await room */
-        struct letter end_letter;   /* to its home: it is dead */
+        struct letter move_letter; /* to its home: hand it to `moving_to`, or await room */
+        struct letter end_letter; /* to its home: it is dead; then to the first thread: forget it */
+        struct instance *next_forgotten;
         struct letter kill_letter;  /* to the scheduler */
         struct letter leave_letter; /* likewise: its program has been asked to end ... */
         struct timer leave_timer;   /* ... until then; the scheduler's */

@@ -12,6 +12,7 @@
 #include "core/provisioner/accounts.h"
 #include "core/provisioner/provisioner.h"
 #include "core/registry/function.h"
+#include "gateway/round.h"
 #include "ports/sandbox_host.h"
 
 #include <stdatomic.h>
@@ -42,6 +43,8 @@ struct scheduler {
         uint64_t generation;
         struct instance **table; /* by the low bits of the instance id */
         uint32_t *free_places;
+        struct instance *forgotten, *burying; /* freed after the next round, and after this one */
+        struct gateway_round burial;
         uint32_t instances; /* in memory: a sandbox may be gone and its calls not told yet */
         void (*on_empty)(struct scheduler *scheduler); /* while draining: the last one is gone */
 };

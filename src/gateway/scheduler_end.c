@@ -62,13 +62,10 @@ void scheduler_dismiss(struct scheduler *scheduler, struct instance *instance)
                 mailbox_post(&scheduler->thread->mailbox, &instance->leave_letter);
 }
 
-static void scheduler_forget_by_letter(struct letter *letter)
+static void scheduler_bury(struct scheduler *scheduler, struct instance *instance)
 {
-        struct instance *instance = CONTAINER_OF(letter, struct instance, end_letter);
-        struct scheduler *scheduler = &instance_gateway(instance)->scheduler;
         struct live *live = instance->live;
 
-        loop_remove_timer(&scheduler->thread->loop, &instance->leave_timer);
         instance_free(instance);
         live->instance_count--;
         if (live->is_trial)
@@ -77,8 +74,43 @@ static void scheduler_forget_by_letter(struct letter *letter)
                 scheduler->on_empty(scheduler);
 }
 
-/* By letter even on the first thread: whoever is in the middle of using it can go on. And letters
- * of one sender keep their order, so a kill_letter has been delivered by then. */
+static void scheduler_bury_all(struct gateway_round *round);
+
+/* Those that were forgotten since the last round began. */
+static void scheduler_begin_burial(struct scheduler *scheduler)
+{
+        if (scheduler->burying || !scheduler->forgotten)
+                return;
+        scheduler->burying = scheduler->forgotten;
+        scheduler->forgotten = NULL;
+        gateway_round(scheduler->gateway, &scheduler->burial, scheduler_bury_all);
+}
+
+static void scheduler_bury_all(struct gateway_round *round)
+{
+        struct scheduler *scheduler = &round->gateway->scheduler;
+        struct instance *instance;
+
+        while ((instance = scheduler->burying)) {
+                scheduler->burying = instance->next_forgotten;
+                scheduler_bury(scheduler, instance);
+        }
+        scheduler_begin_burial(scheduler);
+}
+
+static void scheduler_forget_by_letter(struct letter *letter)
+{
+        struct instance *instance = CONTAINER_OF(letter, struct instance, end_letter);
+        struct scheduler *scheduler = &instance_gateway(instance)->scheduler;
+
+        loop_remove_timer(&scheduler->thread->loop, &instance->leave_timer);
+        instance->next_forgotten = scheduler->forgotten;
+        scheduler->forgotten = instance;
+        scheduler_begin_burial(scheduler);
+}
+
+/* Letters of one sender keep their order, so a kill_letter has been delivered by then. And whoever is in
+ * the middle of using it can go on, a thread that has just given it away, too: it is freed after a round. */
 void scheduler_forget(struct scheduler *scheduler, struct instance *instance)
 {
         instance->end_letter.deliver = scheduler_forget_by_letter;
