@@ -54,6 +54,7 @@ struct child {
         int control_fd; /* our end */
         uint64_t started_ms, restart_at_ms;
         uint64_t delay_ms; /* before the next restart, when it dies young */
+        bool was_healthy;
 };
 
 struct supervisor {
@@ -458,8 +459,10 @@ static void supervisor_child_died(struct supervisor *supervisor, enum child_kind
 {
         struct child *child = &supervisor->children[kind];
         uint64_t now = now_ms();
+        bool is_young = now - child->started_ms < HEALTHY_AFTER_MS;
 
         child->pid = 0;
+        child->was_healthy = child->was_healthy || !is_young;
         fd_close(&child->control_fd);
         fd_close(&supervisor->channel_fd); /* so the agent sees that its gateway is gone */
         if (supervisor->stopping) {
@@ -468,15 +471,13 @@ static void supervisor_child_died(struct supervisor *supervisor, enum child_kind
                 return;
         }
         /* It said itself why it cannot run: starting it again would not help. */
-        if (WIFEXITED(status) && WEXITSTATUS(status) != 0 &&
-            now - child->started_ms < HEALTHY_AFTER_MS && child->delay_ms == 0) {
+        if (WIFEXITED(status) && WEXITSTATUS(status) != 0 && !child->was_healthy &&
+            child->delay_ms == 0) {
                 supervisor_stop(supervisor);
                 supervisor->exit_code = 1;
                 return;
         }
-        child->delay_ms = now - child->started_ms >= HEALTHY_AFTER_MS ? 0
-                          : child->delay_ms == 0                      ? 10
-                                                                      : child->delay_ms * 2;
+        child->delay_ms = !is_young ? 0 : child->delay_ms == 0 ? 10 : child->delay_ms * 2;
         if (child->delay_ms > RESTART_DELAY_MAX_MS)
                 child->delay_ms = RESTART_DELAY_MAX_MS;
         child->restart_at_ms = now + child->delay_ms;

@@ -477,8 +477,10 @@ static void *thread_main(void *argument)
         struct gateway_thread *thread = argument;
         int r = loop_run(&thread->loop);
 
-        if (r < 0)
+        if (r < 0) { /* its clients would wait for ever: the supervisor starts the gateway again */
                 log_error("gateway thread %u: %s", thread->index, strerror(-r));
+                _exit(1);
+        }
         return NULL;
 }
 

@@ -244,3 +244,18 @@ def test_the_gateways_user_freezes_what_an_agent_makes_that_was_started_again(co
             'magpie_instances{function="admin/worker",state="frozen"}') == 1, "it is frozen")
         answer = node.call(function, b"two")
         assert answer.status == 201 and answer.headers["Magpie-Start"] == "thawed", answer
+
+
+def test_a_gateway_that_was_healthy_once_is_started_again_until_it_can_run():
+    """Alone at its first start a node ends with a gateway that says why it cannot run."""
+    with Server() as server:
+        host = NodeHost(server)
+        time.sleep(2.1)  # for so long it must live to be healthy
+        secret = server.data_dir / "secret"
+        owner = secret.stat()
+        os.chown(secret, 0, 0)
+        os.kill(host.gateway, signal.SIGKILL)
+        eventually(lambda: server.log().count("the gateway ended with status") > 1, "two vain restarts")
+        os.chown(secret, owner.st_uid, owner.st_gid)
+        server.wait_ready()
+        assert server.request("GET", "/healthz").status == 200
