@@ -136,7 +136,7 @@ static bool on_stage(void *context, const struct run_stage *stage)
         struct extreme *extreme = context;
 
         bench_table_row(extreme->bench, stage);
-        return tally_error_rate(&stage->tally) <= BREAKING_ERROR_RATE;
+        return !report_is_broken(stage, PLAN_CLIENTS);
 }
 
 static int experiment(struct extreme *extreme, const char *phase, bool has_rows,

@@ -24,6 +24,8 @@
 #define CORES_A_THREAD 4
 #define CONNECT_TIMEOUT_MS 5000
 #define REQUEST_TIMEOUT_MS 10000
+#define REQUEST_TIMEOUT_EXTREME_MS 2000
+#define REQUEST_TIMEOUT_LEAST_MS 500
 #define TOTAL_TIMEOUT_OPEN_MS 30000
 #define SEED_MAX (1l << 53)
 #define WEIGHT_MAX 1000000
@@ -54,6 +56,20 @@ static int read_time(const char *option, const char *text, uint64_t *ret_ns)
         return CLI_OK;
 }
 
+/* A time-out should land in the stage that it tells of; below half a second a busy machine makes its own. */
+static uint64_t request_timeout_default(const struct bench *bench)
+{
+        uint64_t most_ns = REQUEST_TIMEOUT_EXTREME_MS * NS_PER_MS, half_ns = bench->duration_ns / 2;
+
+        if (!bench->is_extreme)
+                return REQUEST_TIMEOUT_MS * NS_PER_MS;
+        if (half_ns == 0 || half_ns > most_ns)
+                return most_ns;
+        return half_ns > REQUEST_TIMEOUT_LEAST_MS * NS_PER_MS
+                       ? half_ns
+                       : REQUEST_TIMEOUT_LEAST_MS * NS_PER_MS;
+}
+
 static int read_times(struct bench *bench)
 {
         const struct bench_words *words = &bench->words;
@@ -62,7 +78,7 @@ static int read_times(struct bench *bench)
         int exit_code;
 
         load->connect_timeout_ns = CONNECT_TIMEOUT_MS * NS_PER_MS;
-        load->request_timeout_ns = REQUEST_TIMEOUT_MS * NS_PER_MS;
+        load->request_timeout_ns = request_timeout_default(bench);
         load->total_timeout_ns = is_rate ? TOTAL_TIMEOUT_OPEN_MS * NS_PER_MS : 0;
         exit_code = read_time("think", words->think, &load->think_ns);
         if (exit_code == CLI_OK)

@@ -196,6 +196,25 @@ static void print_failures(const struct tally *tally)
                                      bench_count((double)tally->statuses[status], count), status);
 }
 
+/* Of the stage that had most of them. */
+static void print_starved(const struct run_result *result)
+{
+        char starved[COUNT_TEXT], clients[COUNT_TEXT];
+        double most = 0, of = 0;
+
+        for (size_t i = 0; i < result->stage_count; i++) {
+                const struct run_stage *stage = &result->stages[i];
+                double left_out = stage->plan.to - report_served(stage, result->plan.kind);
+                if (left_out > most) {
+                        most = left_out;
+                        of = stage->plan.to;
+                }
+        }
+        if (most > 0)
+                (void)printf("starved: %s of %s clients got no good answer in all their stage\n",
+                             bench_count(most, starved), bench_count(of, clients));
+}
+
 static void print_limits(const struct bench *bench, const struct run_result *result)
 {
         struct limits_found found = report_limits(result);
@@ -213,8 +232,10 @@ static void print_limits(const struct bench *bench, const struct run_result *res
                 (void)printf("breaking point: none up to %s %s\n",
                              level_text(bench, found.searched_to, a), who);
         else
-                (void)printf("breaking point: %s %s, where more than half failed\n",
-                             level_text(bench, found.breaking, a), who);
+                (void)printf(
+                        "breaking point: %s %s, where more than half failed or were not served\n",
+                        level_text(bench, found.breaking, a), who);
+        print_starved(result);
         if (degradation.shape != SHAPE_UNKNOWN)
                 (void)printf("degradation: %s (%s fit of p99, R2 %.3f; mean growth ratio %.2f)\n",
                              shape_name(degradation.shape), fit_name(degradation.best),

@@ -13,6 +13,17 @@
 #define NORMAL_ERROR_RATE 0.01
 #define STAY_NORMAL_S 1.0
 
+bool stage_is_broken(const struct stage_point *point)
+{
+        return point->error_rate > BREAKING_ERROR_RATE || point->served < BREAKING_SERVED;
+}
+
+static bool stage_is_sustained(const struct stage_point *point)
+{
+        return point->error_rate <= SUSTAINED_ERROR_RATE && !(point->served < SUSTAINED_SERVED) &&
+               !isnan(point->p99_ms);
+}
+
 struct limits_found limits_find(const struct stage_point *points, size_t count)
 {
         struct limits_found found = {.breaking = NAN};
@@ -20,19 +31,18 @@ struct limits_found limits_find(const struct stage_point *points, size_t count)
 
         for (size_t i = 0; i < count; i++) {
                 const struct stage_point *point = &points[i];
-                bool is_broken = point->error_rate > BREAKING_ERROR_RATE;
+                bool is_broken = stage_is_broken(point);
 
                 if (point->is_pause) /* what fails there was begun before */
                         continue;
                 found.searched_to = fmax(found.searched_to, point->level);
                 if (is_broken && isnan(found.breaking))
                         found.breaking = point->level;
-                if (!is_broken)
-                        found.connections = fmax(found.connections, point->connections);
-                is_sustained = is_sustained && point->error_rate <= SUSTAINED_ERROR_RATE &&
-                               !isnan(point->p99_ms);
-                if (is_sustained)
+                is_sustained = is_sustained && stage_is_sustained(point);
+                if (is_sustained) {
                         found.sustained = fmax(found.sustained, point->level);
+                        found.connections = fmax(found.connections, point->connections);
+                }
                 if (!is_broken && point->throughput > found.peak_throughput) {
                         found.peak_throughput = point->throughput;
                         found.peak_level = point->level;
@@ -46,7 +56,7 @@ struct limits_found limits_find(const struct stage_point *points, size_t count)
 static bool is_usable(const struct stage_point *point)
 {
         return point->level > 0 && point->p99_ms > 0 && !isnan(point->p99_ms) &&
-               point->error_rate <= BREAKING_ERROR_RATE;
+               !stage_is_broken(point);
 }
 
 double growth_ratio(const struct stage_point *from, const struct stage_point *to)

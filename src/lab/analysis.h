@@ -12,6 +12,7 @@ struct stage_point {
         double level;       /* clients, or requests a second */
         double p99_ms;      /* NaN where nothing was answered well */
         double error_rate;  /* 0 to 1 */
+        double served;      /* share of its clients that got a good answer; NaN: nobody knows */
         double throughput;  /* answers a second */
         double connections; /* that were open at once */
         bool is_pause;      /* it wanted no requests */
@@ -19,15 +20,20 @@ struct stage_point {
 
 #define BREAKING_ERROR_RATE 0.5   /* above: broken */
 #define SUSTAINED_ERROR_RATE 0.01 /* at most: sustained */
+/* A client that hangs fails once a time-out while others are answered a thousand times: so clients
+ * are counted, too. */
+#define BREAKING_SERVED 0.5   /* below: broken */
+#define SUSTAINED_SERVED 0.99 /* at least: sustained */
 
 struct limits_found {
         double sustained; /* the highest level up to which each stage was; 0: not even the first */
         double breaking;  /* the first level that broke; NaN: none */
         double searched_to; /* the highest level that was tried */
-        double connections; /* the most that were open at once in a stage that was not broken */
+        double connections; /* the most that were open at once up to there */
         double peak_throughput, peak_level;
 };
 
+bool stage_is_broken(const struct stage_point *point);
 struct limits_found limits_find(const struct stage_point *points, size_t count);
 
 /* --- degradation ----------------------------------------------------------------------------- */

@@ -76,6 +76,7 @@ void client_answered(struct client *client, int status)
         tally->statuses[status]++;
         if (status >= 200 && status <= 299) {
                 tally->good++;
+                client->is_served = true;
                 histogram_record(&tally->latency, took_ns, 1);
         } else {
                 tally->failures[FAILURE_STATUS]++;

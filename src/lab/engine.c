@@ -22,6 +22,15 @@ static uint64_t engine_at(const struct engine *engine, uint64_t now_ns)
         return now_ns > engine->start_ns ? now_ns - engine->start_ns : 0;
 }
 
+/* This thread's share of so many clients: every thread_count-th, beginning with its own index. */
+static size_t engine_share(const struct engine *engine, double clients)
+{
+        size_t all = (size_t)(clients + 0.5), count = engine->load->thread_count, share;
+
+        share = all > engine->index ? (all - engine->index + count - 1) / count : 0;
+        return share < engine->client_count ? share : engine->client_count;
+}
+
 /* --- reports --------------------------------------------------------------------------------- */
 
 static struct engine_report *report_new(void)
@@ -65,6 +74,36 @@ static void engine_note_load(struct engine *engine)
         engine->waiting_ns = waiting_ns;
 }
 
+/* Is a stage over with this moment, one that had all of its time and requests? */
+static bool engine_ends_stage(const struct engine *engine, bool is_last)
+{
+        const struct plan *plan = engine->load->plan;
+        uint64_t at_ns = engine_at(engine, engine->now_ns);
+
+        if (engine->requests_left == 0)
+                return false;
+        return is_last ? at_ns >= plan_duration_ns(plan)
+                       : plan_stage_at(plan, at_ns) != engine->report->moment.stage;
+}
+
+/* Who was there all the time and got nothing? */
+static void engine_note_starved(struct engine *engine)
+{
+        const struct plan *plan = engine->load->plan;
+        const struct plan_stage *stage = &plan->stages[engine->report->moment.stage];
+        size_t present = engine_share(engine, stage->to);
+        struct tally *tally = engine_tally(engine);
+
+        tally->unanswered = engine->busy_count + engine->waiting_count;
+        for (size_t i = 0; i < engine->client_count && plan->kind == PLAN_CLIENTS; i++) {
+                struct client *client = &engine->clients[i];
+                bool thinks = client->state == CLIENT_THINKING && engine->load->think_ns > 0;
+
+                tally->starved += i < present && !client->is_served;
+                client->is_served = client->is_served && thinks;
+        }
+}
+
 /* Hands the moment's figures over and begins the next. Without memory it goes on counting in the
  * old one. */
 static void engine_hand_over(struct engine *engine, bool is_last)
@@ -83,6 +122,8 @@ static void engine_hand_over(struct engine *engine, bool is_last)
                 return;
 
         engine_note_load(engine);
+        if (engine_ends_stage(engine, is_last))
+                engine_note_starved(engine);
         full->is_last = is_last;
         full->until_ns = engine_at(engine, engine->now_ns);
         engine->report = next;
@@ -115,15 +156,6 @@ void engine_give(struct engine *engine, struct engine_report *report)
 }
 
 /* --- closed loop ----------------------------------------------------------------------------- */
-
-/* This thread's share of so many clients: every thread_count-th, beginning with its own index. */
-static size_t engine_share(const struct engine *engine, double clients)
-{
-        size_t all = (size_t)(clients + 0.5), count = engine->load->thread_count, share;
-
-        share = all > engine->index ? (all - engine->index + count - 1) / count : 0;
-        return share < engine->client_count ? share : engine->client_count;
-}
 
 /* Tells clients to come or to go, as the plan has it now. */
 static void engine_follow_level(struct engine *engine, uint64_t at_ns)

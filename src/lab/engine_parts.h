@@ -46,6 +46,7 @@ struct client {
         struct timer timer;
         uint64_t due_ns; /* when to think no longer, or to wait no longer; 0: never */
         const struct target *target;
+        bool is_served; /* it has a good answer of this stage, or thinks about one since before */
         struct link *link; /* the one in use while busy */
         uint64_t begun_ns; /* the latency counts from here */
         uint64_t last_ns;  /* the latest that the whole may take; UINT64_MAX: no bound */

@@ -102,6 +102,39 @@ struct warnings warnings_find(const struct load *load, const struct run_result *
 
 /* --- points ---------------------------------------------------------------------------------- */
 
+double report_served(const struct run_stage *stage, enum plan_kind kind)
+{
+        bool is_whole = stage->seconds > (double)stage->plan.duration_ns / 1e9 - 1e-6;
+
+        if (kind == PLAN_RATE || stage->plan.from != stage->plan.to || !is_whole)
+                return NAN;
+        return stage->plan.to - (double)stage->tally.starved;
+}
+
+static struct stage_point point_make(const struct run_stage *stage, enum plan_kind kind)
+{
+        const struct tally *tally = &stage->tally;
+        double in_time = (double)(tally_answers(tally) - tally->after_end);
+        bool has_good = tally->latency.count > 0;
+
+        return (struct stage_point){
+                .level = stage->plan.to,
+                .p99_ms = has_good ? ms(histogram_percentile(&tally->latency, 0.99)) : NAN,
+                .error_rate = tally_error_rate(tally),
+                .served = report_served(stage, kind) / stage->plan.to,
+                .throughput = stage->seconds > 0 ? in_time / stage->seconds : 0,
+                .connections = (double)tally->connections_max,
+                .is_pause = stage->plan.from == 0 && stage->plan.to == 0,
+        };
+}
+
+bool report_is_broken(const struct run_stage *stage, enum plan_kind kind)
+{
+        const struct stage_point point = point_make(stage, kind);
+
+        return !point.is_pause && stage_is_broken(&point);
+}
+
 /* Of all stages, or of those with one level alone: the figures of a ramp belong to no load. The caller
  * frees; NULL without memory. */
 static struct stage_point *points_make(const struct run_result *result, bool with_ramps,
@@ -112,22 +145,9 @@ static struct stage_point *points_make(const struct run_result *result, bool wit
 
         for (size_t i = 0; points && i < result->stage_count; i++) {
                 const struct run_stage *stage = &result->stages[i];
-                const struct tally *tally = &stage->tally;
-                bool has_good = tally->latency.count > 0;
 
-                if (!with_ramps && stage->plan.from != stage->plan.to)
-                        continue;
-                points[count++] = (struct stage_point){
-                        .level = stage->plan.to,
-                        .p99_ms = has_good ? ms(histogram_percentile(&tally->latency, 0.99)) : NAN,
-                        .error_rate = tally_error_rate(tally),
-                        .throughput = stage->seconds > 0
-                                              ? (double)(tally_answers(tally) - tally->after_end) /
-                                                        stage->seconds
-                                              : 0,
-                        .connections = (double)tally->connections_max,
-                        .is_pause = stage->plan.from == 0 && stage->plan.to == 0,
-                };
+                if (with_ramps || stage->plan.from == stage->plan.to)
+                        points[count++] = point_make(stage, result->plan.kind);
         }
         *ret_count = count;
         return points;

@@ -33,6 +33,10 @@ struct report {
         const struct thresholds *thresholds;
 };
 
+/* How many of the stage's clients got a good answer in it. NaN where nobody can say: of an open loop, of
+ * a ramp, of a stage that was cut short. */
+double report_served(const struct run_stage *stage, enum plan_kind kind);
+bool report_is_broken(const struct run_stage *stage, enum plan_kind kind);
 struct limits_found report_limits(const struct run_result *result);
 struct degradation report_degradation(const struct run_result *result);
 /* Of the ramp where there is one, else of the main run. */

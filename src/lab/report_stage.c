@@ -121,6 +121,7 @@ cJSON *report_stage_json(const struct run_stage *stage, enum plan_kind kind)
         if (stage->plan.from != stage->plan.to)
                 report_add_number(object, is_rate ? "rateFrom" : "clientsFrom", stage->plan.from,
                                   3);
+        report_add_number(object, "served", report_served(stage, kind), 0);
         add_tally(object, &stage->tally, stage->seconds);
         return object;
 }

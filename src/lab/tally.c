@@ -18,6 +18,7 @@ void tally_clear(struct tally *tally)
         tally->good = tally->bytes_in = tally->bytes_out = 0;
         tally->connected = tally->connect_failures = tally->connections_max = 0;
         tally->after_end = tally->good_after_end = 0;
+        tally->starved = tally->unanswered = 0;
         memset(tally->failures, 0, sizeof(tally->failures));
         memset(tally->statuses, 0, sizeof(tally->statuses));
         histogram_clear(&tally->latency);
@@ -53,6 +54,8 @@ void tally_merge(struct tally *tally, const struct tally *from, bool at_once)
         tally->connect_failures += from->connect_failures;
         tally->after_end += from->after_end;
         tally->good_after_end += from->good_after_end;
+        tally->starved += from->starved;
+        tally->unanswered += from->unanswered;
         if (at_once)
                 tally->connections_max += from->connections_max;
         else if (from->connections_max > tally->connections_max)
@@ -86,7 +89,9 @@ double tally_error_rate(const struct tally *tally)
 {
         uint64_t requests = tally_requests(tally);
 
-        return requests > 0 ? (double)tally_failed(tally) / (double)requests : 0;
+        if (requests == 0)
+                return tally->unanswered > 0 ? 1 : 0;
+        return (double)tally_failed(tally) / (double)requests;
 }
 
 const char *failure_name(enum failure failure)

@@ -41,6 +41,8 @@ struct tally {
         uint64_t connections_max;   /* that were open at once */
         uint64_t after_end;         /* answers, of those above, that came when the plan was over */
         uint64_t good_after_end;    /* of these the good ones */
+        uint64_t starved;           /* clients that a whole stage had no good answer for */
+        uint64_t unanswered;        /* under way when a stage was over */
         struct histogram latency;   /* of the good ones */
         struct histogram rejection; /* how long other answers than 2xx took */
         struct histogram connecting;
@@ -55,7 +57,8 @@ void tally_merge(struct tally *tally, const struct tally *from, bool at_once);
 uint64_t tally_failed(const struct tally *tally);
 uint64_t tally_requests(const struct tally *tally); /* good and failed */
 uint64_t tally_answers(const struct tally *tally);  /* whole answers of any status */
-double tally_error_rate(const struct tally *tally); /* 0 to 1; 0 where there was nothing */
+/* 0 to 1. Where nothing ended: 1 if something was under way all the same, else 0. */
+double tally_error_rate(const struct tally *tally);
 
 /* "refused", "connectTimeout" ...: the name in the JSON. */
 const char *failure_name(enum failure failure);

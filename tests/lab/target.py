@@ -41,6 +41,7 @@ class Counts:
 
 counts = Counts()
 open_count = under_way = turn = 0
+one_at_a_time = asyncio.Lock()
 
 
 def answer(status=200, body=b"ok", *headers):
@@ -66,7 +67,14 @@ def abort(writer):
     writer.transport.abort()
 
 
-async def respond(writer, method, path):
+async def leave_waiting(reader, is_refused):
+    while is_refused():
+        if reader.at_eof():
+            raise ConnectionError
+        await asyncio.sleep(0.01)
+
+
+async def respond(reader, writer, method, path, rank):
     """True: the connection goes on."""
     global turn
     what, _, rest = path.partition("?")[0].lstrip("/").partition("/")
@@ -105,6 +113,16 @@ async def respond(writer, method, path):
         writer.write(answer() + b"and more")
     elif what == "silent":
         await asyncio.sleep(3600)
+    elif what == "first":  # only so many connections get answers
+        await leave_waiting(reader, lambda: rank > int(rest))
+        writer.write(answer())
+    elif what == "up-to":  # nobody gets an answer while there are more connections
+        await leave_waiting(reader, lambda: open_count > int(rest))
+        writer.write(answer())
+    elif what == "queue":  # one at a time, each so many milliseconds
+        async with one_at_a_time:
+            await asyncio.sleep(int(rest) / 1000)
+        writer.write(answer())
     elif what == "delay":
         await asyncio.sleep(int(rest) / 1000)
         writer.write(answer())
@@ -130,6 +148,7 @@ async def respond(writer, method, path):
 async def serve(reader, writer):
     global open_count, under_way
     open_count += 1
+    rank = open_count
     counts.connections += 1
     if len(counts.ports) < 1000:
         counts.ports.append(writer.get_extra_info("peername")[1])
@@ -141,7 +160,7 @@ async def serve(reader, writer):
             try:
                 if not path.startswith("/_"):
                     counts.begin(method, path, head, body, under_way)
-                goes_on = await respond(writer, method, path)
+                goes_on = await respond(reader, writer, method, path, rank)
                 await writer.drain()
             finally:
                 under_way -= 1

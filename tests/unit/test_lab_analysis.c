@@ -16,6 +16,7 @@ static void make(double (*law)(double level))
                 points[i] = (struct stage_point){.level = levels[i],
                                                  .p99_ms = law(levels[i]) *
                                                            (1 + 0.03 * ((double)(i * 5 % 3) - 1)),
+                                                 .served = 1,
                                                  .throughput = 50000,
                                                  .connections = levels[i]};
 }
@@ -131,7 +132,7 @@ TEST(a_server_that_breaks_has_a_breaking_point_and_a_sustained_load)
         ck_assert_double_eq(found.sustained, 750);
         ck_assert_double_eq(found.breaking, 1500);
         ck_assert_double_eq(found.searched_to, 2000);
-        ck_assert_double_eq(found.connections, 1000);
+        ck_assert_double_eq(found.connections, 750);
         ck_assert_double_eq(found.peak_throughput, 60000);
         ck_assert_double_eq(found.peak_level, 750);
 }
@@ -151,7 +152,8 @@ TEST_END
 TEST(a_pause_ends_no_sustained_load)
 {
         make(linear);
-        points[3] = (struct stage_point){.level = 0, .p99_ms = NAN, .is_pause = true};
+        points[3] =
+                (struct stage_point){.level = 0, .p99_ms = NAN, .served = NAN, .is_pause = true};
         ck_assert_double_eq(limits_find(points, COUNT(levels)).sustained, 2000);
         points[3].error_rate = 1; /* of a few that were begun before */
         ck_assert_double_eq(limits_find(points, COUNT(levels)).sustained, 2000);
@@ -159,6 +161,21 @@ TEST(a_pause_ends_no_sustained_load)
         points[3].error_rate = 0;
         points[3].is_pause = false; /* it wanted requests, and there was no answer */
         ck_assert_double_eq(limits_find(points, COUNT(levels)).sustained, 500);
+}
+TEST_END
+
+TEST(clients_that_are_never_served_end_what_is_sustained_and_break_it)
+{
+        struct limits_found found;
+
+        make(linear);
+        points[3].served = 0.98;
+        points[5].served = 0.3;
+        found = limits_find(points, COUNT(levels));
+        ck_assert_double_eq(found.sustained, 500);
+        ck_assert_double_eq(found.breaking, 1500);
+        points[3].served = NAN; /* of a ramp, nobody knows */
+        ck_assert_double_eq(limits_find(points, COUNT(levels)).sustained, 1000);
 }
 TEST_END
 
@@ -295,6 +312,7 @@ TEST_MAIN("lab_analysis", the_shape_of_degradation_is_the_law_behind_the_figures
           fewer_than_three_stages_and_those_of_one_load_have_no_shape,
           a_server_that_breaks_has_a_breaking_point_and_a_sustained_load,
           a_server_that_does_not_break_has_no_breaking_point, a_pause_ends_no_sustained_load,
+          clients_that_are_never_served_end_what_is_sustained_and_break_it,
           broken_stages_do_not_bend_the_fit,
           the_first_resource_to_run_out_is_named_with_its_time_and_load,
           one_busy_tenth_of_a_second_exhausts_no_processor, one_overflow_of_the_accept_queue_counts,

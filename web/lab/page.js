@@ -282,7 +282,7 @@ function headlines() {
   if (several || analysis.run.kind === "extreme")
     cards.append(figure("Breaking point", analysis.breakingPoint === null ? "none" : amount(analysis.breakingPoint),
       analysis.breakingPoint === null ? `up to ${amount(analysis.searchedTo)}` : who,
-      "where more than half of the requests fail", analysis.breakingPoint === null ? "good" : "bad"));
+      "where more than half of the requests fail, or of the clients are not served", analysis.breakingPoint === null ? "good" : "bad"));
   if (known(analysis.degradation.r2))
     cards.append(figure("Degradation", analysis.degradation.shape, "", `p99 over ${who}: ${analysis.degradation.fit} fit, R² ${analysis.degradation.r2.toFixed(2)}; ` +
       `from stage to stage p99 grew ${known(analysis.degradation.meanRatio) ? analysis.degradation.meanRatio.toFixed(2) : "–"}× as fast`));
@@ -482,15 +482,16 @@ function drawHistogram(holder, columns, total) {
 }
 function stageTable(title, stages, before) {
   const keys = [["mean", "mean"], ["p50", "p50"], ["p95", "p95"], ["p99", "p99"], ["p99_9", "p99.9"], ["max", "max"]];
-  const head = element("tr", {}, element("th", {}, who), ...["time", "answers/s", "requests", "failed", "connections", ...keys.map(([, name]) => name)].map((name) => element("th", {}, name)));
+  const head = element("tr", {}, element("th", {}, who), ...["time", "answers/s", "requests", "failed", "served", "connections", ...keys.map(([, name]) => name)].map((name) => element("th", {}, name)));
   const rows = stages.map((stage, i) => {
     const was = before && before.find((one) => levelOf(one) === levelOf(stage));
     const from = isOpen ? stage.rateFrom : stage.clientsFrom;
     const failed = element("td", { class: stage.errorRate > 0 ? "bad" : "" }, percent(stage.errorRate));
     failed.title = failureList(stage);
+    const served = element("td", { class: stage.served < stage.clients && known(stage.served) ? "bad" : "" }, group(stage.served));
     return element("tr", {}, element("td", {}, known(from) ? `${amount(from)} → ${amount(levelOf(stage))}` : amount(levelOf(stage))),
       element("td", {}, seconds(stage.duration)), element("td", {}, amount(stage.throughput), was ? delta(stage.throughput, was.throughput, false) : null),
-      element("td", {}, group(stage.requests)), failed, element("td", {}, group(stage.connections.peak)),
+      element("td", {}, group(stage.requests)), failed, served, element("td", {}, group(stage.connections.peak)),
       ...keys.map(([key]) => element("td", {}, time(stage[key]), was && (key === "p50" || key === "p99") ? delta(stage[key], was[key], true) : null)));
   });
   section(title, before ? "Changes are against the earlier run." : null, element("div", { class: "wide" }, element("table", {}, element("thead", {}, head), element("tbody", {}, ...rows))));
@@ -503,7 +504,7 @@ function method() {
     element("p", {}, "Latencies are of answers with status 2xx; everything else is a failed request. Percentiles come from a histogram that is exact to 0.4 %. A throughput counts whole answers of any status that came before the last stage ended."),
     element("p", {}, `The lab used ${percent(lab.cpu)} of its ${group(analysis.run.threads)} thread${analysis.run.threads === 1 ? "" : "s"} and waited for a processor ${percent(lab.waitedForCpu)} of the time; ` +
       `a turn of its loop took ${time(lab.loopLag.p50)} (median), ${time(lab.loopLag.p99)} (p99).`),
-    element("p", {}, "Sustained: the highest load up to which at most 1 % failed in each stage. Broken: more than half failed. Normal again: p99 at most twice that of the quiet time before, and below 1 % failed.")));
+    element("p", {}, "Sustained: the highest load up to which in each stage at most 1 % failed and 99 % of the clients were served. Served: a client that got a good answer in its stage. Broken: more than half failed, or were not served. Normal again: p99 at most twice that of the quiet time before, and below 1 % failed.")));
   document.getElementById("foot").textContent = `magpie ${analysis.run.version}, seed ${analysis.run.seed}`;
 }
 

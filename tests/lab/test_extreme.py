@@ -1,0 +1,43 @@
+"""Where does it break, how fast is it back, what runs out first? Servers whose limits are known."""
+
+
+def test_who_is_never_served_counts_though_the_others_ask_a_thousand_times(lab, target):
+    ended = lab.raw(target.url + "/first/10", "--stages", "5:300ms,8:300ms,40:800ms", "--timeout", "500ms")
+    assert "sustained: 8 clients" in ended.stdout_text
+    assert "breaking point: 40 clients" in ended.stdout_text
+    assert "starved: 30 of 40 clients got no good answer" in ended.stdout_text
+
+
+def test_who_is_served_is_counted_by_clients_and_not_by_requests(lab, target):
+    report = lab.run(target.url + "/first/10", "--stages", "8:300ms,12:800ms,8:300ms", "--timeout", "400ms")
+    assert [stage["served"] for stage in report["stages"]] == [8, 10, 8]
+    assert report["stages"][1]["errorRate"] < 0.5
+    # 83 %: more than half, and not nearly all.
+    assert report["analysis"]["sustained"] == 8 and report["analysis"]["breakingPoint"] is None
+    assert report["analysis"]["sustainedConnections"] == 8
+
+
+def test_who_thinks_through_a_stage_is_not_starved(lab, target):
+    report = lab.run(target.url + "/ok", "--stages", "3:400ms,3:400ms", "--think", "10s")
+    assert [stage["served"] for stage in report["stages"]] == [3, 3]
+    assert report["analysis"]["breakingPoint"] is None
+
+
+def test_served_is_unknown_where_a_stage_was_cut_short_or_has_no_clients_of_its_own(lab, target):
+    for arguments in (["-c", 9, "-n", 5], ["--rate", 50, "-d", "300ms"], ["--ramp", "1:5:300ms"]):
+        report = lab.run(target.url + "/ok", *arguments)
+        assert report["stages"][0]["served"] is None and report["analysis"]["breakingPoint"] is None
+
+
+def test_a_server_that_fell_silent_is_broken_where_it_did_and_not_where_the_time_outs_come(lab, target):
+    report = lab.run(target.url + "/up-to/6", "--stages", "5:400ms,20:400ms,21:400ms,22:400ms",
+                     "--timeout", "1500ms")
+    silent = report["stages"][2]
+    assert silent["requests"] == 0 and silent["errorRate"] == 1 and silent["served"] == 0
+    assert report["analysis"]["sustained"] == 5 and report["analysis"]["breakingPoint"] == 20
+
+
+def test_a_stage_of_an_open_loop_in_which_nothing_came_back_has_failed(lab, target):
+    report = lab.run(target.url + "/silent", "--rate-stages", "20:300ms,30:300ms", "--timeout", "500ms")
+    assert [stage["errorRate"] for stage in report["stages"]] == [1, 1]
+    assert report["stages"][0]["requests"] == 0 and report["analysis"]["breakingPoint"] == 20
