@@ -1,12 +1,14 @@
 /* `magpie bench extreme`: where does it break, how fast is it back, what runs out first?
  *
- * Theory of operation. Three runs. Stages of more and more clients, up to 1,000 and on, until more
- * than half of the requests fail or --max-clients is reached. A blast of twice what it bore (or
- * broke at), between two quiet times: the second one ends when all is as it was in the first. And
- * twenty steps up to the limit, while the target's resources are watched. -d is the time of one
- * stage; all others are in proportion to it, as 10 seconds are to the times that they stand for. */
+ * Theory of operation. Three runs. Stages of more and more clients, up to 1,000 and on, until it
+ * breaks or --max-clients is reached. A blast of twice what it bore (or broke at), between two quiet
+ * times: the second one ends when all is as it was in the first stage of all. And twenty steps up to
+ * the limit, while the target's resources are watched. Before blast and ramp it may calm down, so that
+ * neither measures what the experiment before left behind. -d is the time of one stage; all others are
+ * in proportion to it, as 10 seconds are to the times that they stand for. */
 #include "cli/bench.h"
 
+#include "base/auto.h"
 #include "base/clock.h"
 
 #include <errno.h>
@@ -20,14 +22,33 @@
 #define AFTERWARDS_TIMES 6
 #define RAMP_STEPS 20
 #define RAMP_TIMES 12
+#define CALM_LEAST_NS (5 * NS_PER_S)
 #define CLIENTS_SEARCHED 20000
+
+struct experiment {
+        const char *phase;
+        unsigned later;        /* stages' times that those after it are expected to take */
+        bool has_rows;         /* in the table */
+        bool ends_when_normal; /* its last stage is quiet, and ends when the server is as it was */
+};
+
+static const struct experiment stages_experiment = {
+        .phase = "stages", .later = BLAST_TIMES + 1 + RAMP_TIMES, .has_rows = true};
+static const struct experiment calm_before_blast = {
+        .phase = "calm", .later = BLAST_TIMES + 1 + RAMP_TIMES, .ends_when_normal = true};
+static const struct experiment blast_experiment = {
+        .phase = "blast", .later = RAMP_TIMES, .ends_when_normal = true};
+static const struct experiment calm_before_ramp = {
+        .phase = "calm", .later = RAMP_TIMES, .ends_when_normal = true};
+static const struct experiment ramp_experiment = {.phase = "ramp"};
 
 struct extreme {
         struct bench *bench;
         uint64_t stage_ns;
         size_t most; /* clients to search to */
         struct plan plan;
-        struct run_result *blast; /* while it runs */
+        const struct run_result *stages;
+        const struct experiment *now;
 };
 
 /* --- plans ----------------------------------------------------------------------------------- */
@@ -110,6 +131,19 @@ static int plan_ramp(struct extreme *extreme, double clients, struct err *err)
 
 /* --- experiments ----------------------------------------------------------------------------- */
 
+/* When it is as it was in the first stage, it is watched for a quarter of a stage more; so it is where
+ * nobody knows how it was. */
+static bool was_watched_enough(const struct extreme *extreme, const struct run_result *so_far)
+{
+        const struct report report = {.main = extreme->stages, .blast = so_far};
+        struct recovery recovery = report_recovery(&report);
+        double quiet_s = (double)so_far->plan.stages[so_far->plan.count - 1].start_ns / 1e9;
+        double at_s = so_far->moments[so_far->moment_count - 1].at_s;
+
+        return (recovery.is_recovered || isnan(recovery.normal_ms)) &&
+               at_s > quiet_s + recovery.after_s + (double)extreme->stage_ns / 4e9;
+}
+
 static void on_tick(void *context, const struct run_result *so_far, double at_s,
                     const struct run_moment *latest)
 {
@@ -119,15 +153,9 @@ static void on_tick(void *context, const struct run_result *so_far, double at_s,
         if (atomic_load(&bench_interrupted))
                 atomic_store(&bench->stop, true);
         bench_show_progress(bench, so_far, at_s, latest);
-        /* Afterwards it is watched until it is as it was, and a quarter of a stage more. */
-        if (extreme->blast && latest && so_far->stage_count == 3) {
-                const struct report report = {.blast = so_far};
-                struct recovery recovery = report_recovery(&report);
-                double end_s = (double)so_far->plan.stages[2].start_ns / 1e9;
-                if (recovery.is_recovered &&
-                    latest->at_s > end_s + recovery.after_s + (double)extreme->stage_ns / 4e9)
-                        atomic_store(&bench->stop, true);
-        }
+        if (extreme->now->ends_when_normal && so_far->stage_count == so_far->plan.count &&
+            was_watched_enough(extreme, so_far))
+                atomic_store(&bench->stop, true);
 }
 
 /* The rows of the table are those of the first experiment. */
@@ -139,22 +167,44 @@ static bool on_stage(void *context, const struct run_stage *stage)
         return !report_is_broken(stage, PLAN_CLIENTS);
 }
 
-static int experiment(struct extreme *extreme, const char *phase, bool has_rows,
-                      struct run_result *ret_result, struct err *err)
+/* Of the plan; nothing once somebody has had enough. */
+static int run_experiment(struct extreme *extreme, const struct experiment *experiment,
+                          struct run_result *ret_result, struct err *err)
 {
         struct bench *bench = extreme->bench;
-        const struct run_observer observer = {
-                .context = extreme, .on_tick = on_tick, .on_stage = has_rows ? on_stage : NULL};
+        const struct run_observer observer = {.context = extreme,
+                                              .on_tick = on_tick,
+                                              .on_stage = experiment->has_rows ? on_stage : NULL};
+        uint64_t began_ns = clock_now_ns();
         int r;
 
-        bench->phase = phase;
+        if (atomic_load(&bench_interrupted))
+                return 0;
+        extreme->now = experiment;
+        bench->phase = experiment->phase;
+        bench->whole_s = bench->past_s + (double)(plan_duration_ns(&extreme->plan) +
+                                                  experiment->later * extreme->stage_ns) /
+                                                 1e9;
         bench->load.plan = &extreme->plan;
         atomic_store(&bench->stop, false);
         r = run(&bench->load, bench->watch, &observer, &bench->stop, ret_result, err);
-        bench->past_s += (double)plan_duration_ns(&extreme->plan) / 1e9;
+        bench->past_s += (double)(clock_now_ns() - began_ns) / 1e9;
         /* The report looks at loads after the plan has moved on. */
         bench->load.plan = &bench->plan;
         return r;
+}
+
+/* Until it is as it was in the first stage, though not for ever. */
+static int calm(struct extreme *extreme, const struct experiment *experiment, struct err *err)
+{
+        AUTO(run_result_deinit) struct run_result ignored = {0};
+        double quiet = extreme->stages->plan.stages[0].to;
+        uint64_t most_ns = extreme->stage_ns > CALM_LEAST_NS ? extreme->stage_ns : CALM_LEAST_NS;
+        int r;
+
+        plan_init(&extreme->plan, PLAN_CLIENTS);
+        r = plan_add(&extreme->plan, quiet, quiet, most_ns, err);
+        return r < 0 ? r : run_experiment(extreme, experiment, &ignored, err);
 }
 
 /* What the blast doubles: where it broke, else the most that it bore. */
@@ -169,7 +219,8 @@ int bench_extreme(struct bench *bench, struct run_result *ret_stages, struct run
                   struct run_result *ret_ramp, struct err *err)
 {
         struct extreme extreme = {.bench = bench,
-                                  .stage_ns = bench->duration_ns ? bench->duration_ns : STAGE_NS};
+                                  .stage_ns = bench->duration_ns ? bench->duration_ns : STAGE_NS,
+                                  .stages = ret_stages};
         struct limits_found found;
         double limit;
         int r;
@@ -178,25 +229,22 @@ int bench_extreme(struct bench *bench, struct run_result *ret_stages, struct run
         if (extreme.most > bench->clients_most)
                 extreme.most = bench->clients_most;
         r = plan_stages(&extreme, err);
-        if (r < 0)
-                return r;
-        bench->whole_s = (double)plan_duration_ns(&extreme.plan) / 1e9 +
-                         (double)extreme.stage_ns / 1e9 * (BLAST_TIMES + 1 + RAMP_TIMES);
-        r = experiment(&extreme, "stages", true, ret_stages, err);
-        if (r < 0 || atomic_load(&bench_interrupted) || ret_stages->total.connected == 0)
+        if (r == 0)
+                r = run_experiment(&extreme, &stages_experiment, ret_stages, err);
+        if (r < 0 || ret_stages->total.connected == 0)
                 return r;
 
         found = report_limits(ret_stages);
         limit = limit_of(&found);
-        r = plan_blast(&extreme, ret_stages->plan.stages[0].to,
-                       fmin(2 * limit, (double)bench->clients_most), err);
-        extreme.blast = ret_blast;
+        r = calm(&extreme, &calm_before_blast, err);
         if (r == 0)
-                r = experiment(&extreme, "blast", false, ret_blast, err);
-        extreme.blast = NULL;
-        if (r == 0 && !atomic_load(&bench_interrupted))
+                r = plan_blast(&extreme, ret_stages->plan.stages[0].to,
+                               fmin(2 * limit, (double)bench->clients_most), err);
+        if (r == 0)
+                r = run_experiment(&extreme, &blast_experiment, ret_blast, err);
+        if (r == 0)
+                r = calm(&extreme, &calm_before_ramp, err);
+        if (r == 0)
                 r = plan_ramp(&extreme, limit, err);
-        if (r == 0 && !atomic_load(&bench_interrupted))
-                r = experiment(&extreme, "ramp", false, ret_ramp, err);
-        return r;
+        return r < 0 ? r : run_experiment(&extreme, &ramp_experiment, ret_ramp, err);
 }

@@ -270,7 +270,9 @@ static void print_recovery(const struct report *report)
         (void)printf("blast of %s: %s failed; ",
                      bench_count(report->blast->plan.stages[1].to, count),
                      share_text(tally_error_rate(&report->blast->stages[1].tally), share));
-        if (found.is_recovered)
+        if (isnan(found.normal_ms))
+                (void)printf("what is normal nobody knows: the first stage was not\n");
+        else if (found.is_recovered)
                 (void)printf("p99 below %s again after %.1f s\n",
                              bench_time(found.normal_ms, normal), found.after_s);
         else

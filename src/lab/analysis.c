@@ -18,7 +18,7 @@ bool stage_is_broken(const struct stage_point *point)
         return point->error_rate > BREAKING_ERROR_RATE || point->served < BREAKING_SERVED;
 }
 
-static bool stage_is_sustained(const struct stage_point *point)
+bool stage_is_sustained(const struct stage_point *point)
 {
         return point->error_rate <= SUSTAINED_ERROR_RATE && !(point->served < SUSTAINED_SERVED) &&
                !isnan(point->p99_ms);
@@ -390,12 +390,13 @@ struct exhaustions exhaustions_find(const struct sample *samples, size_t count,
 struct recovery recovery_find(const struct recovery_moment *moments, size_t count, double end_s,
                               double quiet_p99_ms)
 {
-        struct recovery recovery = {.quiet_p99_ms = quiet_p99_ms,
-                                    .normal_ms =
-                                            fmax(NORMAL_FACTOR * quiet_p99_ms, NORMAL_MS_LEAST)};
+        struct recovery recovery = {.quiet_p99_ms = quiet_p99_ms, .normal_ms = NAN};
         double watched_s = count > 0 ? moments[count - 1].at_s - end_s : 0;
         double stay_s = fmin(STAY_NORMAL_S, watched_s / 3), since_s = NAN;
 
+        if (isnan(quiet_p99_ms))
+                return recovery;
+        recovery.normal_ms = fmax(NORMAL_FACTOR * quiet_p99_ms, NORMAL_MS_LEAST);
         for (size_t i = 0; i < count; i++) {
                 const struct recovery_moment *moment = &moments[i];
                 double start_s = fmax(moment->at_s - moment->seconds, end_s);

@@ -34,6 +34,7 @@ struct limits_found {
 };
 
 bool stage_is_broken(const struct stage_point *point);
+bool stage_is_sustained(const struct stage_point *point);
 struct limits_found limits_find(const struct stage_point *points, size_t count);
 
 /* --- degradation ----------------------------------------------------------------------------- */
@@ -115,12 +116,12 @@ struct recovery_moment {
 struct recovery {
         bool is_recovered;
         double after_s;      /* from the blast's end until all was normal, and stayed so */
-        double normal_ms;    /* p99 up to which it counts as normal */
-        double quiet_p99_ms; /* what it was before */
+        double normal_ms;    /* p99 up to which it counts as normal; NaN: nobody knows */
+        double quiet_p99_ms; /* what it was before; NaN: there was no quiet time */
 };
 
-/* Normal: errors below 1 %, and p99 at most twice that of the quiet time before (and 5 ms at least,
- * for a quiet server's figures are noise); it must stay so for a second, or for a third of the time
+/* Normal: errors below 1 %, and p99 at most twice that of a quiet time (and 5 ms at least, for a
+ * quiet server's figures are noise); it must stay so for a second, or for a third of the time
  * watched where that is shorter. */
 struct recovery recovery_find(const struct recovery_moment *moments, size_t count, double end_s,
                               double quiet_p99_ms);

@@ -180,12 +180,18 @@ struct exhaustions report_exhaustions(const struct report *report)
         return exhaustions_find(result->samples, result->sample_count, &result->limits);
 }
 
-/* The blast's run has three stages: quiet, blast, afterwards. */
+/* p99 of the first stage of all, before anything had gone wrong; NaN where that bore it not. */
+static double quiet_p99_ms(const struct report *report)
+{
+        const struct stage_point first = point_make(&report->main->stages[0], PLAN_CLIENTS);
+
+        return stage_is_sustained(&first) ? first.p99_ms : NAN;
+}
+
 struct recovery report_recovery(const struct report *report)
 {
         const struct run_result *blast = report->blast;
         struct recovery_moment *moments = calloc(blast->moment_count + 1, sizeof(*moments));
-        const struct histogram *quiet = &blast->stages[0].tally.latency;
         struct recovery recovery;
 
         for (size_t i = 0; moments && i < blast->moment_count; i++) {
@@ -200,7 +206,7 @@ struct recovery report_recovery(const struct report *report)
         }
         recovery = recovery_find(moments, moments ? blast->moment_count : 0,
                                  (double)blast->plan.stages[blast->plan.count - 1].start_ns / 1e9,
-                                 ms(histogram_percentile(quiet, 0.99)));
+                                 quiet_p99_ms(report));
         free(moments);
         return recovery;
 }
@@ -344,7 +350,10 @@ static void add_blast(cJSON *analysis, const struct report *report)
                 (void)cJSON_AddItemToObject(object, names[i],
                                             report_stage_json(&blast->stages[i], blast->plan.kind));
         recovery = cJSON_AddObjectToObject(object, "recovery");
-        (void)cJSON_AddBoolToObject(recovery, "recovered", found.is_recovered);
+        if (isnan(found.normal_ms))
+                (void)cJSON_AddNullToObject(recovery, "recovered");
+        else
+                (void)cJSON_AddBoolToObject(recovery, "recovered", found.is_recovered);
         report_add_number(recovery, "after", found.is_recovered ? found.after_s : NAN, 3);
         report_add_number(recovery, "quietP99", found.quiet_p99_ms, 4);
         report_add_number(recovery, "normalUpTo", found.normal_ms, 4);

@@ -41,7 +41,7 @@ struct limits_found report_limits(const struct run_result *result);
 struct degradation report_degradation(const struct run_result *result);
 /* Of the ramp where there is one, else of the main run. */
 struct exhaustions report_exhaustions(const struct report *report);
-/* Of a report with a blast. */
+/* Of a report with a blast, whose last stage is the quiet time after it. */
 struct recovery report_recovery(const struct report *report);
 /* "CPU at 1.93 of 2 processors": what was seen of a resource that ran out. */
 void report_evidence(enum resource resource, const struct exhaustion *exhaustion, char *ret_text,

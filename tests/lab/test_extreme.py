@@ -1,4 +1,7 @@
 """Where does it break, how fast is it back, what runs out first? Servers whose limits are known."""
+import re
+
+from command_line import CommandLine
 
 
 def test_who_is_never_served_counts_though_the_others_ask_a_thousand_times(lab, target):
@@ -41,3 +44,29 @@ def test_a_stage_of_an_open_loop_in_which_nothing_came_back_has_failed(lab, targ
     report = lab.run(target.url + "/silent", "--rate-stages", "20:300ms,30:300ms", "--timeout", "500ms")
     assert [stage["errorRate"] for stage in report["stages"]] == [1, 1]
     assert report["stages"][0]["requests"] == 0 and report["analysis"]["breakingPoint"] == 20
+
+
+def test_what_the_stages_left_behind_is_not_the_blasts_quiet_time(lab, target):
+    """A queue that has grown long takes its time to be worked off."""
+    report = lab.run("extreme", target.url + "/queue/10", "--stages", "2:300ms,40:500ms", "-d", "400ms",
+                     "--timeout", "3s")
+    blast = report["analysis"]["blast"]
+    assert blast["before"]["served"] == 2 and blast["before"]["errorRate"] == 0
+    assert blast["recovery"]["quietP99"] == report["stages"][0]["p99"]
+    assert blast["recovery"]["recovered"] is True
+
+
+def test_without_a_quiet_time_it_is_not_known_what_is_normal(lab, target):
+    report = lab.run("extreme", target.url + "/status/503", "--max-clients", 20, "-d", "100ms")
+    recovery = report["analysis"]["blast"]["recovery"]
+    assert recovery["recovered"] is recovery["quietP99"] is recovery["normalUpTo"] is None
+    ended = lab.raw("extreme", target.url + "/status/503", "--max-clients", 20, "-d", "100ms")
+    assert "what is normal nobody knows" in ended.stdout_text
+
+
+def test_progress_tells_of_last_answers_when_there_are_no_others_to_come(lab, target, tmp_path):
+    code, seen = CommandLine(tmp_path).watch("bench", "extreme", target.url + "/limit/10",
+                                             "--max-clients", 20, "-d", "300ms")
+    steps = re.findall(r"ramp, (\d+) clients: .*?, \d+ failed  ([a-z0-9 ]+)", seen)
+    assert code == 0 and len(steps) > 5
+    assert not [step for step in steps if step[1] == "last answers" and int(step[0]) < 13]

@@ -307,6 +307,17 @@ TEST(what_never_gets_normal_is_not_recovered)
 }
 TEST_END
 
+TEST(without_a_quiet_time_nobody_knows_what_is_normal)
+{
+        struct recovery found;
+
+        make_recovery(0.2);
+        found = recovery_find(moments, MOMENTS, 3, NAN);
+        ck_assert(isnan(found.normal_ms));
+        ck_assert(!found.is_recovered);
+}
+TEST_END
+
 TEST_MAIN("lab_analysis", the_shape_of_degradation_is_the_law_behind_the_figures,
           a_fit_finds_the_laws_own_constants, growth_is_compared_with_that_of_the_load,
           fewer_than_three_stages_and_those_of_one_load_have_no_shape,
@@ -318,4 +329,5 @@ TEST_MAIN("lab_analysis", the_shape_of_degradation_is_the_law_behind_the_figures
           one_busy_tenth_of_a_second_exhausts_no_processor, one_overflow_of_the_accept_queue_counts,
           without_figures_nothing_has_run_out,
           recovery_counts_from_the_blasts_end_to_when_all_is_normal,
-          normal_for_a_moment_is_not_recovered, what_never_gets_normal_is_not_recovered)
+          normal_for_a_moment_is_not_recovered, what_never_gets_normal_is_not_recovered,
+          without_a_quiet_time_nobody_knows_what_is_normal)

@@ -293,8 +293,8 @@ function headlines() {
       : figure("First bottleneck", "none", "", "no resource that was watched ran out", "good"));
   if (analysis.blast) {
     const back = analysis.blast.recovery;
-    cards.append(figure("Normal again", back.recovered ? back.after.toFixed(1) : "not seen", back.recovered ? "s" : "",
-      `after a blast of ${group(analysis.blast.clients)} clients; normal is p99 up to ${time(back.normalUpTo)}`, back.recovered ? "good" : "bad"));
+    cards.append(figure("Normal again", back.recovered ? back.after.toFixed(1) : back.recovered === null ? "unknown" : "not seen", back.recovered ? "s" : "",
+      `after a blast of ${group(analysis.blast.clients)} clients; ` + (back.recovered === null ? "the first stage was not normal" : `normal is p99 up to ${time(back.normalUpTo)}`), back.recovered ? "good" : "bad"));
   }
   page.append(cards);
   if (analysis.warnings.length > 0)
@@ -377,7 +377,8 @@ function blast() {
   overTime(one, `A blast of ${group(found.clients)} clients, and the recovery`,
     `During the blast ${amount(found.during.throughput)} answers a second, ${percent(found.during.errorRate)} failed` +
     `${rejected.count > 0 ? `; refusals by status took ${time(rejected.p99)} at most for 99 %` : ""}. ` +
-    (found.recovery.recovered ? `${found.recovery.after.toFixed(2)} s after it ended p99 was below ${time(found.recovery.normalUpTo)} and stayed there.` : "It was not normal again while it was watched."),
+    (found.recovery.recovered ? `${found.recovery.after.toFixed(2)} s after it ended p99 was below ${time(found.recovery.normalUpTo)} and stayed there.` : found.recovery.recovered === null ? "What is normal nobody knows: the first stage was not."
+      : "It was not normal again while it was watched."),
     { bands: [{ from: begin, to: end, color: "--bad", name: "blast" }], marks, limit: found.recovery.normalUpTo, limitName: "normal up to" });
 }
 /* Processor times are counted in hundredths of a second: a mean of five looks is what can be seen. */
@@ -504,7 +505,7 @@ function method() {
     element("p", {}, "Latencies are of answers with status 2xx; everything else is a failed request. Percentiles come from a histogram that is exact to 0.4 %. A throughput counts whole answers of any status that came before the last stage ended."),
     element("p", {}, `The lab used ${percent(lab.cpu)} of its ${group(analysis.run.threads)} thread${analysis.run.threads === 1 ? "" : "s"} and waited for a processor ${percent(lab.waitedForCpu)} of the time; ` +
       `a turn of its loop took ${time(lab.loopLag.p50)} (median), ${time(lab.loopLag.p99)} (p99).`),
-    element("p", {}, "Sustained: the highest load up to which in each stage at most 1 % failed and 99 % of the clients were served. Served: a client that got a good answer in its stage. Broken: more than half failed, or were not served. Normal again: p99 at most twice that of the quiet time before, and below 1 % failed.")));
+    element("p", {}, "Sustained: the highest load up to which in each stage at most 1 % failed and 99 % of the clients were served. Served: a client that got a good answer in its stage. Broken: more than half failed, or were not served. Normal again: p99 at most twice that of the first stage, and below 1 % failed.")));
   document.getElementById("foot").textContent = `magpie ${analysis.run.version}, seed ${analysis.run.seed}`;
 }
 
