@@ -22,6 +22,8 @@ static int check_together(const struct bench *bench)
                                                 "--max-clients change it");
         if (words->max_clients && !bench->is_extreme)
                 return usage_error(&verb_bench, "--max-clients is for magpie bench extreme");
+        if (words->max_clients && words->stages)
+                return usage_error(&verb_bench, "--max-clients or --stages, one or the other");
         if (is_rate && words->stages)
                 return usage_error(&verb_bench,
                                    "--stages are of clients; an open loop has --rate-stages");

@@ -101,7 +101,6 @@ static void note_moment(struct conductor *conductor, const struct pending *pendi
 
 static void stop_all(struct conductor *conductor)
 {
-        conductor->result->was_stopped = true;
         for (unsigned i = 0; i < conductor->engine_count; i++)
                 engine_stop(conductor->engines[i]);
 }
@@ -131,7 +130,7 @@ static void finish_moment(struct conductor *conductor, struct pending *pending)
         double end_s = (double)pending->until_ns / 1e9;
 
         list_push_front(&conductor->spare, &pending->link);
-        if (!result->was_stopped)
+        if (!result->was_stopped && pending->moment.stage <= conductor->stages_wanted)
                 tell_stages(conductor, pending->moment.stage);
         if (pending->moment.stage >= conductor->stages_wanted) {
                 tally_clear(tally);
@@ -271,8 +270,10 @@ static void conduct(struct conductor *conductor, const atomic_bool *stop)
                 at_ns = now_ns > conductor->start_ns ? now_ns - conductor->start_ns : 0;
                 take_sample(conductor, at_ns);
                 take_reports(conductor);
-                if ((atomic_load(stop) || conductor->has_failed) && !result->was_stopped)
+                if ((atomic_load(stop) || conductor->has_failed) && !result->was_stopped) {
+                        result->was_stopped = true;
                         stop_all(conductor);
+                }
                 if (observer->on_tick)
                         observer->on_tick(observer->context, result, (double)at_ns / 1e9,
                                           result->moment_count > 0

@@ -27,7 +27,7 @@ struct run_stage {
 struct run_result {
         struct plan plan;
         double seconds;
-        bool was_stopped; /* before the plan's end */
+        bool was_stopped; /* by `stop`, before the plan's end */
         struct tally total;
         size_t stage_count, moment_count, sample_count;
         struct run_stage *stages;

@@ -70,3 +70,9 @@ def test_progress_tells_of_last_answers_when_there_are_no_others_to_come(lab, ta
     steps = re.findall(r"ramp, (\d+) clients: .*?, \d+ failed  ([a-z0-9 ]+)", seen)
     assert code == 0 and len(steps) > 5
     assert not [step for step in steps if step[1] == "last answers" and int(step[0]) < 13]
+
+
+def test_a_search_that_found_the_breaking_point_was_not_ended_early(lab, target):
+    report = lab.run("extreme", target.url + "/limit/10", "--stages", "5:200ms,20:200ms,30:200ms", "-d", "100ms")
+    assert [stage["clients"] for stage in report["stages"]] == [5, 20]
+    assert report["analysis"]["breakingPoint"] == 20 and report["analysis"]["run"]["stopped"] is False

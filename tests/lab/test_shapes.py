@@ -172,6 +172,7 @@ def test_ctrl_c_ends_it_early_and_tells_what_there_was(lab, target):
     (["http://h/", "--baseline", "/nowhere"], "cannot open"),
     (["http://h/", "--url", "0=http://h/"], "a weight is a number"),
     (["http://h/", "--max-clients", "5"], "is for magpie bench extreme"),
+    (["extreme", "http://h/", "--max-clients", "5", "--stages", "1:1s"], "one or the other"),
     (["extreme", "http://h/", "--rate", "5"], "extreme has its own plan"),
     (["extreme"], "whom?"),
     ([], "whom?"),
