@@ -108,6 +108,7 @@ static void on_tick(void *context, const struct run_result *so_far, double at_s,
 
         if (atomic_load(&bench_interrupted))
                 atomic_store(&bench->stop, true);
+        (void)bench_sees_death(bench, at_s, latest ? latest->level : 0);
         bench_show_progress(bench, so_far, at_s, latest);
 }
 
@@ -181,7 +182,7 @@ static void bench_hint_at_token(const struct run_result *result)
 static int bench_tell(struct bench *bench, const struct report *report)
 {
         AUTO(json_free) cJSON *json = report_json(report);
-        struct warnings warnings = warnings_find(report->load, report->main);
+        struct warnings warnings = warnings_find(report);
         int exit_code, judged;
 
         if (!json) {
@@ -213,6 +214,7 @@ static int bench_measure(struct bench *bench)
                 .load = &bench->load,
                 .main = &stages,
                 .thresholds = &bench->thresholds,
+                .death = bench->death,
         };
         struct err err;
         int r;
@@ -292,7 +294,7 @@ static bool bench_parse(struct bench *bench, int argc, char **argv, struct argum
 
 static int bench_run(struct cli *cli, int argc, char **argv)
 {
-        AUTO(bench_deinit) struct bench bench = {.cli = cli};
+        AUTO(bench_deinit) struct bench bench = {.cli = cli, .process_fd = -1};
         struct arguments arguments;
         time_t now = time(NULL);
         struct tm parts;

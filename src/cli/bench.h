@@ -38,6 +38,7 @@ struct bench {
         size_t clients_most;  /* that descriptors allow */
         size_t clients_asked; /* --max-clients; 0: not said */
         pid_t pid;
+        int process_fd; /* pidfd_open(2) of it; -1: none is watched */
         cJSON *baseline;
         struct watch *watch;
         char started[32];
@@ -45,9 +46,10 @@ struct bench {
         /* While it runs. */
         atomic_bool stop;
         struct progress progress;
-        const char *phase;      /* what is shown of it */
-        double past_s, whole_s; /* of experiments before this one, and of all */
-        size_t rows;            /* of the table */
+        const char *phase;            /* what is shown of it */
+        double past_s, whole_s;       /* of experiments before this one, and of all */
+        size_t rows;                  /* of the table */
+        char death[WARNING_TEXT_MAX]; /* of the watched process; empty: it lives */
 };
 
 /* Ctrl-C was pressed: what was measured so far is told. */
@@ -59,6 +61,9 @@ int bench_read_words(struct bench *bench, int argument_count, char **arguments);
 /* Finds the targets, and makes ready what asks them. CLI_FAILED where nobody is there. */
 int bench_prepare(struct bench *bench);
 void bench_deinit(struct bench *bench); /* also as AUTO(bench_deinit) */
+
+/* Has the watched process ended? Then how is told once. */
+bool bench_sees_death(struct bench *bench, double at_s, double level);
 
 /* --- bench_plan.c --- */
 

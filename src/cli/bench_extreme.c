@@ -4,7 +4,8 @@
  * breaks or --max-clients is reached. A blast of twice what it bore (or broke at), between two quiet
  * times: the second one ends when all is as it was in the first stage of all. And twenty steps up to
  * the limit, while the target's resources are watched. Before blast and ramp it may calm down, so that
- * neither measures what the experiment before left behind. -d is the time of one stage; all others are
+ * neither measures what the experiment before left behind. Where the
+ * watched process ends, so does all of it. -d is the time of one stage; all others are
  * in proportion to it, as 10 seconds are to the times that they stand for. */
 #include "cli/bench.h"
 
@@ -150,7 +151,8 @@ static void on_tick(void *context, const struct run_result *so_far, double at_s,
         struct extreme *extreme = context;
         struct bench *bench = extreme->bench;
 
-        if (atomic_load(&bench_interrupted))
+        if (bench_sees_death(bench, at_s, latest ? latest->level : 0) ||
+            atomic_load(&bench_interrupted))
                 atomic_store(&bench->stop, true);
         bench_show_progress(bench, so_far, at_s, latest);
         if (extreme->now->ends_when_normal && so_far->stage_count == so_far->plan.count &&
@@ -178,7 +180,7 @@ static int run_experiment(struct extreme *extreme, const struct experiment *expe
         uint64_t began_ns = clock_now_ns();
         int r;
 
-        if (atomic_load(&bench_interrupted))
+        if (atomic_load(&bench_interrupted) || *bench->death)
                 return 0;
         extreme->now = experiment;
         bench->phase = experiment->phase;
@@ -234,6 +236,8 @@ int bench_extreme(struct bench *bench, struct run_result *ret_stages, struct run
         if (r < 0 || ret_stages->total.connected == 0)
                 return r;
 
+        if (*bench->death && ret_stages->stage_count > 0)
+                ret_stages->stages[ret_stages->stage_count - 1].target_ended = true;
         found = report_limits(ret_stages);
         limit = limit_of(&found);
         r = calm(&extreme, &calm_before_blast, err);

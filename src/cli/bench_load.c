@@ -13,7 +13,9 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <openssl/ssl.h>
+#include <poll.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/resource.h>
 
 #define BODY_MAX (64u << 20)
@@ -372,7 +374,23 @@ static int open_watch(struct bench *bench)
                 say_error("%s", err.text);
                 return CLI_USAGE;
         }
+        if (bench->pid)
+                bench->process_fd = pidfd_open(bench->pid, 0);
         return CLI_OK;
+}
+
+bool bench_sees_death(struct bench *bench, double at_s, double level)
+{
+        struct pollfd process = {.fd = bench->process_fd, .events = POLLIN};
+        bool is_dead = *bench->death != '\0';
+
+        if (is_dead || poll(&process, 1, 0) < 1)
+                return is_dead;
+        (void)snprintf(bench->death, sizeof(bench->death),
+                       "process %d, which was watched, ended: %.1f s after %s began, at %.0f; "
+                       "nothing after that is its own",
+                       bench->pid, at_s, bench->phase ? bench->phase : "the run", level);
+        return true;
 }
 
 static int open_tls(struct bench *bench)
@@ -403,6 +421,7 @@ int bench_prepare(struct bench *bench)
 
 void bench_deinit(struct bench *bench)
 {
+        fd_close(&bench->process_fd);
         watch_free(bench->watch);
         SSL_CTX_free(bench->load.tls);
         cJSON_Delete(bench->baseline);

@@ -288,8 +288,7 @@ void bench_table_end(struct bench *bench, const struct report *report)
         (void)printf("\n%s requests in %.1f s, %s connections, %.1f MiB received%s\n",
                      bench_count((double)tally_requests(total), requests), result->seconds,
                      bench_count((double)total->connected, connections),
-                     (double)total->bytes_in / 1048576,
-                     result->was_stopped && atomic_load(&bench_interrupted) ? ", ended early" : "");
+                     (double)total->bytes_in / 1048576, result->was_stopped ? ", ended early" : "");
         print_failures(total);
         print_limits(bench, result);
         print_recovery(report);

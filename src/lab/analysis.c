@@ -15,13 +15,14 @@
 
 bool stage_is_broken(const struct stage_point *point)
 {
-        return point->error_rate > BREAKING_ERROR_RATE || point->served < BREAKING_SERVED;
+        return point->error_rate > BREAKING_ERROR_RATE || point->served < BREAKING_SERVED ||
+               point->target_ended;
 }
 
 bool stage_is_sustained(const struct stage_point *point)
 {
         return point->error_rate <= SUSTAINED_ERROR_RATE && !(point->served < SUSTAINED_SERVED) &&
-               !isnan(point->p99_ms);
+               !isnan(point->p99_ms) && !point->target_ended;
 }
 
 struct limits_found limits_find(const struct stage_point *points, size_t count)

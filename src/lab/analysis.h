@@ -16,6 +16,7 @@ struct stage_point {
         double throughput;  /* answers a second */
         double connections; /* that were open at once */
         bool is_pause;      /* it wanted no requests */
+        bool target_ended;  /* while it lasted */
 };
 
 #define BREAKING_ERROR_RATE 0.5   /* above: broken */

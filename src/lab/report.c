@@ -78,11 +78,15 @@ static void warn_of_lag(struct warnings *warnings, const struct run_result *resu
                      ms(late_ns));
 }
 
-struct warnings warnings_find(const struct load *load, const struct run_result *result)
+struct warnings warnings_find(const struct report *report)
 {
+        const struct load *load = report->load;
+        const struct run_result *result = report->main;
         struct warnings warnings = {0};
         const struct tally *total = &result->total;
 
+        if (report->death && *report->death)
+                warn(&warnings, "%s", report->death);
         warn_of_lab(&warnings, load, result);
         warn_of_lag(&warnings, result);
         if (total->failures[FAILURE_LOCAL] > 0)
@@ -125,6 +129,7 @@ static struct stage_point point_make(const struct run_stage *stage, enum plan_ki
                 .throughput = stage->seconds > 0 ? in_time / stage->seconds : 0,
                 .connections = (double)tally->connections_max,
                 .is_pause = stage->plan.from == 0 && stage->plan.to == 0,
+                .target_ended = stage->target_ended,
         };
 }
 
@@ -413,7 +418,7 @@ static void add_setting(cJSON *analysis, const struct report *report)
 
 static void add_warnings(cJSON *analysis, const struct report *report)
 {
-        struct warnings warnings = warnings_find(report->load, report->main);
+        struct warnings warnings = warnings_find(report);
         cJSON *list = cJSON_AddArrayToObject(analysis, "warnings");
 
         for (size_t i = 0; i < warnings.count; i++)

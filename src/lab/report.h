@@ -19,8 +19,6 @@ struct warnings {
         char texts[WARNINGS_MAX][WARNING_TEXT_MAX];
 };
 
-struct warnings warnings_find(const struct load *load, const struct run_result *result);
-
 /* Everything that is told. Pointers are borrowed. */
 struct report {
         const char *const *urls; /* ended by NULL */
@@ -31,7 +29,10 @@ struct report {
         const struct run_result *blast; /* of `extreme`: quiet, blast, afterwards; NULL: none */
         const struct run_result *ramp;  /* of `extreme`: twenty steps; NULL: none */
         const struct thresholds *thresholds;
+        const char *death; /* how the watched process ended meanwhile; NULL or empty: it did not */
 };
+
+struct warnings warnings_find(const struct report *report);
 
 /* How many of the stage's clients got a good answer in it. NaN where nobody can say: of an open loop, of
  * a ramp, of a stage that was cut short. */

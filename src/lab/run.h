@@ -20,7 +20,8 @@ struct run_moment {
 
 struct run_stage {
         struct plan_stage plan;
-        double seconds; /* that it took in truth */
+        double seconds;    /* that it took in truth */
+        bool target_ended; /* whose process was watched, while it lasted */
         struct tally tally;
 };
 

@@ -1,4 +1,5 @@
 """Where does it break, how fast is it back, what runs out first? Servers whose limits are known."""
+import json
 import re
 
 from command_line import CommandLine
@@ -76,3 +77,15 @@ def test_a_search_that_found_the_breaking_point_was_not_ended_early(lab, target)
     report = lab.run("extreme", target.url + "/limit/10", "--stages", "5:200ms,20:200ms,30:200ms", "-d", "100ms")
     assert [stage["clients"] for stage in report["stages"]] == [5, 20]
     assert report["analysis"]["breakingPoint"] == 20 and report["analysis"]["run"]["stopped"] is False
+
+
+def test_a_target_that_dies_is_told_of_and_what_is_left_is_skipped(lab, target):
+    running = lab.start("extreme", target.url + "/delay/2", "--stages", "3:400ms,6:20s,9:20s", "-d", "10s",
+                        "--pid", target.process.pid, "-o", "json")
+    while target.counts()["peaks"][-1:] != [6]:
+        pass
+    target.process.kill()
+    analysis = json.loads(lab.end(running).stdout_text)["analysis"]
+    assert analysis["sustained"] == 3 and analysis["breakingPoint"] == 6 and analysis["searchedTo"] == 6
+    assert f"process {target.process.pid}, which was watched, ended" in analysis["warnings"][0]
+    assert "blast" not in analysis and "ramp" not in analysis
