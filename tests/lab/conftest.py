@@ -16,10 +16,12 @@ TARGET = pathlib.Path(__file__).resolve().parent / "target.py"
 
 
 class Target:
-    def __init__(self, *tls):
+    def __init__(self, *tls, descriptors=None):
         self.is_tls = bool(tls)
-        self.process = subprocess.Popen([sys.executable, TARGET, *map(str, tls)], text=True,
-                                        stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+        within = ["prlimit", f"--nofile={descriptors}"] if descriptors else []
+        self.process = subprocess.Popen([*within, sys.executable, TARGET, *map(str, tls)], text=True,
+                                        stdout=subprocess.PIPE, stdin=subprocess.DEVNULL,
+                                        stderr=subprocess.DEVNULL if descriptors else None)
         self.port = int(self.process.stdout.readline())
         self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}"
 

@@ -40,7 +40,7 @@ class Counts:
 
 
 counts = Counts()
-open_count = under_way = turn = 0
+open_count = under_way = turn = crowded_until = 0
 one_at_a_time = asyncio.Lock()
 
 
@@ -65,6 +65,14 @@ def abort(writer):
     writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
                                                struct.pack("ii", 1, 0))
     writer.transport.abort()
+
+
+def is_crowded(limit):
+    """Or was, a moment ago: who comes again after a time-out was not away."""
+    global crowded_until
+    if open_count > limit:
+        crowded_until = time.monotonic() + 0.3
+    return time.monotonic() < crowded_until
 
 
 async def leave_waiting(reader, is_refused):
@@ -117,7 +125,7 @@ async def respond(reader, writer, method, path, rank):
         await leave_waiting(reader, lambda: rank > int(rest))
         writer.write(answer())
     elif what == "up-to":  # nobody gets an answer while there are more connections
-        await leave_waiting(reader, lambda: open_count > int(rest))
+        await leave_waiting(reader, lambda: is_crowded(int(rest)))
         writer.write(answer())
     elif what == "queue":  # one at a time, each so many milliseconds
         async with one_at_a_time:

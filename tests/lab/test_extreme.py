@@ -1,8 +1,108 @@
 """Where does it break, how fast is it back, what runs out first? Servers whose limits are known."""
 import json
 import re
+import resource
 
+import pytest
 from command_line import CommandLine
+from conftest import Target
+
+
+@pytest.fixture
+def narrow_target():
+    """It may have 96 descriptors, of which it needs eight for itself."""
+    made = Target(descriptors=96)
+    yield made
+    made.stop()
+
+
+def test_the_breaking_point_is_the_stage_that_the_server_was_made_to_break_at(lab, target):
+    report = lab.run("extreme", target.url + "/first/30", "--stages",
+                     "10:300ms,25:300ms,50:800ms,75:800ms,100:1s", "-d", "100ms")
+    analysis = report["analysis"]
+    assert [stage["served"] for stage in report["stages"]] == [10, 25, 30, 30]
+    assert analysis["sustained"] == 25 and analysis["breakingPoint"] == analysis["searchedTo"] == 75
+    assert analysis["sustainedConnections"] == 25
+
+
+def test_degradation_is_that_of_a_queue(lab, target):
+    """One at a time: each has to wait for all others, so p99 grows as the clients do."""
+    report = lab.run(target.url + "/queue/10", "--stages", "5:500ms,10:600ms,20:1s,40:2s")
+    found = report["analysis"]["degradation"]
+    p99 = [stage["p99"] for stage in report["stages"]]
+    assert p99 == sorted(p99) and found["shape"] not in ("unknown", "flat")
+    assert [step["growth"] for step in found["steps"]] == [2, 2, 2]
+    for step, before, after in zip(found["steps"], p99, p99[1:]):
+        assert step["ratio"] == pytest.approx(after / before / 2, abs=0.001)
+
+
+def test_after_a_blast_that_nobody_could_bear_it_is_normal_again(lab, target):
+    report = lab.run("extreme", target.url + "/up-to/15", "--stages", "5:500ms,20:800ms", "-d", "400ms")
+    analysis = report["analysis"]
+    assert analysis["sustained"] == 5 and analysis["breakingPoint"] == 20
+    blast = analysis["blast"]
+    assert blast["clients"] == 40 and blast["during"]["errorRate"] > 0.5
+    assert blast["during"]["served"] < 20  # those who were there before may have had one more
+    assert blast["before"]["served"] == 5
+    recovery = blast["recovery"]
+    assert recovery["recovered"] is True and 0 <= recovery["after"] < blast["afterwards"]["duration"]
+    assert recovery["normalUpTo"] == pytest.approx(max(5, 2 * recovery["quietP99"]))
+
+
+def allow_86_clients():
+    resource.setrlimit(resource.RLIMIT_NOFILE, (150, 150))
+
+
+def test_what_runs_out_while_clients_come_in_twenty_steps_is_told(lab, narrow_target):
+    ended = lab.raw("extreme", narrow_target.url + "/limit/40", "--stages", "10:300ms,86:600ms",
+                    "-d", "300ms", "--pid", narrow_target.process.pid, "-o", "json",
+                    preexec_fn=allow_86_clients)
+    analysis = json.loads(ended.stdout_text)["analysis"]
+    assert analysis["breakingPoint"] == 86 and len(analysis["ramp"]) == 20
+    found, = [one for one in analysis["exhausted"] if one["resource"] == "descriptors"]
+    assert found["limit"] == 96 and 92 <= found["value"] <= 96
+    assert found["evidence"] == f"a process had {found['value']:.0f} of 96 descriptors open"
+    assert 78 <= found["clients"] <= 86  # of steps of four
+    assert analysis["firstBottleneck"] == min(analysis["exhausted"], key=lambda one: one["at"])
+
+
+def test_the_extreme_experiments_find_a_known_limit(lab, target):
+    made = lab.folder / "report.html"
+    report = lab.run("extreme", target.url + "/limit/10", "--max-clients", 20, "-d", "200ms",
+                     "--pid", target.process.pid, "--html", made)
+    assert [stage["clients"] for stage in report["stages"]] == [2, 5, 10, 15]
+    analysis = report["analysis"]
+    assert analysis["sustained"] == 10 and analysis["breakingPoint"] == 15
+    assert analysis["run"]["kind"] == "extreme"
+    blast = analysis["blast"]
+    assert blast["clients"] == 30 and blast["during"]["errorRate"] > 0.5
+    assert blast["before"]["errorRate"] == 0 and blast["recovery"]["recovered"] is True
+    assert len(analysis["ramp"]) == 20
+    steps = [max(1, round(0.75 * i + 1e-9)) for i in range(1, 21)]
+    assert [stage["clients"] for stage in analysis["ramp"]] == steps
+    assert [one["name"] for one in analysis["series"]] == ["stages", "blast", "ramp"]
+    for one in analysis["series"]:
+        resources = one["resources"]
+        assert {"cpuUser", "cpuSystem", "memory", "descriptors", "machineCpu"} <= set(resources)
+        assert all(len(values) == len(resources["at"]) for values in resources.values())
+    memory = [value for value in analysis["series"][0]["resources"]["memory"] if value]
+    assert min(memory) > 1 << 20
+    descriptors = [value for value in analysis["series"][1]["resources"]["descriptors"] if value]
+    assert max(descriptors) >= 30
+
+
+def test_a_server_that_breaks_at_the_first_stage_is_told_to_break_there(lab, target):
+    ended = lab.raw("extreme", target.url + "/status/503", "--max-clients", 20, "-d", "100ms")
+    assert "sustained: 0 clients" in ended.stdout_text
+    assert "breaking point: 2 clients, where more than half failed" in ended.stdout_text
+
+
+def test_a_server_that_bears_all_has_no_breaking_point(lab, target):
+    ended = lab.raw("extreme", target.url + "/ok", "--max-clients", 8, "-d", "100ms")
+    assert ended.returncode == 0, ended.stderr_text
+    assert "breaking point: none up to 8 clients" in ended.stdout_text
+    assert re.search(r"blast of 16: .* failed; ", ended.stdout_text)
+    assert "first bottleneck: " in ended.stdout_text
 
 
 def test_who_is_never_served_counts_though_the_others_ask_a_thousand_times(lab, target):
@@ -74,7 +174,8 @@ def test_progress_tells_of_last_answers_when_there_are_no_others_to_come(lab, ta
 
 
 def test_a_search_that_found_the_breaking_point_was_not_ended_early(lab, target):
-    report = lab.run("extreme", target.url + "/limit/10", "--stages", "5:200ms,20:200ms,30:200ms", "-d", "100ms")
+    report = lab.run("extreme", target.url + "/limit/10", "--stages", "5:200ms,20:200ms,30:200ms",
+                     "-d", "100ms")
     assert [stage["clients"] for stage in report["stages"]] == [5, 20]
     assert report["analysis"]["breakingPoint"] == 20 and report["analysis"]["run"]["stopped"] is False
 

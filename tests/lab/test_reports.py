@@ -159,36 +159,6 @@ def test_the_page_shows_a_rate_below_one_as_it_is(lab, target, tmp_path):
     assert "<td>0.5</td><td>2.0 s</td><td>0.5</td>" in dom
 
 
-def test_the_extreme_experiments_find_a_known_limit(lab, target):
-    made = lab.folder / "report.html"
-    report = lab.run("extreme", target.url + "/limit/10", "--max-clients", 20, "-d", "200ms",
-                     "--pid", target.process.pid, "--html", made)
-    assert [stage["clients"] for stage in report["stages"]] == [2, 5, 10, 15]
-    analysis = report["analysis"]
-    assert analysis["sustained"] == 10 and analysis["breakingPoint"] == 15
-    assert analysis["run"]["kind"] == "extreme"
-    blast = analysis["blast"]
-    assert blast["clients"] == 30 and blast["during"]["errorRate"] > 0.5
-    assert blast["before"]["errorRate"] == 0 and blast["recovery"]["recovered"] is True
-    assert len(analysis["ramp"]) == 20
-    assert [stage["clients"] for stage in analysis["ramp"]] == [max(1, round(0.75 * i + 1e-9)) for i in range(1, 21)]
-    assert [one["name"] for one in analysis["series"]] == ["stages", "blast", "ramp"]
-    for one in analysis["series"]:
-        resources = one["resources"]
-        assert {"cpuUser", "cpuSystem", "memory", "descriptors", "machineCpu"} <= set(resources)
-        assert all(len(values) == len(resources["at"]) for values in resources.values())
-    memory = [value for value in analysis["series"][0]["resources"]["memory"] if value]
-    assert min(memory) > 1 << 20
-    descriptors = [value for value in analysis["series"][1]["resources"]["descriptors"] if value]
-    assert max(descriptors) >= 30
-
-
-def test_a_server_that_breaks_at_the_first_stage_is_told_to_break_there(lab, target):
-    ended = lab.raw("extreme", target.url + "/status/503", "--max-clients", 20, "-d", "100ms")
-    assert "sustained: 0 clients" in ended.stdout_text
-    assert "breaking point: 2 clients, where more than half failed" in ended.stdout_text
-
-
 @pytest.mark.skipif(not shutil.which("chromium"), reason="there is no chromium")
 def test_the_page_tells_a_breaking_point_at_the_first_stage_too(lab, target, tmp_path):
     made = lab.folder / "report.html"
@@ -196,14 +166,6 @@ def test_the_page_tells_a_breaking_point_at_the_first_stage_too(lab, target, tmp
     dom, console = browse(made, tmp_path)
     assert console == [], console
     assert '<div class="what">Breaking point</div><div class="value">2<small> clients</small>' in dom
-
-
-def test_a_server_that_bears_all_has_no_breaking_point(lab, target):
-    ended = lab.raw("extreme", target.url + "/ok", "--max-clients", 8, "-d", "100ms")
-    assert ended.returncode == 0, ended.stderr_text
-    assert "breaking point: none up to 8 clients" in ended.stdout_text
-    assert re.search(r"blast of 16: .* failed; ", ended.stdout_text)
-    assert "first bottleneck: " in ended.stdout_text
 
 
 @pytest.mark.skipif(not shutil.which("chromium"), reason="there is no chromium")
