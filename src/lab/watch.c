@@ -54,9 +54,7 @@ void watch_take(struct watch *watch, struct sample *ret_sample)
         uint64_t now_ns = clock_now_ns();
         double seconds = watch->taken_ns ? (double)(now_ns - watch->taken_ns) / 1e9 : 0;
 
-        for (int i = 0; i < SAMPLE_COUNT; i++)
-                ret_sample->values[i] = NAN;
-        watched_processes_take(&watch->processes, now_ns, seconds, ret_sample->values);
+        watched_processes_take(&watch->processes, ret_sample->values);
         watched_group_take(&watch->group, seconds, ret_sample->values);
         watched_sockets_take(&watch->sockets, now_ns, seconds, ret_sample->values);
         watched_metrics_take(&watch->metrics, ret_sample->values);

@@ -3,7 +3,7 @@
  * so it must be on this machine.
  *
  * What is cheap is looked at every time; what grows with the number of sockets or processes as often
- * as keeps it below some hundredths of a processor.
+ * as keeps each of them below two hundredths of a processor.
  */
 #pragma once
 

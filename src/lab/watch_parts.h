@@ -8,8 +8,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define WATCH_PIDS_MAX 256
-#define WATCH_THREADS_MAX 256
+#define WATCH_TASKS_MAX 256
 
 /* A number that only grows, seen as a rate. */
 struct rate {
@@ -17,7 +16,7 @@ struct rate {
         bool is_known;
 };
 
-/* Per second since the last call; NaN at first, and 0 where it has shrunk (a process has ended). */
+/* Per second since the last call; NaN at first, and 0 where it has shrunk. */
 static inline double rate_of(struct rate *rate, double value, double seconds)
 {
         double result = rate->is_known && seconds > 0 ? (value - rate->last) / seconds : NAN;
@@ -27,29 +26,37 @@ static inline double rate_of(struct rate *rate, double value, double seconds)
         return result < 0 ? 0 : result;
 }
 
-/* A thread's time on a processor when it was last seen. */
-struct thread_seen {
-        pid_t id;
-        uint64_t cpu_ns;
+/* --- watch_process.c --- */
+
+/* What a process or a thread has used since it began: threads have no ticks, and only they know how
+ * long they waited for a processor and how often they got one. */
+struct usage {
+        double cpu_ns, user_ticks, system_ticks, waiting_ns, switches;
 };
 
-/* --- watch_process.c --- */
+struct task_seen {
+        pid_t id;
+        struct usage used;
+};
+
+struct tasks_seen {
+        size_t count;
+        struct task_seen items[WATCH_TASKS_MAX];
+};
 
 struct watched_processes {
         const struct watch_options *options;
-        size_t pid_count;
-        pid_t pids[WATCH_PIDS_MAX];
-        uint64_t listed_ns, list_again_ns;
-        struct rate user, system, waiting, switches, total;
+        double looked_s, look_again_s; /* of CLOCK_BOOTTIME, like births; NaN: not yet */
+        unsigned turn;                 /* which of two is this look's */
+        struct tasks_seen processes[2], threads[2]; /* the other is that of the look before */
+        double values[SAMPLE_COUNT];                /* as they were at the last look */
         double descriptors_most, descriptors_limit; /* of one process at one time, and its limit */
-        size_t seen_count;
-        struct thread_seen seen[WATCH_THREADS_MAX];
 };
 
 void watched_processes_init(struct watched_processes *processes,
                             const struct watch_options *options);
-void watched_processes_take(struct watched_processes *processes, uint64_t now_ns, double seconds,
-                            double values[SAMPLE_COUNT]);
+/* Sets all figures: those that are not of processes to NaN. */
+void watched_processes_take(struct watched_processes *processes, double values[SAMPLE_COUNT]);
 /* Those that stay the same. */
 void watched_processes_limits(double limits[SAMPLE_COUNT]);
 

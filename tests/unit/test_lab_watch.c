@@ -1,0 +1,190 @@
+/* What is told of processes: by a folder that a test fills as if it were a control group, and by
+ * children that use a processor when they are told to. */
+#include "lab/watch_parts.h"
+#include "temporary.h"
+#include "testing.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+
+static struct temporary folder;
+static struct watch_options options;
+static struct watched_processes processes;
+static double values[SAMPLE_COUNT];
+
+/* A process that works for 0.1 s of a processor's time for each byte it is sent, and answers. */
+struct worker {
+        pid_t pid;
+        int ask_fd, answer_fd;
+};
+
+static void work(void)
+{
+        struct timespec used;
+        double until_s;
+
+        (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+        until_s = (double)used.tv_sec + (double)used.tv_nsec / 1e9 + 0.1;
+        do
+                (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+        while ((double)used.tv_sec + (double)used.tv_nsec / 1e9 < until_s);
+}
+
+static struct worker worker_start(void)
+{
+        struct worker worker;
+        int asks[2], answers[2];
+        char byte;
+
+        ck_assert(pipe(asks) == 0 && pipe(answers) == 0);
+        worker = (struct worker){.pid = fork(), .ask_fd = asks[1], .answer_fd = answers[0]};
+        ck_assert_int_ge(worker.pid, 0);
+        if (worker.pid > 0) {
+                close(asks[0]);
+                close(answers[1]);
+                return worker;
+        }
+        while (read(asks[0], &byte, 1) == 1) {
+                work();
+                if (write(answers[1], &byte, 1) != 1)
+                        break;
+        }
+        _exit(0);
+}
+
+static void worker_work(const struct worker *worker)
+{
+        char byte = 0;
+
+        ck_assert_int_eq(write(worker->ask_fd, &byte, 1), 1);
+        ck_assert_int_eq(read(worker->answer_fd, &byte, 1), 1);
+}
+
+static void worker_end(const struct worker *worker)
+{
+        ck_assert_int_eq(kill(worker->pid, SIGKILL), 0);
+        ck_assert_int_eq(waitpid(worker->pid, NULL, 0), worker->pid);
+}
+
+static void group_hold(const struct worker *first, const struct worker *second)
+{
+        FILE *file = fopen(temporary_path(&folder, "cgroup.procs"), "w");
+
+        ck_assert_ptr_nonnull(file);
+        (void)fprintf(file, "%d\n", first->pid);
+        if (second)
+                (void)fprintf(file, "%d\n", second->pid);
+        ck_assert_int_eq(fclose(file), 0);
+}
+
+static void look(void)
+{
+        processes.look_again_s = 0;
+        watched_processes_take(&processes, values);
+}
+
+static double now_s(void)
+{
+        return (double)clock_now_ns() / 1e9;
+}
+
+/* Seconds of processors that they used from then on, at most. */
+static double used_since(double from_s)
+{
+        return (values[SAMPLE_CPU_USER] + values[SAMPLE_CPU_SYSTEM]) * (now_s() - from_s);
+}
+
+static void begin(void)
+{
+        temporary_make(&folder);
+        options = (struct watch_options){.cgroup = folder.path};
+        watched_processes_init(&processes, &options);
+}
+
+TEST(what_a_process_had_used_before_it_was_seen_counts_nothing)
+{
+        struct worker idle = worker_start(), late = worker_start();
+
+        begin();
+        worker_work(&late);
+        group_hold(&idle, NULL);
+        look();
+        ck_assert(isnan(values[SAMPLE_CPU_USER])); /* since when? */
+        look();
+        group_hold(&idle, &late);
+        look();
+        /* 0.1 s within less than a millisecond would be a hundred processors. */
+        ck_assert_double_lt(values[SAMPLE_CPU_USER] + values[SAMPLE_CPU_SYSTEM], 2);
+        worker_end(&idle);
+        worker_end(&late);
+        temporary_remove(&folder);
+}
+TEST_END
+
+TEST(a_process_that_ends_takes_nothing_from_what_others_used)
+{
+        struct worker stays = worker_start(), ends = worker_start();
+        double from_s;
+
+        begin();
+        worker_work(&ends);
+        worker_work(&ends);
+        group_hold(&stays, &ends);
+        look();
+        from_s = now_s();
+        look();
+        worker_work(&stays);
+        worker_end(&ends);
+        look();
+        ck_assert_double_ge(used_since(from_s), 0.1);
+        ck_assert_double_gt(values[SAMPLE_SWITCHES], 0);
+        worker_end(&stays);
+        look();
+        ck_assert(isnan(values[SAMPLE_CPU_USER])); /* of nobody */
+        temporary_remove(&folder);
+}
+TEST_END
+
+TEST(what_is_born_between_two_looks_counts_from_its_birth)
+{
+        struct worker before = worker_start(), born;
+        double from_s;
+
+        begin();
+        group_hold(&before, NULL);
+        look();
+        from_s = now_s();
+        look();
+        born = worker_start();
+        worker_work(&born);
+        group_hold(&before, &born);
+        look();
+        ck_assert_double_ge(used_since(from_s), 0.1);
+        ck_assert_double_gt(values[SAMPLE_SWITCHES], 0);
+        worker_end(&before);
+        worker_end(&born);
+        temporary_remove(&folder);
+}
+TEST_END
+
+TEST(the_children_of_a_process_are_found_at_each_look)
+{
+        struct worker child;
+
+        options = (struct watch_options){.pid = getpid()};
+        watched_processes_init(&processes, &options);
+        look();
+        ck_assert_uint_eq(processes.processes[processes.turn].count, 1);
+        child = worker_start();
+        look();
+        ck_assert_uint_eq(processes.processes[processes.turn].count, 2);
+        worker_end(&child);
+        look();
+        ck_assert_uint_eq(processes.processes[processes.turn].count, 1);
+}
+TEST_END
+
+TEST_MAIN("lab_watch", what_a_process_had_used_before_it_was_seen_counts_nothing,
+          a_process_that_ends_takes_nothing_from_what_others_used,
+          what_is_born_between_two_looks_counts_from_its_birth,
+          the_children_of_a_process_are_found_at_each_look)
