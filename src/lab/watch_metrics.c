@@ -46,16 +46,39 @@ static void read_text(struct watched_metrics *metrics, struct slice text)
         pthread_mutex_unlock(&metrics->lock);
 }
 
-/* The answer's status; 0 where there was none. */
+/* The answer's status; 0 where there is nobody, -1 where no answer came in time. */
 static long ask(CURL *curl, struct buffer *text)
 {
         long status = 0;
+        CURLcode code;
 
         buffer_clear(text);
-        if (curl_easy_perform(curl) != CURLE_OK)
-                return 0;
-        (void)curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+        code = curl_easy_perform(curl);
+        if (code == CURLE_OPERATION_TIMEDOUT)
+                return -1;
+        if (code == CURLE_OK)
+                (void)curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
         return status;
+}
+
+/* From then on it owes an answer, if it does not yet. */
+static void note_asking(struct watched_metrics *metrics)
+{
+        pthread_mutex_lock(&metrics->lock);
+        if (metrics->asked_ns == 0)
+                metrics->asked_ns = clock_now_ns();
+        pthread_mutex_unlock(&metrics->lock);
+}
+
+static void note_answer(struct watched_metrics *metrics, long status, struct slice text)
+{
+        if (status == 200 || status == 0)
+                read_text(metrics, status == 200 ? text : SLICE(""));
+        if (status < 0)
+                return;
+        pthread_mutex_lock(&metrics->lock);
+        metrics->asked_ns = 0;
+        pthread_mutex_unlock(&metrics->lock);
 }
 
 /* False when it is time to end. */
@@ -81,14 +104,15 @@ static void *metrics_main(void *argument)
 {
         struct watched_metrics *metrics = argument;
         struct buffer text;
+        long status;
 
         buffer_init(&text, TEXT_MAX);
         (void)curl_easy_setopt(metrics->curl, CURLOPT_WRITEDATA, &text);
         do {
-                long status = ask(metrics->curl, &text);
-                if (status == 200)
-                        read_text(metrics, buffer_slice(&text));
-                else if (status != 0 && status != 503)
+                note_asking(metrics);
+                status = ask(metrics->curl, &text);
+                note_answer(metrics, status, buffer_slice(&text));
+                if (status > 0 && status != 200 && status != 503)
                         break; /* it has none */
         } while (pause_between(metrics));
         curl_easy_cleanup(metrics->curl); /* at once: the target may count its connections */
@@ -152,10 +176,14 @@ void watched_metrics_stop(struct watched_metrics *metrics)
         pthread_mutex_destroy(&metrics->lock);
 }
 
+/* An answer that is due for so long says that a turn of the loop takes as long, or longer. */
 void watched_metrics_take(struct watched_metrics *metrics, double values[SAMPLE_COUNT])
 {
         pthread_mutex_lock(&metrics->lock);
         values[SAMPLE_LOOP_LAG] = metrics->loop_lag_ms;
+        if (metrics->asked_ns > 0 && !isnan(metrics->loop_lag_ms))
+                values[SAMPLE_LOOP_LAG] = fmax(metrics->loop_lag_ms,
+                                               (double)(clock_now_ns() - metrics->asked_ns) / 1e6);
         values[SAMPLE_CONNECTIONS] = metrics->connections;
         pthread_mutex_unlock(&metrics->lock);
 }

@@ -97,6 +97,7 @@ struct watched_metrics {
         pthread_mutex_t lock;
         pthread_cond_t wake;
         bool is_stopping;
+        uint64_t asked_ns; /* when what has no answer yet was asked; 0: all is answered */
         double loop_lag_ms, connections;
 };
 

@@ -1,10 +1,12 @@
-/* What is told of processes: by a folder that a test fills as if it were a control group, and by
- * children that use a processor when they are told to. */
+/* What is told of processes, by a folder that a test fills as if it were a control group, and by
+ * children that use a processor when they are told to; and of a server's metrics. */
 #include "lab/watch_parts.h"
 #include "temporary.h"
 #include "testing.h"
 
+#include <arpa/inet.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
 static struct temporary folder;
@@ -184,7 +186,86 @@ TEST(the_children_of_a_process_are_found_at_each_look)
 }
 TEST_END
 
+/* --- a server's metrics ---------------------------------------------------------------------- */
+
+static struct watched_metrics metrics;
+
+static int listen_anywhere(char ret_url[64])
+{
+        struct sockaddr_in address = {.sin_family = AF_INET,
+                                      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        socklen_t length = sizeof(address);
+        int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+        ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, length), 0);
+        ck_assert_int_eq(listen(fd, 8), 0);
+        ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&address, &length), 0);
+        (void)snprintf(ret_url, 64, "http://127.0.0.1:%d/metrics", ntohs(address.sin_port));
+        return fd;
+}
+
+static void hear_question(int fd)
+{
+        char bytes[4096];
+
+        ck_assert_int_gt(recv(fd, bytes, sizeof(bytes), 0), 0);
+}
+
+static void answer(int fd)
+{
+        static const char text[] = "HTTP/1.1 200 OK\r\nContent-Length: 29\r\n\r\n"
+                                   "magpie_loop_lag_seconds 0.001";
+
+        ck_assert_int_eq(send(fd, text, sizeof(text) - 1, 0), (ssize_t)sizeof(text) - 1);
+}
+
+static double loop_lag(void)
+{
+        watched_metrics_take(&metrics, values);
+        return values[SAMPLE_LOOP_LAG];
+}
+
+/* For some time: a slow machine may have asked again before that was seen. */
+static bool lags_no_more(void)
+{
+        for (int i = 0; i < 100 && loop_lag() > 1; i++)
+                usleep(1000);
+        return loop_lag() <= 1;
+}
+
+/* What never comes ends the test by its time-out. */
+#define AWAIT(condition)                                                                           \
+        while (!(condition))                                                                       \
+        usleep(1000)
+
+TEST(an_answer_that_is_due_is_a_loop_that_lags)
+{
+        char url[64];
+        int listening = listen_anywhere(url), fd;
+
+        options = (struct watch_options){.metrics_url = url};
+        ck_assert_int_eq(watched_metrics_start(&metrics, &options), 0);
+        fd = accept(listening, NULL, NULL);
+        hear_question(fd);
+        ck_assert(isnan(loop_lag())); /* it may have no such figure */
+        answer(fd);
+        hear_question(fd);
+        AWAIT(loop_lag() > 50);
+        ck_assert_double_gt(loop_lag(), 50);
+        answer(fd);
+        while (!lags_no_more()) {
+                hear_question(fd);
+                answer(fd);
+        }
+        close(listening);
+        close(fd);
+        AWAIT(isnan(loop_lag())); /* nobody is there */
+        watched_metrics_stop(&metrics);
+}
+TEST_END
+
 TEST_MAIN("lab_watch", what_a_process_had_used_before_it_was_seen_counts_nothing,
           a_process_that_ends_takes_nothing_from_what_others_used,
           what_is_born_between_two_looks_counts_from_its_birth,
-          the_children_of_a_process_are_found_at_each_look)
+          the_children_of_a_process_are_found_at_each_look,
+          an_answer_that_is_due_is_a_loop_that_lags)
