@@ -250,7 +250,10 @@ static void print_resources(const struct report *report)
         if (report->main->sample_count == 0)
                 return;
         if (found.first < 0) {
-                (void)printf("first bottleneck: none of those watched\n");
+                (void)printf("first bottleneck: %s\n",
+                             found.is_watched ? "none of those watched"
+                                              : "unknown, nothing was watched (--pid and --cgroup "
+                                                "watch a target on this machine)");
                 return;
         }
         report_evidence((enum resource)found.first, &found.of[found.first], evidence,

@@ -8,6 +8,7 @@
 #define LINEAR_TO 1.2
 #define BETTER_R2 0.02 /* a fit must be so much better to displace a simpler one */
 #define SMOOTH_S 0.45
+#define SAME_LEVEL 1.25 /* up to so many times a load is about the same */
 #define NORMAL_FACTOR 2
 #define NORMAL_MS_LEAST 5
 #define NORMAL_ERROR_RATE 0.01
@@ -337,29 +338,31 @@ static double resource_use(enum resource resource, const struct sample *sample, 
 
 /* An overflow or a lag counts at once; of what wavers, the mean of the last half second. */
 static double smoothed_use(enum resource resource, const struct sample *samples, size_t index,
-                           double limit)
+                           double limit, double *ret_lab_cpu)
 {
         bool wavers = resource == RESOURCE_CPU || resource == RESOURCE_CPU_THREAD ||
                       resource == RESOURCE_MACHINE;
-        double sum = 0, from_s = samples[index].at_s - SMOOTH_S;
+        double sum = 0, lab_sum = 0, from_s = samples[index].at_s - SMOOTH_S;
         size_t count = 0;
 
         if (!wavers)
                 return resource_use(resource, &samples[index], limit);
         for (size_t i = index + 1; i-- > 0 && samples[i].at_s >= from_s;) {
                 sum += resource_use(resource, &samples[i], limit);
+                lab_sum += samples[i].values[SAMPLE_LAB_CPU];
                 count++;
         }
+        *ret_lab_cpu = lab_sum / (double)count;
         return count >= 3 ? sum / (double)count : NAN;
 }
 
 static struct exhaustion exhaustion_find(enum resource resource, const struct sample *samples,
                                          size_t count, const struct sample_limits *limits)
 {
-        struct exhaustion found = {.limit = resource_limit(resource, limits)};
+        struct exhaustion found = {.limit = resource_limit(resource, limits), .lab_cpu = NAN};
 
         for (size_t i = 0; i < count; i++) {
-                double use = smoothed_use(resource, samples, i, found.limit);
+                double use = smoothed_use(resource, samples, i, found.limit, &found.lab_cpu);
                 /* Neither NaN is beyond anything. */
                 if (!(use >= resources[resource].share * found.limit) || !(found.limit > 0))
                         continue;
@@ -372,17 +375,31 @@ static struct exhaustion exhaustion_find(enum resource resource, const struct sa
         return found;
 }
 
+static bool is_watched(const struct sample *samples, size_t count)
+{
+        for (size_t i = 0; i < count; i++)
+                for (int resource = 0; resource < RESOURCE_COUNT; resource++)
+                        if (!isnan(resource_use((enum resource)resource, &samples[i], 0)))
+                                return true;
+        return false;
+}
+
 struct exhaustions exhaustions_find(const struct sample *samples, size_t count,
                                     const struct sample_limits *limits)
 {
-        struct exhaustions found = {.first = -1};
+        struct exhaustions found = {.first = -1, .is_watched = is_watched(samples, count)};
+        const struct exhaustion *of = found.of, *machine = &of[RESOURCE_MACHINE];
 
         for (int i = 0; i < RESOURCE_COUNT; i++) {
                 found.of[i] = exhaustion_find((enum resource)i, samples, count, limits);
-                if (found.of[i].is_reached &&
-                    (found.first < 0 || found.of[i].at_s < found.of[found.first].at_s))
+                if (i != RESOURCE_MACHINE && of[i].is_reached &&
+                    (found.first < 0 || of[i].at_s < of[found.first].at_s))
                         found.first = i;
         }
+        if (machine->is_reached &&
+            (found.first < 0 || (machine->at_s < of[found.first].at_s &&
+                                 machine->level * SAME_LEVEL < of[found.first].level)))
+                found.first = RESOURCE_MACHINE;
         return found;
 }
 

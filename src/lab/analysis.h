@@ -93,14 +93,17 @@ struct exhaustion {
         bool is_reached;
         double at_s, level; /* when, and at how many clients */
         double value, limit;
+        double lab_cpu; /* of the machine's CPU: the processors that the lab itself used */
 };
 
 struct exhaustions {
         struct exhaustion of[RESOURCE_COUNT];
-        int first; /* enum resource, or -1: none ran out */
+        int first;       /* enum resource, or -1: none ran out */
+        bool is_watched; /* is anything known of any? */
 };
 
-/* A resource has run out where the mean of half a second is beyond its bound. */
+/* A resource has run out where the mean of half a second is beyond its bound. The first is one of the
+ * target's own before the machine's CPU, which the lab uses too, if it ran out at about that load. */
 struct exhaustions exhaustions_find(const struct sample *samples, size_t count,
                                     const struct sample_limits *limits);
 const char *resource_name(enum resource resource);  /* "acceptQueue" */

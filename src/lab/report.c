@@ -230,8 +230,11 @@ void report_evidence(enum resource resource, const struct exhaustion *exhaustion
                                value * 100);
                 return;
         case RESOURCE_MACHINE:
-                (void)snprintf(ret_text, size, "%.2f of the machine's %.0f processors were busy",
-                               value, limit);
+                (void)snprintf(
+                        ret_text, size,
+                        "%.2f of the machine's %.0f processors were busy, the lab's own %.2f "
+                        "among them",
+                        value, limit, exhaustion->lab_cpu);
                 return;
         case RESOURCE_MEMORY:
                 (void)snprintf(ret_text, size, "it used %.0f of %.0f MiB", value / 1048576,

@@ -7,6 +7,7 @@ enum sample_figure {
         SAMPLE_CPU_WAITING,    /* its threads that could run and had no processor, on average */
         SAMPLE_BUSIEST_THREAD, /* share of a processor */
         SAMPLE_MACHINE_CPU,    /* processors of the machine in use by anybody */
+        SAMPLE_LAB_CPU,        /* and of these by the lab itself */
         SAMPLE_MEMORY,         /* bytes; what its processes share counts once */
         SAMPLE_DESCRIPTORS,    /* of that process which has most */
         SAMPLE_ESTABLISHED,    /* sockets of the target's port, by state */

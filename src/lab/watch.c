@@ -17,7 +17,7 @@ struct watch {
         struct watched_group group;
         struct watched_sockets sockets;
         struct watched_metrics metrics;
-        struct rate machine;
+        struct rate machine, lab;
         uint64_t taken_ns; /* when it was last looked at; 0: not yet */
 };
 
@@ -32,11 +32,12 @@ static int check_options(const struct watch_options *options, struct err *err)
         return 0;
 }
 
-/* Processors of the machine that were not idle: "cpu USER NICE SYSTEM IDLE IOWAIT IRQ SOFTIRQ
+/* Processors of the machine that were not idle, and the lab's part of them: "cpu USER NICE SYSTEM IDLE IOWAIT IRQ SOFTIRQ
  * STEAL", in ticks. */
 static void take_machine(struct watch *watch, double seconds, double values[SAMPLE_COUNT])
 {
         double user, nice, system, irq, softirq, steal;
+        struct timespec lab;
         char text[1024];
 
         if (!watch->sockets.is_local || watch_read("/proc/stat", text, sizeof(text)) <= 0 ||
@@ -47,6 +48,9 @@ static void take_machine(struct watch *watch, double seconds, double values[SAMP
                                              (user + nice + system + irq + softirq + steal) /
                                                      (double)sysconf(_SC_CLK_TCK),
                                              seconds);
+        (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &lab);
+        values[SAMPLE_LAB_CPU] =
+                rate_of(&watch->lab, (double)lab.tv_sec + (double)lab.tv_nsec / 1e9, seconds);
 }
 
 void watch_take(struct watch *watch, struct sample *ret_sample)

@@ -261,6 +261,46 @@ TEST(without_figures_nothing_has_run_out)
 }
 TEST_END
 
+/* The machine's processors are busy from 5 s on, at 500, and one thread of the target from `level`. */
+static struct exhaustions find_beside_the_machine(int level)
+{
+        make_samples();
+        limits.values[SAMPLE_MACHINE_CPU] = 2;
+        limits.values[SAMPLE_BUSIEST_THREAD] = 1;
+        for (int i = 0; i < SAMPLES; i++) {
+                samples[i].values[SAMPLE_MACHINE_CPU] = i < 50 ? 1 : 2;
+                samples[i].values[SAMPLE_LAB_CPU] = i < 50 ? 0.5 : 0.9;
+                samples[i].values[SAMPLE_BUSIEST_THREAD] = i * 10 < level ? 0.5 : 1;
+        }
+        return exhaustions_find(samples, SAMPLES, &limits);
+}
+
+TEST(what_the_target_lacks_goes_before_the_machine_that_it_shares_with_the_lab)
+{
+        ck_assert_int_eq(find_beside_the_machine(550).first, RESOURCE_CPU_THREAD);
+        ck_assert_int_eq(find_beside_the_machine(400).first, RESOURCE_CPU_THREAD);
+        ck_assert_int_eq(find_beside_the_machine(800).first, RESOURCE_MACHINE);
+        ck_assert_int_eq(find_beside_the_machine(2000).first, RESOURCE_MACHINE);
+}
+TEST_END
+
+TEST(of_a_machine_that_is_busy_the_lab_tells_its_own_part)
+{
+        struct exhaustions found = find_beside_the_machine(2000);
+
+        ck_assert_double_eq_tol(found.of[RESOURCE_MACHINE].lab_cpu, 0.9, 0.1);
+}
+TEST_END
+
+TEST(nothing_is_watched_where_no_figure_is_known)
+{
+        make_samples();
+        ck_assert(!exhaustions_find(samples, SAMPLES, &limits).is_watched);
+        samples[7].values[SAMPLE_LOOP_LAG] = 1;
+        ck_assert(exhaustions_find(samples, SAMPLES, &limits).is_watched);
+}
+TEST_END
+
 #define MOMENTS 60
 static struct recovery_moment moments[MOMENTS];
 
@@ -328,6 +368,9 @@ TEST_MAIN("lab_analysis", the_shape_of_degradation_is_the_law_behind_the_figures
           the_first_resource_to_run_out_is_named_with_its_time_and_load,
           one_busy_tenth_of_a_second_exhausts_no_processor, one_overflow_of_the_accept_queue_counts,
           without_figures_nothing_has_run_out,
+          what_the_target_lacks_goes_before_the_machine_that_it_shares_with_the_lab,
+          of_a_machine_that_is_busy_the_lab_tells_its_own_part,
+          nothing_is_watched_where_no_figure_is_known,
           recovery_counts_from_the_blasts_end_to_when_all_is_normal,
           normal_for_a_moment_is_not_recovered, what_never_gets_normal_is_not_recovered,
           without_a_quiet_time_nobody_knows_what_is_normal)

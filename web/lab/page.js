@@ -403,7 +403,7 @@ function resources(one, title, isFolded) {
   const plots = [
     ["Processors: user and kernel", [["cpuUser", "user", "--a"], ["cpuSystem", "kernel", "--b"], ["cpuWaiting", "waiting for one", "--ghost"]], (value) => group(value, 2), limits.cpuUser, true],
     ["Busiest thread", [["busiestThread", "of a processor", "--a"]], percent, limits.busiestThread, true],
-    ["The whole machine’s processors", [["machineCpu", "busy", "--d"]], (value) => group(value, 2), limits.machineCpu, true],
+    ["The whole machine’s processors", [["machineCpu", "busy", "--d"], ["labCpu", "by the lab", "--ghost"]], (value) => group(value, 2), limits.machineCpu, true],
     ["Memory", [["memory", "memory", "--a"]], bytes, limits.memory],
     ["Descriptors", [["descriptors", "open", "--a"]], compact, limits.descriptors],
     ["Sockets by state", [["established", "established", "--a"], ["synReceived", "half open", "--b"], ["closeWait", "close-wait", "--bad"], ["timeWait", "time-wait", "--ghost"]], compact],
