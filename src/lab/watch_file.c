@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 
 ssize_t watch_read(const char *path, char *text, size_t size)
 {
@@ -38,4 +39,21 @@ double watch_number(const char *text, const char *name)
                         return number;
         }
         return NAN;
+}
+
+double watch_entries(const char *path, bool may_count)
+{
+        AUTO(directory_close) DIR *folder = NULL;
+        const struct dirent *entry;
+        struct stat status;
+        double count = 0;
+
+        if (stat(path, &status) < 0)
+                return NAN;
+        if (status.st_size > 0 || !may_count)
+                return (double)status.st_size;
+        folder = opendir(path);
+        while (folder && (entry = readdir(folder)))
+                count += entry->d_name[0] != '.';
+        return count;
 }

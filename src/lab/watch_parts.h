@@ -46,6 +46,7 @@ struct tasks_seen {
 
 struct watched_processes {
         const struct watch_options *options;
+        double count_again_s;          /* descriptors, one by one */
         double looked_s, look_again_s; /* of CLOCK_BOOTTIME, like births; NaN: not yet */
         unsigned turn;                 /* which of two is this look's */
         struct tasks_seen processes[2], threads[2]; /* the other is that of the look before */
@@ -111,3 +112,6 @@ void watched_metrics_take(struct watched_metrics *metrics, double values[SAMPLE_
 ssize_t watch_read(const char *path, char *text, size_t size);
 /* The number behind `name` and blanks at the beginning of a line; NaN where there is none. */
 double watch_number(const char *text, const char *name);
+/* How many entries a folder of /proc has, by its size; where that is 0, they are counted one by one if
+ * that may be, for the size of /proc/PID/fd is their number since Linux 6.2 only. NaN without it. */
+double watch_entries(const char *path, bool may_count);

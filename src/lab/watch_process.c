@@ -5,10 +5,10 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define LOOK_SHARE 50 /* looking takes at most a fiftieth of a processor */
+#define COUNT_EVERY_S 1
 #define PATH_SIZE 128
 #define TEXT_SIZE 16384
 
@@ -18,6 +18,7 @@ struct sums {
         double own_pages, shared_pages;
         double descriptors; /* of the process that has most, `fullest` */
         pid_t fullest;
+        bool may_count;    /* descriptors, one by one */
         double busiest_ns; /* of one thread since the last look */
 };
 
@@ -171,15 +172,15 @@ static void add_memory(pid_t pid, struct sums *sums)
         sums->shared_pages = fmax(sums->shared_pages, shared);
 }
 
-/* The size of this folder is the number of open descriptors (Linux 6.2). */
 static void add_descriptors(pid_t pid, struct sums *sums)
 {
         char path[PATH_SIZE];
-        struct stat status;
+        double count;
 
         (void)snprintf(path, sizeof(path), "/proc/%d/fd", pid);
-        if (stat(path, &status) == 0 && (double)status.st_size > sums->descriptors) {
-                sums->descriptors = (double)status.st_size;
+        count = watch_entries(path, sums->may_count);
+        if (count > sums->descriptors) {
+                sums->descriptors = count;
                 sums->fullest = pid;
         }
 }
@@ -234,7 +235,8 @@ static double descriptors_limit(pid_t pid)
                                                         : watch_number(text, "Max open files");
 }
 
-/* The limit that counts is the one of the process which had most of all. */
+/* The limit that counts is the one of the process which had most of all. What was not counted this
+ * time stays as it was. */
 static void put_descriptors(struct watched_processes *processes, const struct sums *sums)
 {
         if (!(sums->descriptors > 0))
@@ -256,9 +258,11 @@ static void look(struct watched_processes *processes, double now_s)
 {
         struct tasks_seen *found = &processes->processes[processes->turn ^= 1];
         double *values = processes->values, seconds = now_s - processes->looked_s;
-        struct sums sums = {0};
+        struct sums sums = {.may_count = now_s >= processes->count_again_s};
         bool is_alive = false;
 
+        if (sums.may_count)
+                processes->count_again_s = now_s + COUNT_EVERY_S;
         found->count = processes->threads[processes->turn].count = 0;
         list_first(processes);
         for (size_t i = 0; i < found->count; i++)

@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 static struct temporary folder;
@@ -186,6 +187,39 @@ TEST(the_children_of_a_process_are_found_at_each_look)
 }
 TEST_END
 
+/* /proc/PID/fd was such a folder without a size up to Linux 6.1; /proc/PID/task still is. */
+TEST(entries_of_a_folder_without_a_size_are_counted_where_that_may_be)
+{
+        struct stat status;
+
+        ck_assert_int_eq(stat("/proc/self/task", &status), 0);
+        ck_assert_int_eq(status.st_size, 0);
+        ck_assert_double_ge(watch_entries("/proc/self/task", true), 1);
+        ck_assert_double_eq(watch_entries("/proc/self/task", false), 0);
+        ck_assert_double_ge(watch_entries("/proc/self/fd", true), 3);
+        ck_assert(isnan(watch_entries("/proc/0/fd", true)));
+}
+TEST_END
+
+TEST(descriptors_are_those_of_the_process_that_has_most)
+{
+        struct worker few = worker_start();
+        int more[2];
+
+        begin();
+        group_hold(&few, NULL);
+        look();
+        ck_assert_double_gt(values[SAMPLE_DESCRIPTORS], 0);
+        ck_assert_int_eq(pipe(more), 0);
+        group_hold(&few, &(struct worker){.pid = getpid()});
+        processes.count_again_s = 0;
+        look();
+        ck_assert_double_eq(values[SAMPLE_DESCRIPTORS], watch_entries("/proc/self/fd", true));
+        worker_end(&few);
+        temporary_remove(&folder);
+}
+TEST_END
+
 /* --- a server's metrics ---------------------------------------------------------------------- */
 
 static struct watched_metrics metrics;
@@ -268,4 +302,6 @@ TEST_MAIN("lab_watch", what_a_process_had_used_before_it_was_seen_counts_nothing
           a_process_that_ends_takes_nothing_from_what_others_used,
           what_is_born_between_two_looks_counts_from_its_birth,
           the_children_of_a_process_are_found_at_each_look,
+          entries_of_a_folder_without_a_size_are_counted_where_that_may_be,
+          descriptors_are_those_of_the_process_that_has_most,
           an_answer_that_is_due_is_a_loop_that_lags)
