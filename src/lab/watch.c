@@ -53,6 +53,18 @@ static void take_machine(struct watch *watch, double seconds, double values[SAMP
                 rate_of(&watch->lab, (double)lab.tv_sec + (double)lab.tv_nsec / 1e9, seconds);
 }
 
+/* Where no group limits it: what it has, and what it can get beside all others. */
+static void limit_memory(struct watch *watch, double used)
+{
+        char text[4096];
+
+        if (watch_read("/proc/meminfo", text, sizeof(text)) <= 0)
+                return;
+        watch->limits.values[SAMPLE_MEMORY] =
+                fmin(watch->limits.values[SAMPLE_MEMORY],
+                     used + watch_number(text, "MemAvailable:") * 1024);
+}
+
 void watch_take(struct watch *watch, struct sample *ret_sample)
 {
         uint64_t now_ns = clock_now_ns();
@@ -98,6 +110,7 @@ int watch_new(const struct watch_options *options, struct watch **ret_watch, str
                 return err_errno(err, r, "starting a thread");
         }
         watch_take(watch, &first); /* what rates count from */
+        limit_memory(watch, first.values[SAMPLE_MEMORY]);
         *ret_watch = watch;
         return 0;
 }

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #define PATH_SIZE 4096
-#define TEXT_SIZE 4096
+#define TEXT_SIZE 8192
 
 static bool group_read(const struct watched_group *group, const char *name, char text[TEXT_SIZE])
 {
@@ -30,6 +30,21 @@ static double either(double first, double second)
         return isnan(first) ? second : first;
 }
 
+/* Without what the kernel has read from files and would give back first. */
+static double group_memory(const struct watched_group *group)
+{
+        double used = either(group_number(group, "memory.current"),
+                             group_number(group, "memory.usage_in_bytes"));
+        double files = NAN;
+        char text[TEXT_SIZE];
+
+        /* v1 tells those of its children apart. */
+        if (group_read(group, "memory.stat", text))
+                files = either(watch_number(text, "total_inactive_file"),
+                               watch_number(text, "inactive_file"));
+        return isnan(files) ? used : fmax(0, used - files);
+}
+
 void watched_group_take(struct watched_group *group, double seconds, double values[SAMPLE_COUNT])
 {
         double user_s = NAN, system_s = NAN, memory;
@@ -47,8 +62,7 @@ void watched_group_take(struct watched_group *group, double seconds, double valu
                 values[SAMPLE_CPU_USER] = rate_of(&group->user, user_s, seconds);
                 values[SAMPLE_CPU_SYSTEM] = rate_of(&group->system, system_s, seconds);
         }
-        memory = either(group_number(group, "memory.current"),
-                        group_number(group, "memory.usage_in_bytes"));
+        memory = group_memory(group);
         if (!isnan(memory))
                 values[SAMPLE_MEMORY] = memory;
 }

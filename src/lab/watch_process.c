@@ -304,10 +304,8 @@ void watched_processes_take(struct watched_processes *processes, double values[S
 void watched_processes_limits(double limits[SAMPLE_COUNT])
 {
         long processors = sysconf(_SC_NPROCESSORS_ONLN);
-        double bytes = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
 
         limits[SAMPLE_MACHINE_CPU] = (double)processors;
         limits[SAMPLE_CPU_USER] = (double)processors;
         limits[SAMPLE_BUSIEST_THREAD] = 1;
-        limits[SAMPLE_MEMORY] = bytes;
 }

@@ -1,5 +1,6 @@
 /* What is told of processes, by a folder that a test fills as if it were a control group, and by
  * children that use a processor when they are told to; and of a server's metrics. */
+#include "base/auto.h"
 #include "lab/watch_parts.h"
 #include "temporary.h"
 #include "testing.h"
@@ -69,15 +70,22 @@ static void worker_end(const struct worker *worker)
         ck_assert_int_eq(waitpid(worker->pid, NULL, 0), worker->pid);
 }
 
-static void group_hold(const struct worker *first, const struct worker *second)
+static void group_say(const char *name, const char *text)
 {
-        FILE *file = fopen(temporary_path(&folder, "cgroup.procs"), "w");
+        FILE *file = fopen(temporary_path(&folder, name), "w");
 
         ck_assert_ptr_nonnull(file);
-        (void)fprintf(file, "%d\n", first->pid);
-        if (second)
-                (void)fprintf(file, "%d\n", second->pid);
+        ck_assert_int_ge(fputs(text, file), 0);
         ck_assert_int_eq(fclose(file), 0);
+}
+
+static void group_hold(const struct worker *first, const struct worker *second)
+{
+        char text[64];
+
+        (void)snprintf(text, sizeof(text), "%d\n%d\n", first->pid,
+                       second ? second->pid : first->pid);
+        group_say("cgroup.procs", text);
 }
 
 static void look(void)
@@ -220,6 +228,69 @@ TEST(descriptors_are_those_of_the_process_that_has_most)
 }
 TEST_END
 
+/* --- memory ---------------------------------------------------------------------------------- */
+
+static double group_memory(void)
+{
+        struct watched_group watched = {.folder = folder.path};
+
+        watched_group_take(&watched, 1, values);
+        return values[SAMPLE_MEMORY];
+}
+
+TEST(files_that_the_kernel_keeps_at_hand_are_no_memory_that_a_group_uses)
+{
+        temporary_make(&folder);
+        group_say("memory.current", "1000000\n");
+        ck_assert_double_eq(group_memory(), 1000000);
+        group_say("memory.stat", "anon 90000\nactive_file 10000\ninactive_file 900000\n");
+        ck_assert_double_eq(group_memory(), 100000);
+        group_say("memory.stat", "inactive_file 2000000\n"); /* read a moment later */
+        ck_assert_double_eq(group_memory(), 0);
+        temporary_remove(&folder);
+}
+TEST_END
+
+TEST(of_a_v1_group_the_files_of_its_children_count_too)
+{
+        temporary_make(&folder);
+        group_say("memory.usage_in_bytes", "1000000\n");
+        group_say("memory.stat", "inactive_file 0\ntotal_inactive_file 600000\n");
+        ck_assert_double_eq(group_memory(), 400000);
+        temporary_remove(&folder);
+}
+TEST_END
+
+static double memory_limit(void)
+{
+        struct origin origin = {.address.ss_family = AF_INET,
+                                .address_length = sizeof(struct sockaddr_in)};
+        AUTO(watch_close) struct watch *watch = NULL;
+        struct err err;
+
+        options.origin = &origin;
+        ck_assert_int_eq(watch_new(&options, &watch, &err), 0);
+        return watch_limits(watch)->values[SAMPLE_MEMORY];
+}
+
+TEST(a_process_may_have_what_is_available_and_no_more_than_its_group)
+{
+        double all = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+
+        options = (struct watch_options){.pid = getpid()};
+        ck_assert_double_gt(memory_limit(), 0);
+        ck_assert_double_lt(memory_limit(), all); /* the kernel has some of it */
+        temporary_make(&folder);
+        group_say("memory.current", "1000\n");
+        group_say("memory.max", "max\n");
+        options.cgroup = folder.path;
+        ck_assert_double_gt(memory_limit(), 1000000);
+        group_say("memory.max", "4096\n");
+        ck_assert_double_eq(memory_limit(), 4096);
+        temporary_remove(&folder);
+}
+TEST_END
+
 /* --- a server's metrics ---------------------------------------------------------------------- */
 
 static struct watched_metrics metrics;
@@ -304,4 +375,7 @@ TEST_MAIN("lab_watch", what_a_process_had_used_before_it_was_seen_counts_nothing
           the_children_of_a_process_are_found_at_each_look,
           entries_of_a_folder_without_a_size_are_counted_where_that_may_be,
           descriptors_are_those_of_the_process_that_has_most,
+          files_that_the_kernel_keeps_at_hand_are_no_memory_that_a_group_uses,
+          of_a_v1_group_the_files_of_its_children_count_too,
+          a_process_may_have_what_is_available_and_no_more_than_its_group,
           an_answer_that_is_due_is_a_loop_that_lags)
