@@ -98,6 +98,11 @@ struct warnings warnings_find(const struct report *report)
                 warn(&warnings,
                      "all %zu connections were in use: requests waited for one (-c gives more)",
                      load->clients_max);
+        if (result->left_out)
+                warn(&warnings,
+                     "the target had more than %d processes or threads: its figures are without "
+                     "those beyond, but for CPU and memory of a --cgroup",
+                     WATCH_TASKS_MAX);
         if (total->good > 0 && total->good < FEW_ANSWERS)
                 warn(&warnings, "of %llu answers the high percentiles are single ones",
                      (unsigned long long)total->good);

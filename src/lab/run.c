@@ -341,8 +341,10 @@ int run(const struct load *load, struct watch *watch, const struct run_observer 
         if (r == 0) {
                 conduct(&conductor, stop);
                 tell_stages(&conductor, ret_result->stage_count);
-                if (watch)
+                if (watch) {
                         ret_result->limits = *watch_limits(watch);
+                        ret_result->left_out = watch_left_out(watch);
+                }
         }
         if (r == 0 && conductor.has_failed)
                 r = err_set(err, -ENOMEM, "out of memory");

@@ -35,6 +35,7 @@ struct run_result {
         struct run_moment *moments;
         struct sample *samples; /* each with the time and the level it belongs to */
         struct sample_limits limits;
+        bool left_out; /* the target had more processes or threads than are watched */
 };
 
 /* Called on the thread that runs. */

@@ -85,6 +85,11 @@ const struct sample_limits *watch_limits(const struct watch *watch)
         return &watch->limits;
 }
 
+bool watch_left_out(const struct watch *watch)
+{
+        return watch->processes.left_out;
+}
+
 int watch_new(const struct watch_options *options, struct watch **ret_watch, struct err *err)
 {
         struct sample first;

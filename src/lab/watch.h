@@ -13,6 +13,8 @@
 
 #include <sys/types.h>
 
+#define WATCH_TASKS_MAX 256 /* processes, and threads of them all, that are looked at one by one */
+
 struct watch;
 
 struct watch_options {
@@ -34,3 +36,5 @@ static inline void watch_close(struct watch **watch)
 /* Figures that are rates count from the call before. at_s and level are left to the caller. */
 void watch_take(struct watch *watch, struct sample *ret_sample);
 const struct sample_limits *watch_limits(const struct watch *watch);
+/* There were more than WATCH_TASKS_MAX at some time. */
+bool watch_left_out(const struct watch *watch);

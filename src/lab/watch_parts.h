@@ -8,8 +8,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define WATCH_TASKS_MAX 256
-
 /* A number that only grows, seen as a rate. */
 struct rate {
         double last;
@@ -46,6 +44,7 @@ struct tasks_seen {
 
 struct watched_processes {
         const struct watch_options *options;
+        bool left_out;                 /* more than WATCH_TASKS_MAX were found */
         double count_again_s;          /* descriptors, one by one */
         double looked_s, look_again_s; /* of CLOCK_BOOTTIME, like births; NaN: not yet */
         unsigned turn;                 /* which of two is this look's */

@@ -41,6 +41,8 @@ static void add_pid(struct watched_processes *processes, pid_t pid)
                         return;
         if (found->count < WATCH_TASKS_MAX)
                 found->items[found->count++] = (struct task_seen){.id = pid};
+        else
+                processes->left_out = true;
 }
 
 /* Each number of a text, by blanks or lines. */
@@ -102,8 +104,10 @@ static void add_thread(struct watched_processes *processes, pid_t pid, long id, 
         char path[PATH_SIZE], text[128];
         struct usage ran;
 
-        if (threads->count == WATCH_TASKS_MAX)
+        if (threads->count == WATCH_TASKS_MAX) {
+                processes->left_out = true;
                 return;
+        }
         (void)snprintf(path, sizeof(path), "/proc/%d/task/%ld/schedstat", pid, id);
         if (watch_read(path, text, sizeof(text)) < 0 ||
             sscanf(text, "%lf %lf %lf", &thread.used.cpu_ns, &thread.used.waiting_ns,

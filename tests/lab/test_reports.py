@@ -208,6 +208,28 @@ def test_the_limit_of_descriptors_is_that_of_the_process_which_has_most(lab, tar
     assert series["limits"]["descriptors"] == resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
+WITH_MANY_THREADS = """
+import sys, threading
+end = threading.Event()
+for _ in range(300):
+    threading.Thread(target=end.wait).start()
+print("ready", flush=True)
+sys.stdin.read()
+end.set()
+"""
+
+
+def test_a_warning_says_that_processes_or_threads_are_left_out(lab, target):
+    with subprocess.Popen([sys.executable, "-c", WITH_MANY_THREADS], text=True, stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE) as watched:
+        assert watched.stdout.readline() == "ready\n"
+        report = lab.run(target.url + "/ok", "-c", 2, "-d", "300ms", "--pid", watched.pid)
+        watched.stdin.close()
+    assert any("more than 256 processes or threads" in text for text in report["analysis"]["warnings"])
+    report = lab.run(target.url + "/ok", "-c", 2, "-d", "300ms", "--pid", target.process.pid)
+    assert not any("processes or threads" in text for text in report["analysis"]["warnings"])
+
+
 def test_the_lab_tells_how_it_fared_itself(lab, target):
     report = lab.run(target.url + "/ok", "--rate", 100, "-d", "500ms")
     own = report["stages"][0]["lab"]

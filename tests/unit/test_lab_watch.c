@@ -195,6 +195,25 @@ TEST(the_children_of_a_process_are_found_at_each_look)
 }
 TEST_END
 
+TEST(it_is_known_when_processes_are_left_out)
+{
+        char text[8 * (WATCH_TASKS_MAX + 1)];
+        size_t length = 0;
+
+        begin();
+        for (int i = 1; i <= WATCH_TASKS_MAX + 1; i++) {
+                ck_assert(!processes.left_out);
+                length += (size_t)snprintf(text + length, sizeof(text) - length, "%d\n", i);
+                if (i < WATCH_TASKS_MAX)
+                        continue;
+                group_say("cgroup.procs", text);
+                look();
+        }
+        ck_assert(processes.left_out);
+        temporary_remove(&folder);
+}
+TEST_END
+
 /* /proc/PID/fd was such a folder without a size up to Linux 6.1; /proc/PID/task still is. */
 TEST(entries_of_a_folder_without_a_size_are_counted_where_that_may_be)
 {
@@ -372,7 +391,7 @@ TEST_END
 TEST_MAIN("lab_watch", what_a_process_had_used_before_it_was_seen_counts_nothing,
           a_process_that_ends_takes_nothing_from_what_others_used,
           what_is_born_between_two_looks_counts_from_its_birth,
-          the_children_of_a_process_are_found_at_each_look,
+          the_children_of_a_process_are_found_at_each_look, it_is_known_when_processes_are_left_out,
           entries_of_a_folder_without_a_size_are_counted_where_that_may_be,
           descriptors_are_those_of_the_process_that_has_most,
           files_that_the_kernel_keeps_at_hand_are_no_memory_that_a_group_uses,
