@@ -369,9 +369,14 @@ static struct exhaustion exhaustion_find(enum resource resource, const struct sa
                 found.is_reached = true;
                 found.at_s = samples[i].at_s;
                 found.level = samples[i].level;
-                found.value = use;
+                found.value = resource == RESOURCE_ACCEPT_QUEUE
+                                      ? samples[i].values[SAMPLE_ACCEPT_QUEUE]
+                                      : use;
+                found.overflows = samples[i].values[SAMPLE_OVERFLOWS];
                 break;
         }
+        if (resource == RESOURCE_ACCEPT_QUEUE)
+                found.limit = limits->values[SAMPLE_ACCEPT_QUEUE];
         return found;
 }
 

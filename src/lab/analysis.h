@@ -91,9 +91,10 @@ enum resource {
 
 struct exhaustion {
         bool is_reached;
-        double at_s, level; /* when, and at how many clients */
-        double value, limit;
-        double lab_cpu; /* of the machine's CPU: the processors that the lab itself used */
+        double at_s, level;  /* when, and at how many clients */
+        double value, limit; /* of an accept queue whose length nobody tells: NaN */
+        double overflows;    /* connections a second that an accept queue had no room for */
+        double lab_cpu;      /* of the machine's CPU: the processors that the lab itself used */
 };
 
 struct exhaustions {

@@ -221,6 +221,21 @@ struct recovery report_recovery(const struct report *report)
         return recovery;
 }
 
+static void accept_queue_evidence(const struct exhaustion *exhaustion, char *ret_text, size_t size)
+{
+        char length[32] = "";
+
+        if (!isnan(exhaustion->limit))
+                (void)snprintf(length, sizeof(length), " of %.0f", exhaustion->limit);
+        if (exhaustion->overflows > 0)
+                (void)snprintf(ret_text, size,
+                               "its accept queue%s had no room for %.0f connections a second",
+                               length, ceil(exhaustion->overflows));
+        else
+                (void)snprintf(ret_text, size, "%.0f connections waited in its accept queue%s",
+                               exhaustion->value, length);
+}
+
 void report_evidence(enum resource resource, const struct exhaustion *exhaustion, char *ret_text,
                      size_t size)
 {
@@ -250,8 +265,7 @@ void report_evidence(enum resource resource, const struct exhaustion *exhaustion
                                limit);
                 return;
         case RESOURCE_ACCEPT_QUEUE:
-                (void)snprintf(ret_text, size,
-                               "its accept queue of %.0f was full, or had overflown", limit);
+                accept_queue_evidence(exhaustion, ret_text, size);
                 return;
         case RESOURCE_LOOP_LAG:
                 (void)snprintf(ret_text, size, "a turn of its event loop took %.0f ms", value);

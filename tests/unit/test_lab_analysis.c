@@ -1,5 +1,6 @@
 /* What figures mean, on figures that are made up: limits, degradation, exhaustion, recovery. */
 #include "lab/analysis.h"
+#include "lab/report.h"
 #include "testing.h"
 
 #include <math.h>
@@ -253,6 +254,32 @@ TEST(one_overflow_of_the_accept_queue_counts)
 }
 TEST_END
 
+static void expect_evidence_of_accept_queue(const char *wanted)
+{
+        struct exhaustions found = exhaustions_find(samples, SAMPLES, &limits);
+        char evidence[128];
+
+        ck_assert_int_eq(found.first, RESOURCE_ACCEPT_QUEUE);
+        report_evidence(RESOURCE_ACCEPT_QUEUE, &found.of[RESOURCE_ACCEPT_QUEUE], evidence,
+                        sizeof(evidence));
+        ck_assert_str_eq(evidence, wanted);
+}
+
+TEST(the_evidence_of_an_accept_queue_tells_the_numbers_that_are_known)
+{
+        make_samples();
+        samples[30].values[SAMPLE_OVERFLOWS] = 10;
+        expect_evidence_of_accept_queue("its accept queue had no room for 10 connections a second");
+        limits.values[SAMPLE_ACCEPT_QUEUE] = 128;
+        samples[30].values[SAMPLE_ACCEPT_QUEUE] = 3; /* when one looked */
+        expect_evidence_of_accept_queue(
+                "its accept queue of 128 had no room for 10 connections a second");
+        samples[30].values[SAMPLE_OVERFLOWS] = 0;
+        samples[30].values[SAMPLE_ACCEPT_QUEUE] = 127;
+        expect_evidence_of_accept_queue("127 connections waited in its accept queue of 128");
+}
+TEST_END
+
 TEST(without_figures_nothing_has_run_out)
 {
         make_samples();
@@ -368,6 +395,7 @@ TEST_MAIN("lab_analysis", the_shape_of_degradation_is_the_law_behind_the_figures
           the_first_resource_to_run_out_is_named_with_its_time_and_load,
           one_busy_tenth_of_a_second_exhausts_no_processor, one_overflow_of_the_accept_queue_counts,
           without_figures_nothing_has_run_out,
+          the_evidence_of_an_accept_queue_tells_the_numbers_that_are_known,
           what_the_target_lacks_goes_before_the_machine_that_it_shares_with_the_lab,
           of_a_machine_that_is_busy_the_lab_tells_its_own_part,
           nothing_is_watched_where_no_figure_is_known,
