@@ -61,6 +61,31 @@ TEST(a_percentile_is_the_smallest_value_that_so_many_do_not_exceed)
 }
 TEST_END
 
+/* Of `count` values, `low` are 1 and all others 2. */
+static uint64_t percentile_of(uint64_t low, uint64_t count, double share)
+{
+        histogram_init(&histogram);
+        histogram_record(&histogram, 1, low);
+        if (low < count)
+                histogram_record(&histogram, 2, count - low);
+        return histogram_percentile(&histogram, share);
+}
+
+TEST(a_share_given_in_percent_has_the_rank_that_it_means)
+{
+        static const uint64_t counts[] = {999, 1000, 2000, 10000, 1000000, 30000000000};
+
+        for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)
+                for (uint64_t tenths = 1; tenths < 1000; tenths++) {
+                        uint64_t rank = (tenths * counts[i] + 999) / 1000;
+                        double share = (double)tenths / 10 / 100;
+
+                        ck_assert_uint_eq(percentile_of(rank, counts[i], share), 1);
+                        ck_assert_uint_eq(percentile_of(rank - 1, counts[i], share), 2);
+                }
+}
+TEST_END
+
 TEST(an_empty_histogram_has_no_figures)
 {
         histogram_init(&histogram);
@@ -124,6 +149,6 @@ TEST_MAIN("lab_histogram", each_value_lies_in_a_bucket_at_most_one_percent_wide,
           buckets_follow_one_another_without_gap_or_overlap,
           percentiles_of_a_known_distribution_are_within_half_a_percent,
           a_percentile_is_the_smallest_value_that_so_many_do_not_exceed,
-          an_empty_histogram_has_no_figures, merging_is_as_if_all_had_been_counted_in_one,
-          merging_an_empty_one_changes_nothing, clearing_leaves_nothing_behind,
-          a_value_beyond_all_bounds_counts_as_the_largest)
+          a_share_given_in_percent_has_the_rank_that_it_means, an_empty_histogram_has_no_figures,
+          merging_is_as_if_all_had_been_counted_in_one, merging_an_empty_one_changes_nothing,
+          clearing_leaves_nothing_behind, a_value_beyond_all_bounds_counts_as_the_largest)
