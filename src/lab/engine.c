@@ -69,7 +69,6 @@ static void engine_note_load(struct engine *engine)
         lab->span_ns = engine->now_ns > begun_ns ? engine->now_ns - begun_ns : 1;
         lab->cpu_ns = cpu_ns - engine->cpu_ns;
         lab->waiting_ns = waiting_ns - engine->waiting_ns;
-        lab->busiest = (double)lab->cpu_ns / (double)lab->span_ns;
         engine->cpu_ns = cpu_ns;
         engine->waiting_ns = waiting_ns;
 }

@@ -30,27 +30,45 @@ static double ms(uint64_t ns)
         return (double)ns / 1e6;
 }
 
-/* Of the stage in which the lab had most to do. */
-static void warn_of_lab(struct warnings *warnings, const struct load *load,
-                        const struct run_result *result)
-{
-        double cpu = 0, waiting = 0, level = 0;
+/* All runs that there are, ended by NULL. */
+struct runs {
+        const struct run_result *items[4];
+};
 
-        for (size_t i = 0; i < result->stage_count; i++) {
-                const struct lab_load *lab = &result->stages[i].tally.lab;
-                double span = lab->span_ns > 0 ? (double)lab->span_ns : 1;
-                if ((double)lab->cpu_ns / span > cpu) {
-                        cpu = (double)lab->cpu_ns / span;
-                        level = result->stages[i].plan.to;
+static struct runs runs_of(const struct report *report)
+{
+        struct runs runs = {{report->main}};
+        size_t count = 1;
+
+        if (report->blast)
+                runs.items[count++] = report->blast;
+        if (report->ramp)
+                runs.items[count] = report->ramp;
+        return runs;
+}
+
+/* Of the stage in which a thread of the lab had most to do. */
+static void warn_of_lab(struct warnings *warnings, unsigned thread_count, const struct runs *runs)
+{
+        double busiest = 0, waiting = 0, level = 0;
+
+        for (const struct run_result *const *run = runs->items; *run; run++)
+                for (size_t i = 0; i < (*run)->stage_count; i++) {
+                        const struct lab_load *lab = &(*run)->stages[i].tally.lab;
+                        if (lab->busiest > busiest) {
+                                busiest = lab->busiest;
+                                level = (*run)->stages[i].plan.to;
+                        }
+                        if (lab->span_ns > 0)
+                                waiting = fmax(waiting,
+                                               (double)lab->waiting_ns / (double)lab->span_ns);
                 }
-                waiting = fmax(waiting, (double)lab->waiting_ns / span);
-        }
-        if (cpu > LAB_CPU_MOST)
+        if (busiest > LAB_CPU_MOST)
                 warn(warnings,
-                     "the lab itself used %.0f %% of its %s at %.0f: its own limit may be what was "
+                     "%s used %.0f %% of a processor at %.0f: its own limit may be what was "
                      "measured (-t %u gives it more)",
-                     cpu * 100, load->thread_count == 1 ? "processor" : "processors", level,
-                     load->thread_count * 2);
+                     thread_count == 1 ? "the lab itself" : "a thread of the lab itself",
+                     busiest * 100, level, thread_count * 2);
         if (waiting > LAB_WAITING_MOST)
                 warn(warnings,
                      "the lab waited for a processor %.0f %% of the time: this machine is busy, "
@@ -58,47 +76,69 @@ static void warn_of_lab(struct warnings *warnings, const struct load *load,
                      waiting * 100);
 }
 
-static void warn_of_lag(struct warnings *warnings, const struct run_result *result)
+/* Of the run in which it was the largest part of a latency. */
+static void warn_of_lag(struct warnings *warnings, const struct runs *runs)
 {
-        const struct lab_load *lab = &result->total.lab;
-        uint64_t lag_ns = histogram_percentile(&lab->turns, 0.5);
-        uint64_t latency_ns = histogram_percentile(&result->total.latency, 0.5);
-        uint64_t late_ns = histogram_percentile(&lab->starts, 0.99);
+        uint64_t lag_ns = 0, latency_ns = 0;
+        double most = LAB_LAG_SHARE;
 
-        if (result->total.latency.count > 0 && lag_ns > LAB_LAG_LEAST_NS &&
-            (double)lag_ns > LAB_LAG_SHARE * (double)latency_ns)
+        for (const struct run_result *const *run = runs->items; *run; run++) {
+                const struct histogram *latency = &(*run)->total.latency;
+                uint64_t median_ns = histogram_percentile(latency, 0.5);
+                uint64_t turn_ns = histogram_percentile(&(*run)->total.lab.turns, 0.5);
+                if (latency->count == 0 || turn_ns <= LAB_LAG_LEAST_NS ||
+                    (double)turn_ns <= most * (double)median_ns)
+                        continue;
+                most = (double)turn_ns / (double)median_ns;
+                lag_ns = turn_ns;
+                latency_ns = median_ns;
+        }
+        if (lag_ns > 0)
                 warn(warnings,
                      "the lab's loop took %.2f ms a turn, of a median latency of %.2f ms: much of "
                      "that is the lab's own",
                      ms(lag_ns), ms(latency_ns));
+}
+
+static void warn_of_rate(struct warnings *warnings, const struct load *load,
+                         const struct tally *total)
+{
+        uint64_t late_ns = histogram_percentile(&total->lab.starts, 0.99);
+
         if (late_ns > LAB_START_LAG_MOST_NS)
                 warn(warnings,
                      "1 %% of the requests began %.1f ms late or later: the lab could not "
                      "keep this rate exactly",
                      ms(late_ns));
+        if (load->plan->kind == PLAN_RATE && total->connections_max >= load->clients_max)
+                warn(warnings,
+                     "all %zu connections were in use: requests waited for one (-c gives more)",
+                     load->clients_max);
 }
 
 struct warnings warnings_find(const struct report *report)
 {
-        const struct load *load = report->load;
-        const struct run_result *result = report->main;
         struct warnings warnings = {0};
-        const struct tally *total = &result->total;
+        const struct tally *total = &report->main->total;
+        struct runs runs = runs_of(report);
+        uint64_t local = 0;
+        bool left_out = false;
 
         if (report->death && *report->death)
                 warn(&warnings, "%s", report->death);
-        warn_of_lab(&warnings, load, result);
-        warn_of_lag(&warnings, result);
-        if (total->failures[FAILURE_LOCAL] > 0)
+        warn_of_lab(&warnings, report->load->thread_count, &runs);
+        warn_of_lag(&warnings, &runs);
+        warn_of_rate(&warnings, report->load, total);
+        for (const struct run_result *const *run = runs.items; *run; run++) {
+                local += (*run)->total.failures[FAILURE_LOCAL];
+                left_out = left_out || (*run)->left_out;
+        }
+        if (local > 0)
                 warn(&warnings,
                      "%llu requests failed because this machine had no more descriptors, ports or "
                      "memory for the lab",
-                     (unsigned long long)total->failures[FAILURE_LOCAL]);
-        if (load->plan->kind == PLAN_RATE && total->connections_max >= load->clients_max)
-                warn(&warnings,
-                     "all %zu connections were in use: requests waited for one (-c gives more)",
-                     load->clients_max);
-        if (result->left_out)
+                     (unsigned long long)local);
+        if (left_out)
                 warn(&warnings,
                      "the target had more than %d processes or threads: its figures are without "
                      "those beyond, but for CPU and memory of a --cgroup",

@@ -32,6 +32,7 @@ struct report {
         const char *death; /* how the watched process ended meanwhile; NULL or empty: it did not */
 };
 
+/* Of all runs that there are. */
 struct warnings warnings_find(const struct report *report);
 
 /* How many of the stage's clients got a good answer in it. NaN where nobody can say: of an open loop, of

@@ -21,6 +21,11 @@ struct pending {
         struct tally tally;
 };
 
+/* What a thread of the lab took in a stage. */
+struct thread_use {
+        uint64_t cpu_ns, span_ns;
+};
+
 struct conductor {
         const struct load *load;
         const struct run_observer *observer;
@@ -31,6 +36,7 @@ struct conductor {
         struct engine *engines[THREADS_MAX];
         uint64_t reported_ns[THREADS_MAX]; /* up to when */
         bool has_reported[THREADS_MAX], has_ended[THREADS_MAX];
+        struct thread_use *uses;    /* thread_count for each stage */
         struct list pending, spare; /* pending: by time */
         size_t stages_told;
         size_t stages_wanted; /* what comes of later ones does not count */
@@ -139,6 +145,8 @@ static void finish_moment(struct conductor *conductor, struct pending *pending)
         if (pending->moment.is_after_end) {
                 tally->after_end = tally_answers(tally);
                 tally->good_after_end = tally->good;
+                /* Nobody asks any more: waiting for the last answers is no rest from work. */
+                tally->lab.span_ns = tally->lab.cpu_ns = tally->lab.waiting_ns = 0;
         }
         note_moment(conductor, pending);
         tally_merge(&stage->tally, tally, false);
@@ -179,6 +187,18 @@ static struct pending *pending_of(struct conductor *conductor, const struct plan
         return made;
 }
 
+static void note_use(struct conductor *conductor, unsigned index,
+                     const struct engine_report *report)
+{
+        struct thread_use *use =
+                &conductor->uses[report->moment.stage * conductor->load->thread_count + index];
+
+        if (report->moment.is_after_end)
+                return;
+        use->cpu_ns += report->tally.lab.cpu_ns;
+        use->span_ns += report->tally.lab.span_ns;
+}
+
 static void take_report(struct conductor *conductor, unsigned index,
                         const struct engine_report *report)
 {
@@ -194,6 +214,7 @@ static void take_report(struct conductor *conductor, unsigned index,
                 conductor->has_failed = true;
                 return;
         }
+        note_use(conductor, index, report);
         tally_merge(&pending->tally, &report->tally, true);
         if (report->until_ns > pending->until_ns)
                 pending->until_ns = report->until_ns;
@@ -227,6 +248,21 @@ static void take_reports(struct conductor *conductor)
                         break;
                 list_remove(first);
                 finish_moment(conductor, pending);
+        }
+}
+
+/* Of each stage that thread which had most to do in it. */
+static void find_busiest(struct conductor *conductor)
+{
+        struct run_result *result = conductor->result;
+        unsigned thread_count = conductor->load->thread_count;
+
+        for (size_t i = 0; i < result->stage_count * thread_count; i++) {
+                const struct thread_use *use = &conductor->uses[i];
+                double *busiest = &result->stages[i / thread_count].tally.lab.busiest;
+                if (use->span_ns > 0)
+                        *busiest = fmax(*busiest, (double)use->cpu_ns / (double)use->span_ns);
+                result->total.lab.busiest = fmax(result->total.lab.busiest, *busiest);
         }
 }
 
@@ -306,6 +342,7 @@ static void conductor_deinit(struct conductor *conductor)
         for (size_t i = 0; i < 2; i++)
                 while ((link = list_pop_front(lists[i])))
                         free(CONTAINER_OF(link, struct pending, link));
+        free(conductor->uses);
 }
 
 static int make_stages(struct run_result *result, const struct load *load, struct err *err)
@@ -336,11 +373,15 @@ int run(const struct load *load, struct watch *watch, const struct run_observer 
                 return r;
         list_init(&conductor.pending);
         list_init(&conductor.spare);
+        conductor.uses = calloc(load->plan->count * load->thread_count, sizeof(*conductor.uses));
+        if (!conductor.uses)
+                return err_set(err, -ENOMEM, "out of memory");
         conductor.start_ns = clock_now_ns() + START_IN_NS;
         r = start_engines(&conductor, err);
         if (r == 0) {
                 conduct(&conductor, stop);
                 tell_stages(&conductor, ret_result->stage_count);
+                find_busiest(&conductor);
                 if (watch) {
                         ret_result->limits = *watch_limits(watch);
                         ret_result->left_out = watch_left_out(watch);

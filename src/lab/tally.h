@@ -22,12 +22,12 @@ enum failure {
 
 #define TALLY_STATUSES 600
 
-/* The lab's own figures. */
+/* The lab's own figures; those of its use of time up to the plan's end. */
 struct lab_load {
         uint64_t span_ns;        /* of all threads together */
         uint64_t cpu_ns;         /* spent by its threads */
         uint64_t waiting_ns;     /* its threads could have run, and had no processor */
-        double busiest;          /* share of a processor of the busiest thread in any moment */
+        double busiest;          /* share of a processor of the busiest thread in any stage */
         struct histogram turns;  /* how long each event waited for the loop, at most */
         struct histogram starts; /* open loop: how late a request began though a client was free */
 };

@@ -102,6 +102,17 @@ def test_goodput_is_what_was_answered_well_before_the_end(lab, target):
     assert stage["goodput"] == 0 < stage["throughput"]
 
 
+def test_waiting_for_the_last_answers_is_no_rest_from_work(lab, target):
+    def own_use(*more):
+        stage, = lab.run("--url", f"100={target.url}/ok", "-c", 20, "-d", "300ms", "-t", 1, *more)["stages"]
+        assert stage["lab"]["cpu"] == stage["lab"]["cpuBusiest"]  # one thread, one stage
+        return stage["lab"]["cpu"] / stage["requests"]
+
+    # A few of the twenty wait eight times as long as the stage was, and nobody has anything to do.
+    waiting = own_use("--url", f"{target.url}/silent", "--timeout", "2400ms")
+    assert waiting > own_use() / 3
+
+
 def stall_of(lab, target, *arguments):
     """Runs, and stops the target for about a second in the middle: the report, and how long it was
     in truth, in milliseconds."""
