@@ -8,7 +8,7 @@
 
 #define TIME_TEXT 24
 #define COUNT_TEXT 32
-#define BAR_WIDTH 16
+#define BAR_WIDTH 10
 
 const char *bench_time(double ms, char ret_text[TIME_TEXT])
 {

@@ -7,7 +7,10 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
+
+#define USUAL_WIDTH 80
 
 static bool environment_has(const char *name)
 {
@@ -148,13 +151,19 @@ void listing_add(struct listing *listing, char *text)
         listing->cells[listing->count++] = text;
 }
 
+/* Of UTF-8: not for the bytes that go on with one. */
+static bool begins_character(char byte)
+{
+        return ((unsigned char)byte & 0xc0) != 0x80;
+}
+
 /* Columns a UTF-8 text takes, every character being one wide. */
 static size_t text_width(const char *text)
 {
         size_t width = 0;
 
         for (; *text; text++)
-                width += ((unsigned char)*text & 0xc0) != 0x80;
+                width += begins_character(*text);
         return width;
 }
 
@@ -202,6 +211,26 @@ void progress_init(struct progress *progress, bool quiet)
         *progress = (struct progress){.lively = !quiet && output_is_lively(stderr)};
 }
 
+/* Of the terminal that stderr is. */
+static size_t terminal_width(void)
+{
+        struct winsize size;
+
+        if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_col == 0)
+                return USUAL_WIDTH;
+        return size.ws_col;
+}
+
+/* The last column stays free: some terminals begin a new line when it is taken. */
+static void text_cut(char *text, size_t width)
+{
+        for (; *text; text++)
+                if (begins_character(*text) && width-- == 1) {
+                        *text = '\0';
+                        return;
+                }
+}
+
 void progress_show(struct progress *progress, const char *format, ...)
 {
         char text[PROGRESS_MAX];
@@ -212,6 +241,7 @@ void progress_show(struct progress *progress, const char *format, ...)
         va_start(args, format);
         (void)vsnprintf(text, sizeof(text), format, args);
         va_end(args);
+        text_cut(text, terminal_width()); /* only the last row of two could be wiped */
         if (strcmp(text, progress->shown) == 0)
                 return;
         memcpy(progress->shown, text, sizeof(text));

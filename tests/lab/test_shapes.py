@@ -1,10 +1,12 @@
 """When requests come: stages, ramps, think time, arrivals, and stalls that cannot hide."""
 import json
+import re
 import signal
 import time
 
 import pytest
 
+from command_line import CommandLine
 from conftest import stopped
 
 
@@ -92,6 +94,15 @@ def test_an_open_loop_of_so_many_requests_ends_with_them(lab, target):
 def test_a_rate_below_one_is_shown_as_it_is(lab, target):
     ended = lab.raw(target.url + "/ok", "--rate", 0.5, "-d", "2s")
     assert ended.stdout_text.splitlines()[1].split()[:4] == ["0.5", "2.0", "s", "0.5"]
+
+
+@pytest.mark.parametrize("columns, most", [(40, 39), (0, 79)])
+def test_what_is_shown_for_a_moment_takes_one_row(target, tmp_path, columns, most):
+    ended, seen = CommandLine(tmp_path).watch("bench", target.url + "/every/2", "--rate", 123.45,
+                                              "-d", "700ms", columns=columns)
+    shown = re.findall("\r\033\\[K(\\[[^\r]*)", seen)
+    assert ended == 0 and len(shown) > 2
+    assert max(map(len, shown)) <= most and "wanted/s" in shown[-1]
 
 
 def test_goodput_is_what_was_answered_well_before_the_end(lab, target):

@@ -4,6 +4,7 @@ import pathlib
 import pty
 import select
 import subprocess
+import termios
 
 from server import build_dir
 
@@ -25,9 +26,10 @@ class CommandLine:
                               capture_output=True, cwd=self.folder,
                               env={**self.environment, **environment})
 
-    def watch(self, *arguments, **environment):
-        """On a terminal: the exit code, and all that a person would see."""
+    def watch(self, *arguments, columns=0, **environment):
+        """On a terminal: the exit code, and all that a person would see. 0 columns: it tells none."""
         ours, theirs = pty.openpty()
+        termios.tcsetwinsize(theirs, (24, columns))
         with subprocess.Popen([self.program, *map(str, arguments)], stdin=theirs, stdout=theirs,
                               stderr=theirs, cwd=self.folder, start_new_session=True,
                               env={**self.environment, **environment}) as process:
