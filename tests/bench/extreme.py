@@ -11,6 +11,22 @@ import subprocess
 import common
 from common import ROOT, Goals, Server
 
+SAFE_CLIENTS = 10000  # up to which no request may fail
+WORSE_THAN_LINEAR = ("super-linear", "exponential")
+
+
+def judge(report, most):
+    analysis, goals = report["analysis"], Goals()
+    goals.at_least("sustained", analysis["sustained"], min(2000, most), "clients")
+    failed = sum(sum(stage["errors"].values()) for stage in report["stages"]
+                 if stage["clients"] <= SAFE_CLIENTS)
+    goals.at_most(f"failed with up to {SAFE_CLIENTS:,} clients", failed, 0, "requests")
+    shape = analysis["degradation"]["shape"]
+    goals.at_most(f"p99 grows faster than the clients (it is {shape})", shape in WORSE_THAN_LINEAR, 0, "")
+    after = analysis["blast"]["recovery"]["after"]
+    goals.at_most("normal again after the blast", after if after is not None else float("inf"), 1, "s")
+    return goals
+
 
 def main():
     parser = argparse.ArgumentParser(prog="./dev bench extreme")
@@ -32,14 +48,10 @@ def main():
              folder / "extreme.html", "-o", "json"], check=True, stdout=subprocess.PIPE).stdout
     (folder / "extreme.json").write_bytes(output)
     report = json.loads(output)
-    analysis = report["analysis"]
     common.table("Stages", ["clients", "req/s", "failed", "p50 ms", "p99 ms", "max ms"], [
         [f"{stage['clients']:,}", f"{stage['throughput']:,.0f}", f"{stage['errorRate']:.2%}",
          stage["p50"], stage["p99"], stage["max"]] for stage in report["stages"]])
-    goals = Goals()
-    goals.at_least("sustained", analysis["sustained"], min(2000, int(settings.max_clients)), "clients")
-    after = analysis["blast"]["recovery"]["after"]
-    goals.at_most("normal again after the blast", after if after is not None else float("inf"), 1, "s")
+    goals = judge(report, int(settings.max_clients))
     goals.show()
     print(f"\nThe report is {folder / 'extreme.html'}")
-    return 0
+    return 1 if goals.missed() else 0

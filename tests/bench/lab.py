@@ -172,4 +172,4 @@ def main():
     goals = judge(fast, slow)
     goals.show()
     common.keep("lab", {"settings": vars(settings), "goals": goals.as_list(), "fast": fast, "slow": slow})
-    return 0
+    return 1 if goals.missed() else 0
