@@ -97,6 +97,7 @@ void client_failed(struct client *client, enum failure failure)
 
 void engine_count_late(struct engine *engine)
 {
+        engine->requests_left--;
         engine_tally(engine)->failures[FAILURE_TIMEOUT]++;
 }
 

@@ -111,7 +111,7 @@ void client_wait_until(struct client *client, uint64_t at_ns);
 /* Closed loop: takes part again, or no longer (at once where it is not busy). */
 void client_join(struct client *client);
 void client_leave(struct client *client);
-/* A request of an open loop that nobody could send in time. */
+/* A request of an open loop that nobody could send in time; it is one of those that were to be made. */
 void engine_count_late(struct engine *engine);
 
 /* --- link.c --- */

@@ -91,6 +91,12 @@ def test_an_open_loop_of_so_many_requests_ends_with_them(lab, target):
     assert stage["requests"] == 1 and stage["duration"] < 600
 
 
+def test_requests_that_nobody_could_send_are_of_those_that_were_wanted(lab, target):
+    stage, = lab.run(target.url + "/delay/20", "--rate", 2000, "-n", 300, "-c", 1, "--total-timeout",
+                     "100ms")["stages"]
+    assert stage["requests"] == 300 and stage["errors"]["timeout"] > 100
+
+
 def test_a_rate_below_one_is_shown_as_it_is(lab, target):
     ended = lab.raw(target.url + "/ok", "--rate", 0.5, "-d", "2s")
     assert ended.stdout_text.splitlines()[1].split()[:4] == ["0.5", "2.0", "s", "0.5"]
