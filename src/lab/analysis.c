@@ -7,6 +7,7 @@
 #define LINEAR_FROM 0.8 /* exponents of a power law that count as linear */
 #define LINEAR_TO 1.2
 #define BETTER_R2 0.02 /* a fit must be so much better to displace a simpler one */
+#define CLEAR_R2 0.8   /* a fit that is worse tells of noise */
 #define SMOOTH_S 0.45
 #define SAME_LEVEL 1.25 /* up to so many times a load is about the same */
 #define NORMAL_FACTOR 2
@@ -157,6 +158,8 @@ static enum shape shape_of(const struct degradation *degradation)
 {
         double exponent = degradation->fits[FIT_POWER].b;
 
+        if (degradation->fits[degradation->best].r2 < CLEAR_R2)
+                return SHAPE_UNCLEAR;
         switch (degradation->best) {
         case FIT_LINEAR:
                 return degradation->fits[FIT_LINEAR].b > 0 ? SHAPE_LINEAR : SHAPE_SUBLINEAR;
@@ -229,6 +232,8 @@ const char *shape_name(enum shape shape)
                 return "unknown";
         case SHAPE_FLAT:
                 return "flat";
+        case SHAPE_UNCLEAR:
+                return "unclear";
         case SHAPE_SUBLINEAR:
                 return "sub-linear";
         case SHAPE_LINEAR:

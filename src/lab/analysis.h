@@ -56,6 +56,7 @@ struct fit {
 enum shape {
         SHAPE_UNKNOWN, /* fewer than three stages with answers */
         SHAPE_FLAT,
+        SHAPE_UNCLEAR, /* the best fit has an R2 below 0.8 */
         SHAPE_SUBLINEAR,
         SHAPE_LINEAR,
         SHAPE_SUPERLINEAR,

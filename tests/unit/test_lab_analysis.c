@@ -78,6 +78,20 @@ TEST(the_shape_of_degradation_is_the_law_behind_the_figures)
 }
 TEST_END
 
+TEST(figures_that_no_law_stands_behind_have_no_clear_shape)
+{
+        static const double noise[] = {4, 2, 9, 3, 8, 5, 11};
+        struct degradation found;
+
+        make(constant);
+        for (size_t i = 0; i < COUNT(levels); i++)
+                points[i].p99_ms = noise[i];
+        found = degradation_find(points, COUNT(levels));
+        ck_assert_double_gt(found.fits[found.best].r2, 0);
+        ck_assert_str_eq(shape_name(found.shape), "unclear");
+}
+TEST_END
+
 TEST(a_fit_finds_the_laws_own_constants)
 {
         struct degradation found;
@@ -386,7 +400,8 @@ TEST(without_a_quiet_time_nobody_knows_what_is_normal)
 TEST_END
 
 TEST_MAIN("lab_analysis", the_shape_of_degradation_is_the_law_behind_the_figures,
-          a_fit_finds_the_laws_own_constants, growth_is_compared_with_that_of_the_load,
+          figures_that_no_law_stands_behind_have_no_clear_shape, a_fit_finds_the_laws_own_constants,
+          growth_is_compared_with_that_of_the_load,
           fewer_than_three_stages_and_those_of_one_load_have_no_shape,
           a_server_that_breaks_has_a_breaking_point_and_a_sustained_load,
           a_server_that_does_not_break_has_no_breaking_point, a_pause_ends_no_sustained_load,

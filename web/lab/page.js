@@ -340,7 +340,7 @@ function worthLog(series) {
 function sentence() {
   const found = analysis.degradation;
   if (!known(found.r2)) return null;
-  const words = { flat: "p99 hardly changes with the load.", "sub-linear": "p99 grows more slowly than the load.", linear: "p99 grows in step with the load: queues get longer, work does not get dearer.",
+  const words = { flat: "p99 hardly changes with the load.", unclear: "How p99 grows with the load is not clear: no law fits it well.", "sub-linear": "p99 grows more slowly than the load.", linear: "p99 grows in step with the load: queues get longer, work does not get dearer.",
     "super-linear": "p99 grows faster than the load.", exponential: "p99 grows exponentially with the load." };
   return `${words[found.shape] || ""} Best fit: ${found.fit}, R² ${found.r2.toFixed(3)} of logarithms.`;
 }
