@@ -163,7 +163,8 @@ static int bench_judge(const struct bench *bench, const struct run_result *resul
                         say_error("%s: there was no good answer", threshold->text);
                 else if (threshold->figure == THRESHOLD_ERRORS)
                         say_error("%s: it was %.3f %%", threshold->text, value * 100);
-                else if (threshold->figure == THRESHOLD_THROUGHPUT)
+                else if (threshold->figure == THRESHOLD_THROUGHPUT ||
+                         threshold->figure == THRESHOLD_GOODPUT)
                         say_error("%s: it was %.1f", threshold->text, value);
                 else
                         say_error("%s: it was %s", threshold->text, bench_time(value / 1e6, text));

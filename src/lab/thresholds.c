@@ -13,7 +13,7 @@ static int refuse(struct slice text, struct err *err)
 {
         return err_set(err, -EINVAL,
                        "'%s' is no threshold: write one such as p99>50ms, mean>5ms, errors>0.1%% "
-                       "or throughput<1000",
+                       "or goodput<1000",
                        text_quote(text).text);
 }
 
@@ -70,6 +70,7 @@ static bool parse_figure(struct slice name, struct threshold *threshold)
                 {{"max", 3}, THRESHOLD_MAX},
                 {{"errors", 6}, THRESHOLD_ERRORS},
                 {{"throughput", 10}, THRESHOLD_THROUGHPUT},
+                {{"goodput", 7}, THRESHOLD_GOODPUT},
         };
 
         for (size_t i = 0; i < sizeof(figures) / sizeof(figures[0]); i++)
@@ -91,7 +92,7 @@ static bool parse_bound(struct slice text, struct threshold *threshold)
 
         if (!take_decimal(&text, &threshold->bound))
                 return false;
-        if (threshold->figure == THRESHOLD_THROUGHPUT)
+        if (threshold->figure == THRESHOLD_THROUGHPUT || threshold->figure == THRESHOLD_GOODPUT)
                 return text.length == 0;
         if (threshold->figure == THRESHOLD_ERRORS) {
                 threshold->bound /= 100;
@@ -171,6 +172,10 @@ static double figure_of(const struct threshold *threshold, const struct tally *t
                 is_latency = false;
                 value = seconds > 0 ? (double)(tally_answers(tally) - tally->after_end) / seconds
                                     : 0;
+                break;
+        case THRESHOLD_GOODPUT:
+                is_latency = false;
+                value = seconds > 0 ? (double)(tally->good - tally->good_after_end) / seconds : 0;
                 break;
         }
         return is_latency && tally->latency.count == 0 ? INFINITY : value;

@@ -15,6 +15,7 @@ enum threshold_figure {
         THRESHOLD_PERCENTILE,
         THRESHOLD_ERRORS,     /* their share */
         THRESHOLD_THROUGHPUT, /* answers a second */
+        THRESHOLD_GOODPUT,    /* good ones a second */
 };
 
 struct threshold {

@@ -115,6 +115,12 @@ def test_a_share_of_failures_is_that_share(lab, target):
     assert stage["throughput"] / stage["goodput"] == pytest.approx(4 / 3, rel=0.01)
 
 
+def test_who_only_refuses_has_a_throughput_and_no_goodput(lab, target):
+    ended = lab.raw(target.url + "/status/503", "-c", 1, "-n", 50, "--fail-on", "throughput<=0,goodput<=0")
+    assert ended.returncode == 1
+    assert "goodput<=0: it was 0.0" in ended.stderr_text and "throughput<=0:" not in ended.stderr_text
+
+
 def test_latency_is_at_least_what_the_target_took(lab, target):
     stage, = lab.run(target.url + "/delay/50", "-c", 4, "-n", 40)["stages"]
     assert stage["min"] >= 49.5  # the target's own clock ticks in milliseconds

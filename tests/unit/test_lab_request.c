@@ -141,9 +141,9 @@ TEST_END
 TEST(what_is_no_threshold_is_refused)
 {
         static const char *const cases[] = {
-                "",       "p99",       "p99>",          "p99>50",  "p99>50 %",
-                "p0>1ms", "p101>1ms",  "errors>1",      "q99>1ms", "errors>%",
-                ">5ms",   "p99>1ms,,", "throughput<5ms"};
+                "",       "p99",       "p99>",           "p99>50",    "p99>50 %",
+                "p0>1ms", "p101>1ms",  "errors>1",       "q99>1ms",   "errors>%",
+                ">5ms",   "p99>1ms,,", "throughput<5ms", "goodput<5%"};
 
         for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
                 struct thresholds thresholds = {0};
@@ -175,7 +175,13 @@ TEST(thresholds_hold_of_what_was_counted)
         ck_assert(is_met("max>=100ms", &tally) && !is_met("max>100ms", &tally));
         ck_assert(is_met("errors>19%", &tally) && !is_met("errors>20%", &tally));
         ck_assert(is_met("throughput<51", &tally) && !is_met("throughput<50", &tally));
+        ck_assert(is_met("goodput<51", &tally) && !is_met("goodput<50", &tally));
         ck_assert(is_met("mean>50ms", &tally) && is_met("min<2ms", &tally));
+        tally.failures[FAILURE_STATUS] = 300;
+        tally.after_end = 30;
+        tally.good_after_end = 20;
+        ck_assert(is_met("throughput<186", &tally) && !is_met("throughput<185", &tally));
+        ck_assert(is_met("goodput<41", &tally) && !is_met("goodput<40", &tally));
         tally_clear(&tally);
         ck_assert_msg(is_met("p99>1s", &tally), "no answer at all is slower than any bound");
 }
