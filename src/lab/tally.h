@@ -11,7 +11,7 @@ enum failure {
         FAILURE_REFUSED,         /* nobody listens there, or no way leads there */
         FAILURE_CONNECT_TIMEOUT, /* no connection in time, TLS included */
         FAILURE_TLS,             /* no common language, or not who it says it is */
-        FAILURE_RESET,           /* the connection ended before an answer began */
+        FAILURE_RESET,           /* the connection ended before an answer began, or was reset */
         FAILURE_TIMEOUT,         /* no whole answer in time */
         FAILURE_STATUS,          /* an answer, but not 2xx */
         FAILURE_SHORT,           /* an answer that ended too early */

@@ -365,7 +365,7 @@ function overTime(one, title, note, extra = {}) {
   const log = logButton(head, () => draw());
   log.on = worthLog(series);
   head.lastChild.setAttribute("aria-pressed", String(log.on));
-  const draw = chart(part, { ...common, title: "latency of each tenth of a second", series, height: 200, yFormat: time, yLog: () => log.on, limit: extra.limit, limitName: extra.limitName,
+  const draw = chart(part, { ...common, title: "latency of each tenth of a second (in a long run of several together, the worst)", series, height: 200, yFormat: time, yLog: () => log.on, limit: extra.limit, limitName: extra.limitName,
     xLabel: "seconds since it began", marks: extra.marks });
 }
 function blast() {
