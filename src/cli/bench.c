@@ -190,6 +190,8 @@ static int bench_tell(struct bench *bench, const struct report *report)
                 say_error("out of memory");
                 return CLI_FAILED;
         }
+        if (bench->baseline)
+                bench_compare(bench, json);
         if (bench->cli->json)
                 print_json(json);
         else

@@ -81,7 +81,8 @@ void bench_table_row(struct bench *bench, const struct run_stage *stage);
 void bench_show_progress(struct bench *bench, const struct run_result *so_far, double at_s,
                          const struct run_moment *latest);
 void bench_table_end(struct bench *bench, const struct report *report);
-/* How this run differs from the baseline. */
+/* Adds to a report how it differs from the baseline. */
+void bench_compare(const struct bench *bench, cJSON *json);
 void bench_table_compare(const struct bench *bench, const cJSON *json);
 /* "1.23 ms"; the caller's memory. */
 const char *bench_time(double ms, char ret_text[24]);

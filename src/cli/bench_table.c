@@ -301,35 +301,74 @@ void bench_table_end(struct bench *bench, const struct report *report)
 
 /* --- two runs -------------------------------------------------------------------------------- */
 
-/* "-12.3 %". */
-static char *change_text(const cJSON *now, const cJSON *before, const char *key)
-{
-        double a = json_number(before, key), b = json_number(now, key);
+static const char *const compared[] = {"throughput", "p50", "p95", "p99", "p99_9"};
 
-        return a > 0 && b > 0 ? text_format("%+.1f %%", (b / a - 1) * 100) : text_copy("-");
+#define COMPARED (sizeof(compared) / sizeof(compared[0]))
+
+/* The earlier run's stage of the same level; where there are several, the one that is as far on. */
+static const cJSON *find_before(const cJSON *before, const cJSON *stages, const cJSON *now,
+                                const char *level)
+{
+        size_t turn = 0;
+
+        for (const cJSON *at = json_first(stages); at != now; at = at->next)
+                turn += json_number(at, level) == json_number(now, level);
+        for (const cJSON *at = json_first(before); at; at = at->next)
+                if (json_number(at, level) == json_number(now, level) && turn-- == 0)
+                        return at;
+        return NULL;
+}
+
+void bench_compare(const struct bench *bench, cJSON *json)
+{
+        const char *level = is_rate(bench) ? "rate" : "clients";
+        const cJSON *stages = cJSON_GetObjectItemCaseSensitive(json, "stages");
+        const cJSON *before_stages = cJSON_GetObjectItemCaseSensitive(bench->baseline, "stages");
+        cJSON *list = cJSON_AddArrayToObject(cJSON_GetObjectItemCaseSensitive(json, "analysis"),
+                                             "baseline");
+
+        for (const cJSON *now = json_first(stages); now; now = now->next) {
+                const cJSON *before = find_before(before_stages, stages, now, level);
+                cJSON *change;
+                if (!before)
+                        continue;
+                change = cJSON_CreateObject();
+                (void)cJSON_AddNumberToObject(change, level, json_number(now, level));
+                for (size_t i = 0; i < COMPARED; i++) {
+                        double a = json_number(before, compared[i]);
+                        double b = json_number(now, compared[i]);
+                        report_add_number(change, compared[i],
+                                          a > 0 && b > 0 ? (b / a - 1) * 100 : NAN, 1);
+                }
+                (void)cJSON_AddItemToArray(list, change);
+        }
+}
+
+/* "-12.3 %". */
+static char *change_text(const cJSON *change)
+{
+        return cJSON_IsNumber(change) ? text_format("%+.1f %%", change->valuedouble)
+                                      : text_copy("-");
 }
 
 void bench_table_compare(const struct bench *bench, const cJSON *json)
 {
         static const char *const headings[] = {"AGAINST BEFORE", "ANSWERS/S", "P50", "P95", "P99",
                                                "P99.9",          NULL};
-        static const char *const keys[] = {"throughput", "p50", "p95", "p99", "p99_9"};
-        const char *level = is_rate(bench) ? "rate" : "clients";
+        const cJSON *analysis = cJSON_GetObjectItemCaseSensitive(json, "analysis");
+        const cJSON *changes = cJSON_GetObjectItemCaseSensitive(analysis, "baseline");
         AUTO(listing_deinit) struct listing listing;
-        const cJSON *before_list = cJSON_GetObjectItemCaseSensitive(bench->baseline, "stages");
 
         listing_init(&listing, headings);
-        for (const cJSON *now = json_first(cJSON_GetObjectItemCaseSensitive(json, "stages")); now;
-             now = now->next)
-                for (const cJSON *before = json_first(before_list); before; before = before->next) {
-                        if (json_number(now, level) != json_number(before, level))
-                                continue;
-                        listing_add(&listing, text_format("%.10g %s", json_number(now, level),
-                                                          is_rate(bench) ? "wanted/s" : "clients"));
-                        for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
-                                listing_add(&listing, change_text(now, before, keys[i]));
-                        break;
-                }
+        for (const cJSON *change = json_first(changes); change; change = change->next) {
+                listing_add(&listing,
+                            text_format("%.10g %s",
+                                        json_number(change, is_rate(bench) ? "rate" : "clients"),
+                                        is_rate(bench) ? "wanted/s" : "clients"));
+                for (size_t i = 0; i < COMPARED; i++)
+                        listing_add(&listing, change_text(cJSON_GetObjectItemCaseSensitive(
+                                                      change, compared[i])));
+        }
         if (listing.count == 0) {
                 say_note("the earlier run has no stage like one of these");
                 return;

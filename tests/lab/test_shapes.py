@@ -111,6 +111,19 @@ def test_what_is_shown_for_a_moment_takes_one_row(target, tmp_path, columns, mos
     assert max(map(len, shown)) <= most and "wanted/s" in shown[-1]
 
 
+def test_stages_of_one_level_are_compared_in_their_order(lab, target):
+    before = lab.run(target.url + "/ok", "--stages", "2:200ms,1:200ms,2:200ms")
+    before["stages"][0]["p50"] /= 2
+    before["stages"][2]["p50"] *= 1e6
+    (lab.folder / "before.json").write_text(json.dumps(before))
+    report = lab.run(target.url + "/delay/20", "--stages", "2:200ms,1:200ms,2:200ms,2:200ms",
+                     "--baseline", "before.json")
+    told = report["analysis"]["baseline"]
+    assert [one["clients"] for one in told] == [2, 1, 2]
+    assert told[0]["p50"] > 0 > told[2]["p50"] and told[1]["throughput"] < 0
+    assert set(told[0]) == {"clients", "throughput", "p50", "p95", "p99", "p99_9"}
+
+
 def test_goodput_is_what_was_answered_well_before_the_end(lab, target):
     # What is refused is refused at once, and what is good comes when the stage is over.
     stage, = lab.run("--url", target.url + "/status/429", "--url", target.url + "/delay/1500",

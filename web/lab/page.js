@@ -272,7 +272,7 @@ function headlines() {
     cards.append(figure("Sustained", amount(analysis.sustained), who,
       `${group(analysis.sustainedConnections)} connections open at once`, "", delta(analysis.sustained, old && old.sustained, false)));
   const shown = several ? [...run.stages].reverse().find((stage) => levelOf(stage) === analysis.sustained) || run.stages[0] : total;
-  const was = baseline && (several ? baseline.stages.find((stage) => levelOf(stage) === levelOf(shown)) : old.total);
+  const was = baseline && (several ? beforeOf(shown) : old.total);
   cards.append(figure(several ? `p99 at ${amount(levelOf(shown))} ${who}` : "p99", time(shown.p99).split(" ")[0], time(shown.p99).split(" ")[1],
     `median ${time(shown.p50)}, worst ${time(shown.max)}` + (several && shown !== run.stages[0] ? `; p99 at ${amount(levelOf(run.stages[0]))}: ${time(run.stages[0].p99)}` : ""), "",
     delta(shown.p99, was && was.p99, true)));
@@ -306,6 +306,11 @@ const resourceWords = { cpu: "CPU", cpuThread: "one thread", machineCpu: "machin
 
 const percentiles = [["p50", "p50", "--p1"], ["p95", "p95", "--p2"], ["p99", "p99", "--p3"], ["p99_9", "p99.9", "--p4"], ["max", "max", "--p5"]];
 const levelOf = (stage) => isOpen ? stage.rate : stage.clients;
+/* The earlier run's stage of the same level; where there are several, the one that is as far on. */
+function beforeOf(stage) {
+  const isLike = (other) => levelOf(other) === levelOf(stage);
+  return baseline.stages.filter(isLike)[run.stages.filter(isLike).indexOf(stage)];
+}
 function againstLoad() {
   /* The figures of a ramp belong to no load. */
   const stages = run.stages.filter((stage) => !known(stage.clientsFrom) && !known(stage.rateFrom)), xs = stages.map(levelOf);
@@ -316,7 +321,7 @@ function againstLoad() {
   part.append(head);
   const series = percentiles.map(([key, name, color]) => ({ name, color, values: stages.map((stage) => stage[key]) }));
   if (baseline) for (const [key, name] of [["p50", "p50, before"], ["p99", "p99, before"]])
-    series.push({ name, color: "--ghost", dashed: true, values: xs.map((level) => (baseline.stages.find((stage) => levelOf(stage) === level) || {})[key]) });
+    series.push({ name, color: "--ghost", dashed: true, values: stages.map((stage) => (beforeOf(stage) || {})[key]) });
   legend(head, baseline ? [{ name: "p50 and p99 of the earlier run", color: "--ghost", dashed: true }] : []);
   const log = logButton(head, () => draw());
   log.on = worthLog(series);
@@ -325,7 +330,7 @@ function againstLoad() {
   const work = section("Work done and work refused", null), pair = element("div");
   work.append(pair);
   const before = baseline ? [{ name: "earlier run", color: "--ghost", dashed: true,
-    values: xs.map((level) => (baseline.stages.find((stage) => levelOf(stage) === level) || {}).throughput) }] : [];
+    values: stages.map((stage) => (beforeOf(stage) || {}).throughput) }] : [];
   chart(pair, { ...common, title: "answers a second", series: [{ name: "answers/s", color: "--a", area: true, values: stages.map((stage) => stage.throughput) }, ...before],
     height: 200, yFormat: compact, xLabel: who });
   if (stages.every((stage) => stage.errorRate === 0))
@@ -485,7 +490,7 @@ function stageTable(title, stages, before) {
   const keys = [["mean", "mean"], ["p50", "p50"], ["p95", "p95"], ["p99", "p99"], ["p99_9", "p99.9"], ["max", "max"]];
   const head = element("tr", {}, element("th", {}, who), ...["time", "answers/s", "requests", "failed", "served", "connections", ...keys.map(([, name]) => name)].map((name) => element("th", {}, name)));
   const rows = stages.map((stage, i) => {
-    const was = before && before.find((one) => levelOf(one) === levelOf(stage));
+    const was = before && beforeOf(stage);
     const from = isOpen ? stage.rateFrom : stage.clientsFrom;
     const failed = element("td", { class: stage.errorRate > 0 ? "bad" : "" }, percent(stage.errorRate));
     failed.title = failureList(stage);
