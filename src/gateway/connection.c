@@ -285,14 +285,16 @@ static bool connection_take_body(struct connection *connection, struct slice *in
 /* Takes requests and bodies off the input as far as they go. */
 static struct slice connection_process(struct connection *connection, struct slice input)
 {
-        bool more = true;
+        bool more = true, is_first = true;
 
         while (more && connection->fd >= 0) {
                 switch (connection->state) {
                 case CONNECTION_HEAD:
                         /* An answer that the client does not read holds up its next request. */
                         more = input.length > 0 && connection_backlog(connection) == 0 &&
+                               (is_first || tenants_let_next(connection)) &&
                                connection_take_head(connection, &input);
+                        is_first = false;
                         break;
                 case CONNECTION_BODY:
                         more = connection_take_body(connection, &input);
@@ -345,7 +347,7 @@ static void connection_settle(struct connection *connection, struct slice rest, 
         if (connection->state == CONNECTION_HEAD && connection->needed == 0 && rest.length > 0 &&
             was_empty)
                 connection_touch(connection, config->head_timeout_ms);
-        if (connection->peer_closed)
+        if (connection->peer_closed && !turns_item_is_parked(&connection->turn))
                 connection_heed_half_close(connection, rest.length > 0);
         connection_watch(connection);
 }

@@ -33,7 +33,8 @@ static void tenants_yield(struct loop_task *task)
 
 void tenants_init(struct tenants *tenants, bool fair)
 {
-        turns_init(&tenants->turns, fair ? TENANTS_QUANTUM : 0, TENANTS_ANSWERS);
+        tenants->fair = fair;
+        turns_init(&tenants->turns, TENANTS_QUANTUM, TENANTS_ANSWERS);
         loop_task_init(&tenants->serve, tenants_serve);
         loop_task_init(&tenants->yield, tenants_yield);
         atomic_init(&tenants->waited, 0);
@@ -45,7 +46,8 @@ void tenants_see(struct connection *connection, const struct live *live)
 
         turns_forget(&thread->tenants.turns, &connection->turn); /* parked as somebody else's */
         connection->turn.place = live->tenant_place;
-        turns_see(&thread->tenants.turns, live->tenant_place, thread->loop.now_ns);
+        if (thread->tenants.fair)
+                turns_see(&thread->tenants.turns, live->tenant_place, thread->loop.now_ns);
 }
 
 void tenants_begin_call(struct gateway_thread *thread, const struct live *live)
@@ -58,13 +60,12 @@ void tenants_end_call(struct gateway_thread *thread, const struct live *live)
         turns_call_ends(&thread->tenants.turns, live->tenant_place, thread->loop.now_ns);
 }
 
-bool tenants_let(struct connection *connection)
+/* False: it is parked. */
+static bool tenants_begin(struct connection *connection)
 {
         struct gateway_thread *thread = connection->thread;
         struct tenants *tenants = &thread->tenants;
 
-        if (turns_item_is_parked(&connection->turn))
-                return false;
         if (turns_begin(&tenants->turns, &connection->turn, thread->loop.now_ns))
                 return true;
         turns_park(&tenants->turns, &connection->turn);
@@ -74,6 +75,19 @@ bool tenants_let(struct connection *connection)
         connection_watch(connection);
         loop_defer_turn(&thread->loop, &tenants->serve);
         return false;
+}
+
+bool tenants_let(struct connection *connection)
+{
+        if (turns_item_is_parked(&connection->turn))
+                return false;
+        return connection->turn.place == TURNS_NOBODY || tenants_begin(connection);
+}
+
+bool tenants_let_next(struct connection *connection)
+{
+        connection->resume_parked = !tenants_begin(connection);
+        return !connection->resume_parked;
 }
 
 void tenants_charge(struct connection *connection, size_t bytes)

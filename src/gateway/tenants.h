@@ -3,9 +3,12 @@
  *
  * A tenant is the owner of the function that is called. A connection's is that of its last call; new
  * connections, and those that ask for health, figures or the API alone, have none and are read at once.
- * While one tenant is active nothing is done here. While several are, a connection that has something
- * to be read, and whose tenant has used up its share of the turn, is parked: the loop is not asked
- * about it any more, and what the client sent stays in its socket until its turn comes.
+ * While several tenants are active, a connection that has something to be read, and whose tenant has used
+ * up its share of the turn, is parked: the loop is not asked about it any more, and what the client sent
+ * stays in its socket until its turn comes.
+ *
+ * Always, what stands behind a request that was answered at once takes turns, nobody's like a tenant's:
+ * else a client that does not wait for its answers has as many in a turn as were read.
  */
 #pragma once
 
@@ -28,6 +31,7 @@ struct live;
 
 struct tenants {
         struct turns turns;
+        bool fair; /* else nobody is active */
         struct loop_task serve;
         struct loop_task yield; /* for after each turn: where calls of several were under way in it,
                                    whoever was woken has the processor before the thread goes on */
@@ -44,6 +48,8 @@ void tenants_end_call(struct gateway_thread *thread, const struct live *live);
 /* While several tenants are active: may this connection be read, or go on with what was read, in this
  * turn? False: it is parked, and goes on by connection_unpark(). */
 bool tenants_let(struct connection *connection);
+/* May it begin one more request that was read with the last? False: as above. */
+bool tenants_let_next(struct connection *connection);
 /* So many bytes were read. */
 void tenants_charge(struct connection *connection, size_t bytes);
 /* How many frames, of at most `most`, may be received from this function's instances in this turn? */

@@ -250,6 +250,72 @@ def test_who_waits_is_answered_when_the_node_goes_down(compile_native):
         node.server.process = None
 
 
+PIPED = 500
+HEALTH = request("GET", "/healthz")
+NOT_TOLD = request("GET", "/api/v1/functions/me")  # 401
+
+
+@pytest.mark.parametrize("piped", [HEALTH, NOT_TOLD], ids=["health", "401"])
+def test_who_asks_once_does_not_wait_for_what_others_have_sent_behind_each_other(node, piped):
+    with connections(node, 5) as crowd, connections(node, 1) as other:
+        for connection in crowd + other:
+            connection.send(HEALTH).read_answer()
+        with node.stopped():
+            for connection in crowd:
+                connection.send(piped * PIPED + node.loud.request())
+            other[0].send(node.quiet.request())
+        asked_ms = taken_ms(other[0].read_answer())
+        for connection in crowd:
+            assert {connection.read_answer().status for _ in range(PIPED)} <= {200, 401}
+            assert asked_ms < taken_ms(connection.read_answer())
+
+
+def test_a_turn_begins_no_more_of_a_connection_than_of_a_tenant(node, unfair):
+    for of in (node, unfair):
+        before = of.waited()
+        with connections(of, 1) as piped:
+            piped[0].send(HEALTH * PIPED)
+            assert [piped[0].read_answer().status for _ in range(PIPED)] == [200] * PIPED
+        assert of.waited() - before >= PIPED / 5 - 1
+
+
+def test_calls_and_what_is_answered_at_once_keep_their_order(node):
+    with connections(node, 5) as piped:
+        with node.stopped():
+            for connection in piped:
+                for number in range(100):
+                    connection.send(HEALTH + node.loud.request(b"%d" % number) + NOT_TOLD + HEALTH)
+        for connection in piped:
+            for number in range(100):
+                answers = [connection.read_answer() for _ in range(4)]
+                assert [answer.status for answer in answers] == [200, 200, 401, 200]
+                assert answers[1].body == b"%d" % number
+
+
+@pytest.mark.parametrize("rounds", [1, 40])  # with 40 the answers do not fit the sockets
+def test_who_has_said_that_there_is_no_more_has_all_answers(node, rounds):
+    with RawConnection(node.server.port, receive_buffer=4096) as connection:
+        sender = threading.Thread(target=lambda: [
+            connection.send(HEALTH * PIPED * rounds), connection.socket.shutdown(socket.SHUT_WR)])
+        sender.start()
+        for _ in range(PIPED * rounds):
+            assert connection.read_answer().body == b"ok\n"
+        assert connection.is_closed()
+        sender.join()
+
+
+def test_who_leaves_in_the_middle_of_his_requests_leaves_nothing(node):
+    before = node.server.metrics()["magpie_connections"]
+    for _ in range(3):
+        with connections(node, 20) as left:
+            with node.stopped():
+                for connection in left:
+                    connection.send(HEALTH * PIPED)
+            for connection in left:
+                connection.read_answer()
+    eventually(lambda: node.server.metrics()["magpie_connections"] <= before, "all have gone")
+
+
 CROWD = 24
 
 

@@ -175,13 +175,16 @@ TEST(work_that_turns_out_dearer_is_paid_from_the_turns_to_come)
 }
 TEST_END
 
-TEST(what_is_nobodys_is_begun_at_once_and_counts_for_nobody)
+TEST(what_is_nobodys_takes_turns_like_a_tenants)
 {
-        start(1);
-        ask_often(TURNS_NOBODY, 3);
-        (void)ask(ANN);
-        (void)ask(TURNS_NOBODY);
-        ck_assert_str_eq(story, "---a-");
+        start(2);
+        ask_often(TURNS_NOBODY, 5);
+        ask_often(ANN, 3);
+        end_turn();
+        end_turn();
+        end_turn();
+        ck_assert_str_eq(story, "--aa|-a-|-|");
+        ck_assert(!turns_are_due(&turns));
 }
 TEST_END
 
@@ -288,15 +291,6 @@ TEST(who_ends_a_call_and_begins_the_next_is_not_two)
 }
 TEST_END
 
-TEST(without_a_quantum_nobody_takes_turns)
-{
-        start(0);
-        turns_see(&turns, ANN, 0);
-        turns_see(&turns, BEN, 0);
-        ck_assert(!turns_are_taken(&turns));
-}
-TEST_END
-
 TEST(whatever_is_asked_is_begun_once_within_as_many_turns_as_it_is_worth)
 {
         static const uint16_t places[] = {ANN, BEN, CYD};
@@ -333,11 +327,11 @@ TEST_MAIN("turns", who_asks_once_does_not_wait_for_who_asks_a_thousand_times,
           nothing_waits_while_there_is_a_share_that_nobody_else_wants,
           what_was_not_used_of_a_turn_is_not_kept_for_the_next,
           work_that_turns_out_dearer_is_paid_from_the_turns_to_come,
-          what_is_nobodys_is_begun_at_once_and_counts_for_nobody,
+          what_is_nobodys_takes_turns_like_a_tenants,
           who_goes_away_while_parked_is_not_served_and_holds_up_nobody,
           turns_are_taken_while_several_are_active_and_not_by_one_alone,
           a_tenant_with_something_parked_is_active_however_long_it_waits,
           a_turn_is_shared_while_calls_of_several_are_under_way_in_it,
           those_whose_last_calls_end_in_one_turn_have_shared_it,
-          who_ends_a_call_and_begins_the_next_is_not_two, without_a_quantum_nobody_takes_turns,
+          who_ends_a_call_and_begins_the_next_is_not_two,
           whatever_is_asked_is_begun_once_within_as_many_turns_as_it_is_worth)

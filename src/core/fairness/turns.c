@@ -15,7 +15,7 @@ void turns_init(struct turns *turns, int quantum, unsigned answers)
         turns->ended_turn = 0;
         list_init(&turns->active);
         list_init(&turns->waiting);
-        for (size_t i = 0; i < TURNS_PLACES; i++) {
+        for (size_t i = 0; i <= TURNS_NOBODY; i++) {
                 struct turns_place *place = &turns->places[i];
                 *place = (struct turns_place){.ended_turn = TURN_NONE};
                 list_init(&place->waiting_link);
@@ -35,7 +35,7 @@ void turns_see(struct turns *turns, uint16_t place_number, uint64_t now_ns)
         struct turns_place *place = &turns->places[place_number];
 
         place->seen_ns = now_ns;
-        if (turns->quantum == 0 || !list_is_empty(&place->active_link))
+        if (!list_is_empty(&place->active_link))
                 return;
         list_push_back(&turns->active, &place->active_link);
         turns->active_count++;
@@ -105,11 +105,8 @@ bool turns_are_shared(const struct turns *turns, uint64_t turn)
 
 bool turns_begin(struct turns *turns, const struct turns_item *item, uint64_t turn)
 {
-        struct turns_place *place;
+        struct turns_place *place = &turns->places[item->place];
 
-        if (item->place == TURNS_NOBODY)
-                return true;
-        place = &turns->places[item->place];
         /* Nobody overtakes what he has parked himself. */
         if (!list_is_empty(&place->parked) || !place_has_share(turns, place, turn))
                 return false;
@@ -126,7 +123,7 @@ void turns_park(struct turns *turns, struct turns_item *item)
 {
         struct turns_place *place = &turns->places[item->place];
 
-        assert(!turns_item_is_parked(item) && item->place < TURNS_PLACES);
+        assert(!turns_item_is_parked(item) && item->place <= TURNS_NOBODY);
         list_push_back(&place->parked, &item->link);
         if (list_is_empty(&place->waiting_link))
                 list_push_back(&turns->waiting, &place->waiting_link);

@@ -24,7 +24,7 @@
 #include <stdint.h>
 
 #define TURNS_PLACES 1024
-#define TURNS_NOBODY UINT16_MAX           /* whose work it is, nobody knows yet */
+#define TURNS_NOBODY TURNS_PLACES         /* whose work it is, nobody knows yet; never active */
 #define TURNS_ACTIVE_FOR_NS 1000000000ull /* after its last work, with nothing parked */
 
 /* A tenant's place. */
@@ -48,7 +48,7 @@ struct turns_item {
 };
 
 struct turns {
-        int quantum;          /* units that a tenant may begin in a turn; 0: nobody takes turns */
+        int quantum;          /* units that a tenant may begin in a turn */
         unsigned answers;     /* that a tenant may have carried to its clients in a turn */
         unsigned busy_count;  /* places with something under way */
         unsigned ended_count; /* places with an `ended_turn` that is ... */
@@ -57,7 +57,7 @@ struct turns {
         struct list active; /* struct turns_place */
         struct list
                 waiting; /* those with something parked; whoever has just had its share behind */
-        struct turns_place places[TURNS_PLACES];
+        struct turns_place places[TURNS_PLACES + 1]; /* the last is TURNS_NOBODY's */
 };
 
 void turns_init(struct turns *turns, int quantum, unsigned answers);
@@ -71,14 +71,15 @@ static inline uint16_t turns_place(uint64_t hash)
 
 /* This tenant has work. Not TURNS_NOBODY. */
 void turns_see(struct turns *turns, uint16_t place, uint64_t now_ns);
-/* Do several want the thread? While they do not, nothing below need be asked. */
+/* Do several want the thread? While they do not, nothing below need be asked but for what one client
+ * has sent behind something else. */
 static inline bool turns_are_taken(const struct turns *turns)
 {
         return turns->active_count > 1;
 }
 
 /* May one more unit of the item's tenant begin in this turn? Then it counts as begun; else park it.
- * What is nobody's, or is parked already, is not asked for. */
+ * What is parked already is not asked for. */
 bool turns_begin(struct turns *turns, const struct turns_item *item, uint64_t turn);
 /* What was begun last took so many units more. */
 void turns_charge(struct turns *turns, uint16_t place, int units);
