@@ -329,8 +329,9 @@ static void connection_heed_half_close(struct connection *connection, bool has_r
                 exchange->ops->half_closed(exchange);
 }
 
-/* Between requests the time runs from the last answer, in a head from its first byte. */
-static void connection_settle(struct connection *connection, struct slice rest, bool was_empty)
+/* Between requests the time runs from the last answer, in a head from its first byte, or from the last
+ * answer where that came later. */
+static void connection_settle(struct connection *connection, struct slice rest, bool is_new)
 {
         const struct gateway_config *config = &connection->thread->gateway->config;
 
@@ -345,7 +346,7 @@ static void connection_settle(struct connection *connection, struct slice rest, 
                 return;
         }
         if (connection->state == CONNECTION_HEAD && connection->needed == 0 && rest.length > 0 &&
-            was_empty)
+            is_new)
                 connection_touch(connection, config->head_timeout_ms);
         if (connection->peer_closed && !turns_item_is_parked(&connection->turn))
                 connection_heed_half_close(connection, rest.length > 0);
@@ -419,7 +420,7 @@ static void connection_go_on(struct connection *connection)
         if (held.length > 0)
                 memcpy(connection->thread->scratch,
                        connection->input->data + connection->input->start, held.length);
-        connection_settle(connection, connection_process(connection, held), false);
+        connection_settle(connection, connection_process(connection, held), true);
 }
 
 void connection_unpark(struct connection *connection)

@@ -5,9 +5,10 @@
  * gateway_route(), which sets an exchange; the exchange is fed the body, and writes the answer by
  * response.h.
  *
- * Time-outs: a head must be complete within head_timeout_ms of its first byte, a body or an answer
- * must move within stall_timeout_ms, an idle connection is closed after idle_timeout_ms. One timer a
- * connection, looked at when it fires and only then moved, so a request costs no timer at all.
+ * Time-outs: a head must be complete within head_timeout_ms of its first byte, or of the last answer
+ * where that came later; a body or an answer must move within stall_timeout_ms; an idle connection is
+ * closed after idle_timeout_ms. One timer a connection, looked at when it fires and only then moved, so a
+ * request costs no timer at all.
  */
 #pragma once
 

@@ -258,6 +258,16 @@ def test_a_head_that_does_not_come_is_timed_out(client, echo):
     assert 0.9 <= time.monotonic() - began < 10
 
 
+def test_a_head_that_began_behind_a_call_has_no_longer(compile_native):
+    with Server("--head-timeout", "1s", "--idle-timeout", "600s") as node:
+        function = node.deploy("echo", "native", {"main": compile_native("worker")}, public=True)
+        for before in (request("POST", f"/f/{function}", b"sleep 100"), request("GET", "/healthz")):
+            with RawConnection(node.port) as connection:
+                connection.send(before + b"GET / HT")
+                assert connection.read_answer().status == 200
+                assert connection.read_answer().status == 408 and connection.is_closed()
+
+
 def test_a_head_that_trickles_is_timed_out_all_the_same(client, echo):
     """A byte now and then must not keep a connection for ever."""
     began = time.monotonic()
