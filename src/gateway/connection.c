@@ -514,13 +514,17 @@ void connection_rest(struct connection *connection)
         list_push_back(&connection->thread->idle, &connection->link);
 }
 
-static bool connection_is_idle(struct connection *connection)
+static bool connection_is_unasked(const struct connection *connection)
 {
         char next;
 
         return connection->state == CONNECTION_HEAD && block_length(connection->input) == 0 &&
-               connection_backlog(connection) == 0 &&
                recv(connection->fd, &next, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
+}
+
+static bool connection_is_idle(const struct connection *connection)
+{
+        return connection_backlog(connection) == 0 && connection_is_unasked(connection);
 }
 
 /* Who has begun a request since it came to rest is still in line: a request costs no more than one move
@@ -545,8 +549,7 @@ void connection_drain(struct connection *connection)
 {
         connection->keep_alive = false;
         connection->framing.keep_alive = false;
-        if (connection->state == CONNECTION_HEAD && block_length(connection->input) == 0 &&
-            !turns_item_is_parked(&connection->turn))
+        if (connection_is_unasked(connection))
                 connection_finish(connection);
 }
 

@@ -103,7 +103,7 @@ int connection_open(struct gateway_thread *thread, int fd, const char *peer);
 bool connection_make_room(struct gateway_thread *thread);
 /* Ends it now; its exchange is told. */
 void connection_close(struct connection *connection);
-/* While draining: close it if it is idle. */
+/* While draining: finish it if nothing of a request is here; one that is is answered before. */
 void connection_drain(struct connection *connection);
 /* When that has lasted long enough: true where a request was under way. */
 bool connection_cut(struct connection *connection);

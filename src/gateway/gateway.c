@@ -23,6 +23,7 @@
 
 #define ACCEPT_BATCH 64
 #define ACCEPT_PAUSE_MS 100
+#define DRAIN_ACCEPT_BATCHES 64 /* as many as wait in a backlog, and no more */
 #define DRAIN_LOOK_MS 5
 
 /* Rounds ---------------------------------------------------------------------------------------- */
@@ -263,7 +264,12 @@ static void thread_drain_by_letter(struct letter *letter)
 {
         struct gateway_thread *thread = CONTAINER_OF(letter, struct gateway_thread, drain_letter);
         struct connection *connection, *after;
+        int batches = 0;
 
+        /* Who is connected may have asked already. */
+        while (thread->listener.fd >= 0 && batches++ < DRAIN_ACCEPT_BATCHES &&
+               thread_accept(thread))
+                ;
         loop_remove_timer(&thread->loop, &thread->accept_timer);
         loop_remove(&thread->loop, &thread->listener);
         fd_close(&thread->listen_fd);

@@ -239,13 +239,18 @@ def test_who_waits_is_answered_when_the_node_goes_down(compile_native):
             connection.send(node.loud.request()).read_answer()
         node.quiet.call()
         process = node.server.process
-        with node.stopped():
-            for connection in loud:
-                connection.send(node.loud.request())
-        node.server.process.send_signal(signal.SIGTERM)
-        for connection in loud:
-            with contextlib.suppress(EOFError, ConnectionResetError):  # idle when the end came
+        with contextlib.ExitStack() as stack:
+            with node.stopped():
+                for connection in loud:
+                    connection.send(node.loud.request())
+                new = [stack.enter_context(RawConnection(node.server.port)) for _ in range(100)]
+                for connection in new:
+                    connection.send(node.quiet.request())
+                process.send_signal(signal.SIGTERM)
+                eventually(lambda: "finishing the requests" in node.server.log(), "it drains")
+            for connection in loud + new:
                 assert connection.read_answer().status in (200, 503)
+                assert connection.is_closed()
         assert process.wait(30) == 0
         node.server.process = None
 
