@@ -73,7 +73,7 @@ static const struct option_row rows[] = {
         {"buffers-max", OPTION_SIZE, FIELD(gateway.buffers_max_bytes), "SIZE",
          "memory for requests and answers in flight [256MiB]"},
         {"connections-max", OPTION_COUNT, FIELD(gateway.connections_max), "N",
-         "connections at once; beyond, the longest idle one goes [what descriptors allow]"},
+         "connections at once; beyond, one that idles or dawdles goes [what descriptors allow]"},
         {"waiters-max", OPTION_COUNT, FIELD(gateway.waiters_max), "N",
          "requests that may wait for one function [10000]"},
         {"wait-max", OPTION_DURATION, FIELD(gateway.wait_max_ms), "TIME",

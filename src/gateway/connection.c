@@ -191,6 +191,8 @@ static bool connection_take_head(struct connection *connection, struct slice *in
         switch (http_request_parse(input->data, input->length, connection->scanned, &limits,
                                    request, &refusal)) {
         case HTTP_PARSE_MORE:
+                if (connection->scanned == 0)
+                        connection_begin_head(connection);
                 connection->scanned = input->length;
                 return false;
         case HTTP_PARSE_REFUSED:
@@ -506,43 +508,6 @@ void connection_answered(struct connection *connection)
         connection_rest(connection);
         if (block_length(connection->input) > 0)
                 connection_resume(connection);
-}
-
-void connection_rest(struct connection *connection)
-{
-        list_remove(&connection->link);
-        list_push_back(&connection->thread->idle, &connection->link);
-}
-
-static bool connection_is_unasked(const struct connection *connection)
-{
-        char next;
-
-        return connection->state == CONNECTION_HEAD && block_length(connection->input) == 0 &&
-               recv(connection->fd, &next, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
-}
-
-static bool connection_is_idle(const struct connection *connection)
-{
-        return connection_backlog(connection) == 0 && connection_is_unasked(connection);
-}
-
-/* Who has begun a request since it came to rest is still in line: a request costs no more than one move
- * in a list. */
-bool connection_make_room(struct gateway_thread *thread)
-{
-        struct list *link;
-
-        while ((link = list_peek_front(&thread->idle))) {
-                struct connection *connection = CONTAINER_OF(link, struct connection, link);
-                if (connection_is_idle(connection)) {
-                        connection_close(connection);
-                        return true;
-                }
-                list_remove(link);
-                list_push_back(&thread->connections, link);
-        }
-        return false;
 }
 
 void connection_drain(struct connection *connection)

@@ -62,7 +62,7 @@ enum connection_state {
 };
 
 struct connection {
-        struct list link; /* thread->idle or thread->connections */
+        struct list link; /* thread->idle, thread->heads or thread->connections */
         struct gateway_thread *thread;
         struct loop_source source;
         struct loop_task resume_task;
@@ -99,7 +99,8 @@ struct connection {
 /* Takes the accepted descriptor over. 0 or a negative errno (the descriptor is closed). */
 int connection_open(struct gateway_thread *thread, int fd, const char *peer);
 /* Closes the one of the thread's connections that has been idle longest: between requests, with nothing
- * of the next one here and nothing of the last answer left. False where none is. */
+ * of the next one here and nothing of the last answer left. Where none is, the one whose head has been
+ * incomplete longest, and for a second. False where none is, either. */
 bool connection_make_room(struct gateway_thread *thread);
 /* Ends it now; its exchange is told. */
 void connection_close(struct connection *connection);

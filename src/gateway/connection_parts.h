@@ -6,8 +6,12 @@
 /* Asks the loop for what the connection can do something with now. */
 void connection_watch(struct connection *connection);
 
-/* It has nothing to do from now on: the last in line to make room for others. */
+/* connection_room.c: it has nothing to do from now on, or has begun a head; the last of these in line to
+ * make room for others. */
 void connection_rest(struct connection *connection);
+void connection_begin_head(struct connection *connection);
+/* Between two requests, and nothing of the next has come. */
+bool connection_is_unasked(const struct connection *connection);
 /* It was parked (tenants.h), and its turn has come. */
 void connection_unpark(struct connection *connection);
 

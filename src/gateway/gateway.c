@@ -156,15 +156,6 @@ static void thread_on_accept_timer(struct timer *timer)
                 (void)loop_modify(&thread->loop, &thread->listener, EPOLLIN);
 }
 
-/* An idle connection goes, so that those who only hold theirs lock nobody out. */
-static bool thread_make_room(struct gateway_thread *thread)
-{
-        if (!connection_make_room(thread))
-                return false;
-        atomic_fetch_add_explicit(&thread->made_room, 1, memory_order_relaxed);
-        return true;
-}
-
 static bool somebody_waits(int listen_fd)
 {
         struct pollfd listener = {.fd = listen_fd, .events = POLLIN};
@@ -172,34 +163,53 @@ static bool somebody_waits(int listen_fd)
         return poll(&listener, 1, 0) == 1;
 }
 
+/* Those who only hold their connections lock nobody out: one of them goes where somebody waits. */
+static bool thread_make_room(struct gateway_thread *thread)
+{
+        if (!somebody_waits(thread->listen_fd))
+                return false;
+        if (!connection_make_room(thread)) {
+                thread_pause_accept(thread);
+                return false;
+        }
+        atomic_fetch_add_explicit(&thread->made_room, 1, memory_order_relaxed);
+        return true;
+}
+
+/* A descriptor is asked for before anybody is looked for: accept(2) may fail where nobody waits. */
+static int thread_accept_one(struct gateway_thread *thread, struct sockaddr_storage *ret_address)
+{
+        struct gateway *gateway = thread->gateway;
+        socklen_t length = sizeof(*ret_address);
+        int fd;
+
+        if (atomic_load_explicit(&gateway->connection_count, memory_order_relaxed) >=
+                    gateway->config.connections_max &&
+            !thread_make_room(thread))
+                return -1;
+        fd = accept4(thread->listen_fd, (struct sockaddr *)ret_address, &length,
+                     SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0 && (errno == EMFILE || errno == ENFILE)) {
+                if (!thread_make_room(thread))
+                        return -1;
+                fd = accept4(thread->listen_fd, (struct sockaddr *)ret_address, &length,
+                             SOCK_NONBLOCK | SOCK_CLOEXEC);
+        }
+        if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM))
+                thread_pause_accept(thread);
+        return fd;
+}
+
 /* True when more may wait. */
 static bool thread_accept(struct gateway_thread *thread)
 {
-        struct gateway *gateway = thread->gateway;
-
         for (int i = 0; i < ACCEPT_BATCH; i++) {
                 struct sockaddr_storage address;
-                socklen_t length = sizeof(address);
                 char peer[INET6_ADDRSTRLEN];
-                int fd;
+                int fd = thread_accept_one(thread, &address);
 
-                if (atomic_load_explicit(&gateway->connection_count, memory_order_relaxed) >=
-                    gateway->config.connections_max) {
-                        if (!somebody_waits(thread->listen_fd))
-                                return false;
-                        if (!thread_make_room(thread)) {
-                                thread_pause_accept(thread);
-                                return false;
-                        }
-                }
-                fd = accept4(thread->listen_fd, (struct sockaddr *)&address, &length,
-                             SOCK_NONBLOCK | SOCK_CLOEXEC);
-                if (fd < 0) {
-                        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
-                            errno == ENOMEM)
-                                thread_pause_accept(thread);
+                if (fd < 0)
                         return false;
-                }
                 peer_text(&address, peer);
                 (void)connection_open(thread, fd, peer);
         }
@@ -275,6 +285,8 @@ static void thread_drain_by_letter(struct letter *letter)
         fd_close(&thread->listen_fd);
         LIST_FOR_EACH_SAFE (connection, after, &thread->idle, link)
                 connection_drain(connection);
+        LIST_FOR_EACH_SAFE (connection, after, &thread->heads, link)
+                connection_drain(connection);
         LIST_FOR_EACH_SAFE (connection, after, &thread->connections, link)
                 connection_drain(connection);
 }
@@ -286,7 +298,7 @@ static unsigned thread_cut(struct gateway_thread *thread)
         unsigned count = 0;
 
         list_init(&all);
-        while ((link = list_pop_front(&thread->idle)) ||
+        while ((link = list_pop_front(&thread->idle)) || (link = list_pop_front(&thread->heads)) ||
                (link = list_pop_front(&thread->connections)))
                 list_push_back(&all, link);
         while ((link = list_pop_front(&all))) {
@@ -399,6 +411,7 @@ static int thread_init(struct gateway *gateway, struct gateway_thread *thread, u
         thread->listen_fd = listen_fd;
         thread->loop.epoll_fd = -1;
         list_init(&thread->idle);
+        list_init(&thread->heads);
         list_init(&thread->connections);
         list_init(&thread->spare_invocations);
         tenants_init(&thread->tenants, gateway->config.fairness);

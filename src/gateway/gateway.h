@@ -94,9 +94,10 @@ struct gateway_thread {
         struct timer accept_timer;
         struct loop_task accept_more;
         struct blocks blocks;
-        struct list idle; /* connections: came to rest longest ago in front; some are not idle */
+        struct list idle;  /* connections: came to rest longest ago in front; some are not idle */
+        struct list heads; /* began one longest ago in front; some have completed it */
         struct list connections; /* the others */
-        atomic_ullong made_room; /* idle connections that were closed for new ones */
+        atomic_ullong made_room; /* connections that were closed for new ones */
         struct tenants tenants;
         atomic_uint connection_count;
         atomic_ullong lag_ns; /* longest turn lately, for /metrics */

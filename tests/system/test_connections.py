@@ -102,22 +102,6 @@ def test_slow_clients_do_not_hold_up_others(server, call):
         connection.socket.close()
 
 
-def test_connections_beyond_the_limit_wait_their_turn(compile_native):
-    with Server("--connections-max", "10", "--threads", "1") as node:
-        held = [RawConnection(node.port) for _ in range(10)]
-        for connection in held:
-            connection.send("GET /healthz HTTP/1.1\r\nHost: a\r\n")
-        late = [RawConnection(node.port) for _ in range(10)]
-        for connection in late:
-            connection.send("GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-        assert late[0].is_silent(0.3), "whoever is in the middle of a request is not sent away"
-        for connection in held:
-            assert connection.send("\r\n").read_answer().status == 200
-        for connection in late:
-            assert connection.read_answer().status == 200
-        node.wait_ready()
-
-
 HEALTH = "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
@@ -169,15 +153,68 @@ def test_whose_request_is_not_read_yet_is_not_sent_away():
             assert connection.read_answer().status == 200
 
 
-def test_a_call_that_runs_is_not_idle(compile_native):
+def begin_heads(connections):
+    """Each of them a little later than the one before."""
+    for connection in connections:
+        connection.send(HEALTH[:-2])
+        time.sleep(0.01)
+
+
+def test_where_none_is_idle_the_oldest_head_that_is_not_complete_makes_room():
+    """Who ends it at last is answered."""
+    with full_node() as node:
+        held = [newcomer(node) for _ in range(10)]
+        begin_heads([held[5], *held[:5], *held[6:]])
+        late = newcomer(node)
+        assert held.pop(5).is_closed()
+        for connection in held:
+            assert connection.send("\r\n").read_answer().status == 200
+        assert late.send(HEALTH).read_answer().status == 200
+        assert node.metrics()["magpie_connections_closed_for_room_total"] >= 1
+
+
+def test_a_head_whose_rest_is_not_read_yet_is_not_sent_away():
+    with full_node() as node:
+        held = [newcomer(node) for _ in range(10)]
+        begin_heads([held[9], *held[:9]])
+        time.sleep(1)
+        gateway = NodeHost(node).gateway
+        os.kill(gateway, signal.SIGSTOP)
+        try:
+            late = RawConnection(node.port).send(HEALTH)
+            for connection in held[:9]:
+                connection.send("\r\n")
+        finally:
+            os.kill(gateway, signal.SIGCONT)
+        assert late.read_answer().status == 200
+        for connection in held[:9]:
+            assert connection.read_answer().status == 200
+
+
+def test_who_calls_is_neither_idle_nor_slow(compile_native):
+    """With its head it has said what it wants, however slowly the rest comes."""
     with full_node() as node:
         function = node.deploy("echo", "native", {"main": compile_native("worker")}, public=True)
-        busy = [RawConnection(node.port).send(request("POST", f"/f/{function}", b"sleep 700"))
-                for _ in range(10)]
+        busy = [RawConnection(node.port).send(request("POST", f"/f/{function}", b"sleep 2000"))
+                for _ in range(5)]
+        slow = [RawConnection(node.port).send(request("POST", f"/f/{function}", b"x" * 1000)[:-1])
+                for _ in range(5)]
         late = RawConnection(node.port).send(HEALTH)
+        assert late.is_silent(1.5)
+        for connection in slow:
+            assert connection.send("x").read_answer().body == b"x" * 1000
         for connection in busy:
             assert connection.read_answer().body == b"slept"
         assert late.read_answer().status == 200
+
+
+def test_where_descriptors_run_out_idle_connections_make_room_too():
+    with Server("--connections-max", "10000", "--threads", "1",
+                wrapper=["prlimit", "--nofile=400:400"]) as node:
+        idle = [RawConnection(node.port) for _ in range(400)]
+        for _ in range(3):
+            newcomer(node)
+        assert idle[0].is_closed()
 
 
 def draining_node(compile_native, *options, **settings):

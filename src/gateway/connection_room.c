@@ -1,0 +1,95 @@
+/* Who goes where connections are too many; see connection.h. */
+#include "gateway/connection.h"
+
+#include "base/clock.h"
+#include "gateway/connection_parts.h"
+#include "gateway/gateway.h"
+
+#include <sys/socket.h>
+
+#define HEAD_GRACE_MS 1000 /* some round trips to the other end of the world */
+
+void connection_rest(struct connection *connection)
+{
+        list_remove(&connection->link);
+        list_push_back(&connection->thread->idle, &connection->link);
+}
+
+void connection_begin_head(struct connection *connection)
+{
+        list_remove(&connection->link);
+        list_push_back(&connection->thread->heads, &connection->link);
+}
+
+static bool connection_is_silent(const struct connection *connection)
+{
+        char next;
+
+        return recv(connection->fd, &next, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
+}
+
+bool connection_is_unasked(const struct connection *connection)
+{
+        return connection->state == CONNECTION_HEAD && block_length(connection->input) == 0 &&
+               connection_is_silent(connection);
+}
+
+static bool connection_is_idle(const struct connection *connection)
+{
+        return connection_backlog(connection) == 0 && connection_is_unasked(connection);
+}
+
+/* Who has begun a request since it came to rest is still in line: a request costs no more than one move
+ * in a list. */
+static bool make_room_of_idle(struct gateway_thread *thread)
+{
+        struct list *link;
+
+        while ((link = list_peek_front(&thread->idle))) {
+                struct connection *connection = CONTAINER_OF(link, struct connection, link);
+                if (connection_is_idle(connection)) {
+                        connection_close(connection);
+                        return true;
+                }
+                list_remove(link);
+                list_push_back(&thread->connections, link);
+        }
+        return false;
+}
+
+static bool connection_is_in_head(const struct connection *connection)
+{
+        return connection->state == CONNECTION_HEAD && connection->scanned > 0;
+}
+
+static bool head_is_slow(const struct connection *connection)
+{
+        const struct gateway_thread *thread = connection->thread;
+
+        return connection->deadline_ms + HEAD_GRACE_MS <=
+               thread->loop.now_ns / NS_PER_MS + thread->gateway->config.head_timeout_ms;
+}
+
+/* Likewise, who has completed its head since. What has not been read may complete it. */
+static bool make_room_of_slow_heads(struct gateway_thread *thread)
+{
+        struct connection *connection, *after;
+
+        LIST_FOR_EACH_SAFE (connection, after, &thread->heads, link) {
+                if (!connection_is_in_head(connection)) {
+                        list_remove(&connection->link);
+                        list_push_back(&thread->connections, &connection->link);
+                } else if (!head_is_slow(connection)) {
+                        return false;
+                } else if (connection_is_silent(connection)) {
+                        connection_close(connection);
+                        return true;
+                }
+        }
+        return false;
+}
+
+bool connection_make_room(struct gateway_thread *thread)
+{
+        return make_room_of_idle(thread) || make_room_of_slow_heads(thread);
+}
