@@ -178,11 +178,27 @@ static bool call_is_too_slow(const struct api_call *call)
                                   (uint64_t)call->body.length * 1000 / BODY_RATE;
 }
 
+/* Uploads are few; all other bodies together have the bound of bytes in flight. */
+static bool call_keep_body(struct api_call *call, struct slice bytes)
+{
+        size_t before = call->body.capacity, grown;
+
+        if (buffer_append(&call->body, bytes.data, bytes.length) < 0)
+                return false;
+        grown = call->body.capacity - before;
+        if (call->is_upload || grown == 0)
+                return true;
+        if (!blocks_charge(&call->thread->blocks, grown))
+                return false;
+        call->charged += grown;
+        return true;
+}
+
 static void call_take_body(struct exchange *exchange, struct slice bytes, bool end)
 {
         struct api_call *call = CONTAINER_OF(exchange, struct api_call, exchange);
 
-        if (buffer_append(&call->body, bytes.data, bytes.length) < 0) {
+        if (!call_keep_body(call, bytes)) {
                 response_refuse(exchange->connection, 503, "overloaded",
                                 "No memory for the request's body at the moment.");
                 return; /* the call is gone */

@@ -61,6 +61,8 @@ void api_drop_body(struct api_call *call)
         if (call->body.data)
                 explicit_bzero(call->body.data, call->body.length);
         buffer_deinit(&call->body);
+        blocks_release(&call->thread->blocks, call->charged);
+        call->charged = 0;
         if (call->is_upload)
                 atomic_fetch_sub(&api_gateway(call)->api.upload_count, 1);
         call->is_upload = false;

@@ -25,6 +25,7 @@ struct api_call {
         char version[11];        /* for {version}, likewise */
         char *query;             /* as it was sent; "" where there is none */
         struct buffer body;
+        size_t charged; /* of its capacity, to the thread's blocks: all, but of uploads */
         uint64_t began_ns;
         void *state;    /* the handler's own */
         bool is_upload; /* its body may be large, and counts as one of few */

@@ -10,7 +10,7 @@ import tarfile
 
 import pytest
 from people import ECHO, Person, code_of, create, deployment, expect_problem
-from raw_http import RawConnection, request
+from raw_http import RawConnection, eventually, request
 from server import Server, pack
 
 
@@ -270,3 +270,20 @@ def test_code_that_nobody_has_is_removed_at_the_start():
         assert code == {digests["kept"]}
         assert not stray.exists()
         assert node.call(kept, b"x", token=person.token).body == b"x"
+
+
+def test_bodies_that_are_no_uploads_are_within_the_bound_for_bytes_in_flight():
+    """3 of these 4 MiB are theirs: 12 bodies that do not end. What a client leaves is given back."""
+    with Server("--buffers-max", "4MiB", "--threads", "1") as node, contextlib.ExitStack() as clients:
+        whole = request("PUT", "/api/v1/functions/nothing/code", b"x" * (256 << 10), node.token)
+        crowd = [clients.enter_context(RawConnection(node.port)).send(whole[:-1]) for _ in range(30)]
+        eventually(lambda: sum(not client.is_silent(0) for client in crowd) >= 18, "18 are refused")
+        for client in crowd:
+            if not client.is_silent(0):
+                answer = client.read_answer()
+                assert answer.status == 503 and int(answer.headers["retry-after"]) >= 1
+        clients.close()
+        eventually(lambda: node.metrics()["magpie_connections"] == 1, "all have gone")
+        for _ in range(13):
+            with RawConnection(node.port) as client:
+                assert client.send(whole).read_answer().status == 404
