@@ -225,7 +225,26 @@ static void hole_copy(struct slice hole, char *ret_text, size_t size)
                 memcpy(ret_text, hole.data, hole.length);
 }
 
-/* Begins the call. False without memory. */
+/* Nobody has all the places: others shall deploy beside whoever is slow. */
+static bool upload_begin(struct api_call *call)
+{
+        struct api *api = &api_gateway(call)->api;
+        const struct api_call *other;
+        unsigned count = 0, own = 0;
+
+        pthread_mutex_lock(&api->uploads_lock);
+        LIST_FOR_EACH (other, &api->uploads, upload_link) {
+                count++;
+                own += strcmp(other->user->id, call->user->id) == 0;
+        }
+        call->is_upload = count < UPLOADS_MAX && own < UPLOADS_MAX - 1;
+        if (call->is_upload)
+                list_push_back(&api->uploads, &call->upload_link);
+        pthread_mutex_unlock(&api->uploads_lock);
+        return call->is_upload;
+}
+
+/* Begins the call, or answers that there are too many uploads. False without memory. */
 static bool call_begin(struct connection *connection, const struct http_request *request,
                        const struct api_route *route, struct user *user,
                        const struct path_holes *holes)
@@ -246,13 +265,14 @@ static bool call_begin(struct connection *connection, const struct http_request 
         call->began_ns = call->thread->loop.now_ns;
         call->handle = route->handle;
         call->user = user ? user_ref(user) : NULL;
-        call->is_upload = is_upload(request, route);
         hole_copy(holes->id, call->id, sizeof(call->id));
         hole_copy(holes->version, call->version, sizeof(call->version));
         buffer_init(&call->body, (size_t)body_max(gateway, route->body));
         atomic_fetch_add(&gateway->api.call_count, 1);
-        if (call->is_upload)
-                atomic_fetch_add(&gateway->api.upload_count, 1);
+        if (is_upload(request, route) && !upload_begin(call)) {
+                api_answer_problem(call, 503, "overloaded", "Too many uploads are under way.");
+                return true;
+        }
 
         connection->exchange = &call->exchange;
         connection->state = connection->body_ended ? CONNECTION_ANSWER : CONNECTION_BODY;
@@ -298,13 +318,6 @@ static bool body_is_welcome(struct connection *connection, const struct http_req
                                          .detail = body_too_large(gateway, route->body, text)});
                 return false;
         }
-        if (is_upload(request, route) && atomic_load(&gateway->api.upload_count) >= UPLOADS_MAX) {
-                refuse(connection, &(struct problem){.status = 503,
-                                                     .reason = "overloaded",
-                                                     .detail = "Too many uploads are under way.",
-                                                     .retry_after_s = 1});
-                return false;
-        }
         return true;
 }
 
@@ -334,14 +347,14 @@ enum route_result api_route(struct connection *connection, const struct http_req
         }
         if (!body_is_welcome(connection, request, route))
                 return ROUTE_ANSWERED;
-        if (request->expect_continue && input.length == request->head_length &&
-            connection_write(connection, &go_on, 1) < 0)
-                return ROUTE_ANSWERED;
         if (!call_begin(connection, request, route, user, &holes))
                 refuse(connection, &(struct problem){.status = 503,
                                                      .reason = "overloaded",
                                                      .detail = "No memory at the moment.",
                                                      .retry_after_s = 1});
+        if (request->expect_continue && connection->state == CONNECTION_BODY &&
+            input.length == request->head_length)
+                (void)connection_write(connection, &go_on, 1);
         return connection->exchange ? ROUTE_EXCHANGE : ROUTE_ANSWERED;
 }
 

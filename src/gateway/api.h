@@ -4,6 +4,7 @@
 #include "gateway/collector.h"
 #include "gateway/router.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 struct gateway;
@@ -16,9 +17,10 @@ enum route_result api_route(struct connection *connection, const struct http_req
 /* Bounds on what all calls together may use, and what is still under way. */
 struct api {
         atomic_uint call_count; /* also those whose client has gone: 0 before threads are joined */
-        atomic_uint upload_count; /* large bodies in memory */
-        atomic_uint check_count;  /* passwords being hashed */
-        atomic_uint look_count;   /* at our own descriptors, for /metrics */
+        pthread_mutex_t uploads_lock;
+        struct list uploads; /* struct api_call: large bodies in memory; guarded by uploads_lock */
+        atomic_uint check_count; /* passwords being hashed */
+        atomic_uint look_count;  /* at our own descriptors, for /metrics */
         struct collector collector;
 };
 

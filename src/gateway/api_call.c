@@ -55,6 +55,16 @@ int api_decode_code(const struct gateway *gateway, const char *encoded, struct s
         return 0;
 }
 
+static void upload_end(struct api_call *call)
+{
+        struct api *api = &api_gateway(call)->api;
+
+        pthread_mutex_lock(&api->uploads_lock);
+        list_remove(&call->upload_link);
+        pthread_mutex_unlock(&api->uploads_lock);
+        call->is_upload = false;
+}
+
 void api_drop_body(struct api_call *call)
 {
         /* It may hold a password, or somebody's keys. */
@@ -64,8 +74,7 @@ void api_drop_body(struct api_call *call)
         blocks_release(&call->thread->blocks, call->charged);
         call->charged = 0;
         if (call->is_upload)
-                atomic_fetch_sub(&api_gateway(call)->api.upload_count, 1);
-        call->is_upload = false;
+                upload_end(call);
 }
 
 void api_call_end(struct api_call *call)

@@ -29,6 +29,7 @@ struct api_call {
         uint64_t began_ns;
         void *state;    /* the handler's own */
         bool is_upload; /* its body may be large, and counts as one of few */
+        struct list upload_link;
 };
 
 static inline struct gateway *api_gateway(const struct api_call *call)

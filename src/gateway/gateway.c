@@ -475,6 +475,8 @@ int gateway_init(struct gateway *gateway, const struct gateway_config *config,
                                     .started_ns = clock_now_ns()};
         pthread_mutex_init(&gateway->lives_lock, NULL);
         pthread_mutex_init(&gateway->pulls_lock, NULL);
+        pthread_mutex_init(&gateway->api.uploads_lock, NULL);
+        list_init(&gateway->api.uploads);
         list_init(&gateway->pulls);
         list_init(&gateway->lives);
         metrics_init(&gateway->metrics);
@@ -533,6 +535,7 @@ void gateway_deinit(struct gateway *gateway)
                 live_free(live);
         catalog_free(atomic_load(&gateway->catalog));
         metrics_deinit(&gateway->metrics);
+        pthread_mutex_destroy(&gateway->api.uploads_lock);
         pthread_mutex_destroy(&gateway->pulls_lock);
         pthread_mutex_destroy(&gateway->lives_lock);
         free(gateway->threads);

@@ -287,3 +287,22 @@ def test_bodies_that_are_no_uploads_are_within_the_bound_for_bytes_in_flight():
         for _ in range(13):
             with RawConnection(node.port) as client:
                 assert client.send(whole).read_answer().status == 404
+
+
+def test_slow_uploads_of_one_user_leave_room_to_others(person):
+    other = Person(person.server)
+
+    def begin(token):
+        return clients.enter_context(RawConnection(person.server.port)).send(
+            request("PUT", "/api/v1/functions/nothing/code", b"x" * (300 << 10), token)[:-1])
+
+    with contextlib.ExitStack() as clients:
+        slow = [begin(person.token) for _ in range(4)]
+        refused, = eventually(lambda: [client for client in slow if not client.is_silent(0)], "one is refused")
+        answer = refused.read_answer()
+        assert answer.status == 503 and int(answer.headers["retry-after"]) >= 1
+        assert begin(other.token).send("x").read_answer().status == 404
+        slow.remove(refused)
+        for client in slow:
+            assert client.send("x").read_answer().status == 404
+        assert begin(person.token).send("x").read_answer().status == 404
