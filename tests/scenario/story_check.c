@@ -195,13 +195,17 @@ void story_check_refusal(struct story *s, const struct story_call *refused,
                          enum wait_verdict verdict)
 {
         const struct pool *pool = &refused->function->pool;
+        const struct pool_instance *instance;
         size_t in_line = pool->waiting_count - 1;
 
         RULE(s, pool->patience.target_ns > 0, "%s was refused though all may wait", refused->name);
         RULE(s, in_line >= PATIENCE_SHORT || verdict == WAIT_HOPELESS,
              "%s was refused with %zu in line", refused->name, in_line);
-        RULE(s, pool->booting_count == 0 || pool->boot_failed || pool->single_use,
-             "%s was refused while boots are under way", refused->name);
+        if (pool->boot_failed || pool->single_use)
+                return;
+        LIST_FOR_EACH (instance, &pool->booting, link)
+                RULE(s, instance->brings_to <= pool->patience.instances,
+                     "%s was refused while one more than ever boots", refused->name);
 }
 
 void story_check_turn(struct story *s, const struct story_call *served)

@@ -382,6 +382,62 @@ TEST(an_instance_that_takes_the_place_of_a_dead_one_changes_nothing)
 }
 TEST_END
 
+/* Whoever has answered once dies in the middle of the next call: something boots nearly always. */
+static void call_who_die(struct story *s, unsigned rate, unsigned seconds)
+{
+        struct story_instance *instance, *after;
+
+        for (unsigned i = 0; i < rate * seconds; i++) {
+                story_call(s, "");
+                story_pass(s, S / rate);
+                LIST_FOR_EACH_SAFE (instance, after, &s->instances, link)
+                        if (instance->served > 1)
+                                story_kill(s, instance);
+        }
+}
+
+static void expect_shedding_among_the_dying(struct story *s)
+{
+        struct tally late;
+
+        function_of(s)->boot_ns = 60 * MS;
+        call_who_die(s, 200, 12);
+        end(s);
+        late = tally_of(5, 13);
+        ck_assert_uint_ge(late.served, 7 * 25);
+        ck_assert_uint_ge(late.refused, 7 * 100);
+        ck_assert_uint_le(late.waited_max_ns, 2 * S);
+}
+
+TEST(boots_in_the_place_of_dead_ones_are_no_reason_to_wait_for_ever)
+{
+        expect_shedding_among_the_dying(story_with(4, 20 * MS));
+}
+TEST_END
+
+TEST(nor_are_they_where_no_more_fit)
+{
+        struct story *s = story_with(1000, 20 * MS);
+
+        s->provisioner.memory_budget_bytes = 4 * function_of(s)->memory_bytes;
+        expect_shedding_among_the_dying(s);
+}
+TEST_END
+
+TEST(nobody_is_refused_while_one_more_than_ever_boots_however_slowly)
+{
+        struct story *s = story_with(1, 20 * MS);
+
+        story_call(s, "");
+        ck_assert(story_settle(s, 5 * S));
+        function_of(s)->max_instances = 2;
+        function_of(s)->boot_ns = 8 * S;
+        call_at_rate(s, 100, 7);
+        end(s);
+        EXPECT_NONE_REFUSED();
+}
+TEST_END
+
 TEST(where_an_instance_serves_one_call_boots_are_no_reason_to_wait_for_ever)
 {
         struct story *s = story_with(20, 20 * MS);
@@ -417,4 +473,7 @@ TEST_MAIN("shedding", a_burst_is_served_whole_however_long_its_line,
           nobody_is_told_so_while_more_instances_may_be_made,
           behind_calls_that_hang_a_few_may_wait_and_no_more, boots_that_fail_are_no_hope,
           an_instance_that_takes_the_place_of_a_dead_one_changes_nothing,
+          boots_in_the_place_of_dead_ones_are_no_reason_to_wait_for_ever,
+          nor_are_they_where_no_more_fit,
+          nobody_is_refused_while_one_more_than_ever_boots_however_slowly,
           where_an_instance_serves_one_call_boots_are_no_reason_to_wait_for_ever)

@@ -78,12 +78,12 @@ TEST(nothing_is_over_without_a_target)
 }
 TEST_END
 
-TEST(an_empty_line_ends_what_was)
+TEST(a_line_that_begins_knows_nothing_of_the_last)
 {
         be_patient();
         patience_served(&patience, TARGET, S);
         ck_assert(is_over(S + INTERVAL));
-        patience_rest(&patience);
+        patience_begin(&patience, 1);
         ck_assert(!is_over(S + INTERVAL));
         ck_assert_uint_eq(patience.target_ns, TARGET);
 }
@@ -206,7 +206,7 @@ TEST_MAIN("pool shedding", a_line_stands_when_all_have_waited_above_the_target_f
           one_that_waited_less_begins_the_interval_anew,
           a_line_that_sheds_does_so_until_somebody_has_waited_clearly_less,
           where_nobody_is_served_the_first_in_line_tells, nothing_is_over_without_a_target,
-          an_empty_line_ends_what_was,
+          a_line_that_begins_knows_nothing_of_the_last,
           an_instance_more_than_ever_ends_what_was_and_one_for_another_does_not,
           a_line_may_hold_what_is_served_within_the_target, a_short_line_is_never_too_long,
           how_long_a_line_lasts_is_counted,

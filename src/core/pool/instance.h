@@ -40,6 +40,7 @@ struct pool_instance {
         bool is_fresh;  /* has served nobody yet */
         bool is_ahead;  /* was booted ahead of calls: nobody had asked for it */
         uint64_t boot_since_ns;
+        size_t brings_to; /* when its boot began, so many lived or booted, itself included */
         uint64_t idle_since_ns;
         uint64_t head_since_ns; /* when the running call became the running one */
 };

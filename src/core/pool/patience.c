@@ -3,9 +3,9 @@
 
 #include "core/pool/instance.h"
 
-void patience_rest(struct patience *patience)
+void patience_begin(struct patience *patience, size_t instances)
 {
-        *patience = (struct patience){.target_ns = patience->target_ns};
+        *patience = (struct patience){.target_ns = patience->target_ns, .instances = instances};
 }
 
 static void patience_add(struct patience *patience, uint64_t now_ns)
@@ -45,8 +45,7 @@ void patience_grew(struct patience *patience, size_t instances)
 {
         if (instances <= patience->instances)
                 return; /* in the place of another: where many die, one will always be new */
-        patience_rest(patience);
-        patience->instances = instances;
+        patience_begin(patience, instances);
 }
 
 bool patience_is_over(struct patience *patience, uint64_t head_ns, uint64_t now_ns)

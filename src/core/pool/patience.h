@@ -39,16 +39,16 @@ struct patience {
         uint64_t target_ns;           /* 0: it never ends */
         uint64_t above_since_ns;      /* all sojourns have been above it since then; 0: not all */
         bool shedding;                /* the line stands */
-        size_t instances;             /* the most that there were since the line was empty */
+        size_t instances;             /* the most that there were since the line began */
         struct patience_count before; /* the last full interval, and */
         struct patience_count now;    /* what has come since */
 };
 
-/* Nobody waits (any more). */
-void patience_rest(struct patience *patience);
+/* Somebody waits where nobody did, and there are so many instances. */
+void patience_begin(struct patience *patience, size_t instances);
 /* A call was taken out of the line to be served, and others wait still. */
 void patience_served(struct patience *patience, uint64_t sojourn_ns, uint64_t now_ns);
-/* There is one more instance. More than ever: what was seen before tells nothing. */
+/* There are so many instances. More than ever: what was seen before tells nothing. */
 void patience_grew(struct patience *patience, size_t instances);
 /* A call has come and would wait; the longest has waited for `head_ns`. Does the line shed? */
 bool patience_is_over(struct patience *patience, uint64_t head_ns, uint64_t now_ns);

@@ -224,6 +224,15 @@ static struct pool_instance *pool_pick_busy(struct pool *pool, const struct pool
         return NULL;
 }
 
+/* In front of `at`. */
+static void pool_enter_line(struct pool *pool, struct pool_call *call, struct list *at)
+{
+        if (pool->waiting_count++ == 0)
+                patience_begin(&pool->patience, pool_live_count(pool));
+        call->state = CALL_WAITING;
+        list_push_back(at, &call->link);
+}
+
 enum take_result pool_take(struct pool *pool, struct pool_call *call, uint64_t now_ns)
 {
         struct pool_instance *busy, *instance;
@@ -252,9 +261,7 @@ enum take_result pool_take(struct pool *pool, struct pool_call *call, uint64_t n
                 }
         }
 
-        call->state = CALL_WAITING;
-        list_push_back(&pool->waiters, &call->link);
-        pool->waiting_count++;
+        pool_enter_line(pool, call, &pool->waiters);
         return TAKE_WAITING;
 }
 
@@ -264,14 +271,14 @@ void pool_add_booting(struct pool *pool, struct pool_instance *instance, uint64_
         instance->boot_since_ns = now_ns;
         list_push_front(&pool->booting, &instance->link);
         pool->booting_count++;
+        instance->brings_to = pool_live_count(pool) + pool->booting_count;
 }
 
 /* Out of the line, for whatever reason. */
 static void pool_leave_line(struct pool *pool, struct pool_call *call)
 {
         list_remove(&call->link);
-        if (--pool->waiting_count == 0)
-                patience_rest(&pool->patience);
+        pool->waiting_count--;
 }
 
 struct pool_call *pool_serve_waiter(struct pool *pool, uint64_t now_ns)
@@ -333,7 +340,7 @@ enum release_result pool_ready(struct pool *pool, struct pool_instance *instance
 {
         assert(instance->state == INSTANCE_BOOTING);
         pool->boot_failed = false;
-        patience_grew(&pool->patience, pool_live_count(pool) + 1);
+        patience_grew(&pool->patience, instance->brings_to);
         pool_average(&pool->boot_ns, pool_elapsed(instance->boot_since_ns, now_ns));
         if (pool->capacity > 1)
                 return places_ready(pool, instance, now_ns, ret_next);
@@ -404,12 +411,10 @@ void pool_take_back(struct pool *pool, struct pool_call *call)
         pool_unassign(pool, call);
         if (was_running && instance->state == INSTANCE_BUSY)
                 pool_unrun(pool, instance);
-        call->state = CALL_WAITING;
         while (at != &pool->waiters &&
                CONTAINER_OF(at, struct pool_call, link)->ticket < call->ticket)
                 at = at->next;
-        list_push_back(at, &call->link);
-        pool->waiting_count++;
+        pool_enter_line(pool, call, at);
 }
 
 struct pool_call *pool_match(struct pool *pool, uint64_t now_ns)

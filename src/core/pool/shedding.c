@@ -3,12 +3,19 @@
 
 #define QUICK_TIMES 4 /* as many may wait for a quick function */
 
-/* Where an instance serves one call, boots are what serves the line, not what will make it shorter;
+/* Does one bring more than the line has had? What takes the place of a dead one only goes on with it.
+ * Where an instance serves one call, boots are what serves the line, not what will make it shorter;
  * but the first calls have nothing else to hope for. */
 static bool pool_boots_may_help(const struct pool *pool)
 {
-        return pool->booting_count > 0 && !pool->boot_failed &&
-               !(pool->single_use && pool->run_ns > 0);
+        const struct pool_instance *instance;
+
+        if (pool->boot_failed || (pool->single_use && pool->run_ns > 0))
+                return false;
+        LIST_FOR_EACH (instance, &pool->booting, link)
+                if (instance->brings_to > pool->patience.instances)
+                        return true;
+        return false;
 }
 
 /* Even if all instances were done at once now, and went on at their usual pace, the last in line
@@ -40,9 +47,10 @@ enum wait_verdict pool_judge_wait(struct pool *pool, size_t max_instances, uint6
         bool is_over =
                 patience_is_over(&pool->patience, pool_elapsed(head->since_ns, now_ns), now_ns);
 
-        if (pool->patience.target_ns == 0 || pool_boots_may_help(pool))
+        if (pool->patience.target_ns == 0)
                 return WAIT_ALLOWED;
-        if (is_over && pool->waiting_count > pool_most_in_line(pool, now_ns))
+        if (is_over && pool->waiting_count > pool_most_in_line(pool, now_ns) &&
+            !pool_boots_may_help(pool))
                 return WAIT_SHED;
         return pool_is_hopeless(pool, max_instances, wait_max_ns) ? WAIT_HOPELESS : WAIT_ALLOWED;
 }
