@@ -45,7 +45,7 @@ struct live {
         struct cold_start_history cold_starts; /* guarded by `lock` */
         atomic_bool has_raw_output;            /* it writes past its shim: calls must not overlap */
         struct scheduler *scheduler;
-        struct list demand_link;    /* scheduler->demand */
+        struct list demand_link;    /* scheduler->demand or ->starved */
         struct letter wake_letter;  /* to the scheduler: there are waiters */
         size_t instance_count;      /* struct instance in memory; the scheduler's */
         atomic_uint holds;          /* invocations that use it and are not in the pool */

@@ -60,6 +60,7 @@ static void scheduler_remove(struct scheduler *scheduler, struct instance *insta
         provisioner_gone(&scheduler->provisioner, instance->live->function->memory_bytes);
         accounts_give(&scheduler->accounts, instance->live->function->owner_id,
                       instance->live->function->memory_bytes);
+        scheduler->feeds_starved = true;
         loop_defer(&scheduler->thread->loop, &scheduler->plan);
 }
 
@@ -128,7 +129,7 @@ static void scheduler_refuse_waiters(struct live *live, enum outcome outcome, co
         }
 }
 
-enum planned { PLANNED_ENOUGH, PLANNED_ONE_OF_MORE, PLANNED_FULL };
+enum planned { PLANNED_ENOUGH, PLANNED_ONE_OF_MORE, PLANNED_FULL, PLANNED_NO_MEMORY };
 
 /* Boots what calls are expected for, where there is room to spare. Where there is none the tick asks
  * again. */
@@ -174,7 +175,7 @@ static enum planned scheduler_plan_one(struct scheduler *scheduler, struct live 
                 if (!accounts_may_take(&scheduler->accounts, function->owner_id,
                                        function->memory_bytes)) {
                         scheduler_want_memory(scheduler, live, true);
-                        return PLANNED_FULL;
+                        return PLANNED_NO_MEMORY;
                 }
                 switch (provisioner_ask(&scheduler->provisioner, &live->boots,
                                         function->memory_bytes, now_ns)) {
@@ -188,10 +189,8 @@ static enum planned scheduler_plan_one(struct scheduler *scheduler, struct live 
                         return PLANNED_FULL;
                 case BOOT_NO_MEMORY:
                         scheduler_want_memory(scheduler, live, true);
-                        if (!scheduler_evict(scheduler, function,
-                                             wanted)) /* else its end plans again */
-                                scheduler_ask_to_yield(scheduler, function);
-                        return PLANNED_FULL;
+                        return scheduler_make_room(scheduler, function, wanted) ? PLANNED_FULL
+                                                                                : PLANNED_NO_MEMORY;
                 case BOOT_TOO_LARGE:
                         scheduler_want_memory(scheduler, live, false);
                         scheduler_refuse_waiters(live, OUTCOME_OVERLOADED,
@@ -243,6 +242,10 @@ static void scheduler_plan_round(struct scheduler *scheduler, struct list *todo,
                         list_push_back(todo, &live->demand_link);
                         continue;
                 }
+                if (planned == PLANNED_NO_MEMORY) {
+                        list_push_back(&scheduler->starved, &live->demand_link);
+                        continue;
+                }
                 pthread_mutex_lock(&live->lock);
                 waiting = live->pool.waiting_count > 0;
                 pthread_mutex_unlock(&live->lock);
@@ -253,7 +256,8 @@ static void scheduler_plan_round(struct scheduler *scheduler, struct list *todo,
 }
 
 /* Who has the fewest boots under way has the next one: a crowd of one user's does not stand before the
- * only one of another's. */
+ * only one of another's. Those for whom there was no memory are looked at again when some has come back,
+ * and at each tick, not for each newcomer. */
 static void scheduler_run_plan(struct loop_task *task)
 {
         struct scheduler *scheduler = CONTAINER_OF(task, struct scheduler, plan);
@@ -262,8 +266,12 @@ static void scheduler_run_plan(struct loop_task *task)
         if (!scheduler->host_ready)
                 return;
         scheduler->missing_bytes = 0;
+        accounts_begin_search(&scheduler->accounts);
         scheduler_run_trials(scheduler);
         list_init(&todo);
+        if (scheduler->feeds_starved)
+                list_move_all(&scheduler->starved, &todo);
+        scheduler->feeds_starved = false;
         list_move_all(&scheduler->demand, &todo);
         for (size_t most = 0; !list_is_empty(&todo); most++)
                 scheduler_plan_round(scheduler, &todo, most);
@@ -550,6 +558,7 @@ int scheduler_init(struct scheduler *scheduler, struct gateway *gateway)
                          gateway->config.boots_max);
         accounts_init(&scheduler->accounts, gateway->config.memory_budget_bytes);
         list_init(&scheduler->demand);
+        list_init(&scheduler->starved);
         list_init(&scheduler->trials);
         timer_init(&scheduler->tick, scheduler_on_tick);
         loop_task_init(&scheduler->plan, scheduler_run_plan);

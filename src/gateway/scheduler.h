@@ -36,7 +36,9 @@ struct scheduler {
         uint64_t missing_bytes; /* what this plan found no memory for, so far */
         struct timer tick;
         atomic_bool is_ready;  /* host_ready, for other threads */
-        struct list demand;    /* struct live: those who want boots */
+        struct list demand;    /* struct live: those who want boots, */
+        struct list starved;   /* and those of them for whom there is no memory */
+        bool feeds_starved;    /* the next plan looks at these, too */
         struct list trials;    /* struct trial: waiting for a boot */
         struct loop_task plan; /* look at all demand, once a turn */
         uint32_t next_free;    /* instance table: a stack of free places */

@@ -67,16 +67,21 @@ static struct live *scheduler_pick_giver(struct scheduler *scheduler, const stru
         return giver;
 }
 
-bool scheduler_evict(struct scheduler *scheduler, const struct function *taker, size_t wanted)
+/* What was ended for others and for so many of the taker's is about to be gone. */
+static bool scheduler_room_comes(struct scheduler *scheduler, const struct function *taker,
+                                 size_t wanted)
+{
+        scheduler->missing_bytes += wanted * taker->memory_bytes;
+        return provisioner_free_bytes(&scheduler->provisioner) + scheduler->evicted_bytes >=
+               scheduler->missing_bytes;
+}
+
+static bool scheduler_end_stock(struct scheduler *scheduler, const struct function *taker)
 {
         struct gateway *gateway = scheduler->gateway;
         struct pool_instance *victim = NULL;
         struct live *live;
 
-        scheduler->missing_bytes += wanted * taker->memory_bytes;
-        if (provisioner_free_bytes(&scheduler->provisioner) + scheduler->evicted_bytes >=
-            scheduler->missing_bytes)
-                return true; /* what was ended for it is about to be gone */
         pthread_mutex_lock(&gateway->lives_lock);
         live = scheduler_pick_giver(scheduler, taker);
         if (live)
@@ -103,8 +108,9 @@ bool scheduler_evict(struct scheduler *scheduler, const struct function *taker, 
         return victim != NULL;
 }
 
-/* What is in use goes when its call is over. One at a time: the next plan asks again. */
-void scheduler_ask_to_yield(struct scheduler *scheduler, const struct function *taker)
+/* There is no stock: who holds more than his share is to end what he uses, if the taker's owner has less.
+ * That goes when its call is over. One at a time: the next plan asks again. */
+static void scheduler_ask_to_yield(struct scheduler *scheduler, const struct function *taker)
 {
         struct gateway *gateway = scheduler->gateway;
         struct live *live, *giver = NULL;
@@ -134,4 +140,25 @@ void scheduler_ask_to_yield(struct scheduler *scheduler, const struct function *
                 pthread_mutex_unlock(&giver->lock);
         }
         pthread_mutex_unlock(&gateway->lives_lock);
+}
+
+void scheduler_evict(struct scheduler *scheduler, const struct function *taker)
+{
+        if (!scheduler_room_comes(scheduler, taker, 1))
+                (void)scheduler_end_stock(scheduler, taker);
+}
+
+bool scheduler_make_room(struct scheduler *scheduler, const struct function *taker, size_t wanted)
+{
+        struct accounts *accounts = &scheduler->accounts;
+
+        if (scheduler_room_comes(scheduler, taker, wanted))
+                return true;
+        if (accounts_would_be_in_vain(accounts, taker->owner_id, taker->memory_bytes))
+                return false;
+        if (scheduler_end_stock(scheduler, taker))
+                return true;
+        accounts_sought_in_vain(accounts, taker->owner_id, taker->memory_bytes);
+        scheduler_ask_to_yield(scheduler, taker);
+        return false;
 }

@@ -18,11 +18,11 @@ void scheduler_on_grace_over(struct timer *timer);
  * `trial` it only shows whether the function loads. */
 bool scheduler_boot(struct scheduler *scheduler, struct live *live, bool ahead,
                     struct trial *trial);
-/* scheduler_memory.c: somebody's stock makes room for one more of the instances that `taker` wants. True
- * when one was ended, or is ending already. */
-bool scheduler_evict(struct scheduler *scheduler, const struct function *taker, size_t wanted);
-/* There is no stock: who holds more than his share is to end what he uses, if `taker`'s owner has less. */
-void scheduler_ask_to_yield(struct scheduler *scheduler, const struct function *taker);
+/* scheduler_memory.c: somebody's stock makes room for an instance of `taker`, unless some is coming. */
+void scheduler_evict(struct scheduler *scheduler, const struct function *taker);
+/* The same for one more of the instances that `taker` wants. False: nothing of the stock is ending for
+ * it, but somebody may have been asked to end what he uses. */
+bool scheduler_make_room(struct scheduler *scheduler, const struct function *taker, size_t wanted);
 /* Does this function want memory that is not there, or that others come first for? */
 void scheduler_want_memory(struct scheduler *scheduler, struct live *live, bool wants);
 /* This function may want boots: look at it at the end of the turn. */

@@ -110,8 +110,10 @@ void scheduler_on_tick(struct timer *timer)
         }
         pthread_mutex_unlock(&gateway->lives_lock);
         scheduler_expire_trials(scheduler, now_ns);
-        if (!list_is_empty(&scheduler->demand) || !list_is_empty(&scheduler->trials)) {
+        if (!list_is_empty(&scheduler->demand) || !list_is_empty(&scheduler->starved) ||
+            !list_is_empty(&scheduler->trials)) {
                 busy = true;
+                scheduler->feeds_starved = true;
                 loop_defer(&scheduler->thread->loop, &scheduler->plan);
         }
         loop_set_timer(&scheduler->thread->loop, timer,

@@ -111,7 +111,7 @@ static bool trial_begin(struct scheduler *scheduler, struct trial *trial)
                 trial_post_done(trial, OUTCOME_OVERLOADED);
                 return true;
         case BOOT_NO_MEMORY:
-                (void)scheduler_evict(scheduler, trial->function, 1);
+                scheduler_evict(scheduler, trial->function);
                 return false;
         case BOOT_LATER:
         case BOOT_BACKING_OFF:

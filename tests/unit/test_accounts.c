@@ -140,6 +140,23 @@ TEST(who_is_within_his_share_may_have_what_another_within_his_has_in_stock)
 }
 TEST_END
 
+TEST(who_sought_memory_in_vain_need_not_look_for_as_much_again_before_the_next_search)
+{
+        start();
+        accounts_wait(&accounts, ANN);
+        accounts_wait(&accounts, BEN);
+        ck_assert(!accounts_would_be_in_vain(&accounts, ANN, GIB));
+        accounts_sought_in_vain(&accounts, ANN, GIB);
+        ck_assert(accounts_would_be_in_vain(&accounts, ANN, GIB));
+        ck_assert(accounts_would_be_in_vain(&accounts, ANN, 2 * GIB));
+        ck_assert(!accounts_would_be_in_vain(&accounts, ANN, GIB - 1));
+        ck_assert(!accounts_would_be_in_vain(&accounts, BEN, GIB));
+        accounts_begin_search(&accounts);
+        ck_assert(!accounts_would_be_in_vain(&accounts, ANN, 2 * GIB));
+        accounts_deinit(&accounts);
+}
+TEST_END
+
 TEST(it_ends_where_all_have_the_same)
 {
         uint64_t ann = 12, ben = 0;
@@ -209,5 +226,6 @@ TEST_MAIN("accounts", while_nobody_waits_everybody_may_have_what_is_there,
           who_is_beyond_his_share_ends_what_he_uses_for_who_stays_within_it,
           what_somebody_within_his_share_has_is_spared_although_he_does_not_wait,
           who_is_within_his_share_may_have_what_another_within_his_has_in_stock,
+          who_sought_memory_in_vain_need_not_look_for_as_much_again_before_the_next_search,
           it_ends_where_all_have_the_same, a_third_who_comes_takes_from_both,
           an_account_is_forgotten_when_nothing_is_in_it)

@@ -11,6 +11,7 @@ void accounts_init(struct accounts *accounts, uint64_t budget_bytes)
 {
         accounts->budget_bytes = budget_bytes;
         accounts->waiting_users = 0;
+        accounts->search = 1;
         for (size_t i = 0; i < ACCOUNTS_BUCKETS; i++)
                 list_init(&accounts->buckets[i]);
 }
@@ -131,6 +132,28 @@ uint64_t accounts_used(const struct accounts *accounts, const char *owner)
         const struct account *account = accounts_find(accounts, owner);
 
         return account ? account->used_bytes : 0;
+}
+
+void accounts_begin_search(struct accounts *accounts)
+{
+        accounts->search++;
+}
+
+void accounts_sought_in_vain(struct accounts *accounts, const char *owner, uint64_t bytes)
+{
+        struct account *account = accounts_find(accounts, owner);
+
+        if (!account)
+                return;
+        account->vain_search = accounts->search;
+        account->vain_bytes = bytes;
+}
+
+bool accounts_would_be_in_vain(const struct accounts *accounts, const char *owner, uint64_t bytes)
+{
+        const struct account *account = accounts_find(accounts, owner);
+
+        return account && account->vain_search == accounts->search && bytes >= account->vain_bytes;
 }
 
 static bool accounts_waits(const struct accounts *accounts, const char *owner)

@@ -21,11 +21,13 @@ struct account {
         uint64_t used_bytes;
         size_t waiting; /* functions that want an instance and found no memory for it */
         size_t boots;   /* that are under way */
+        uint64_t vain_search, vain_bytes; /* the last search that found nothing, and for how many */
 };
 
 struct accounts {
         uint64_t budget_bytes;
         size_t waiting_users;
+        uint64_t search; /* counts them */
         struct list buckets[ACCOUNTS_BUCKETS];
 };
 
@@ -52,6 +54,11 @@ bool accounts_may_take(const struct accounts *accounts, const char *owner, uint6
 /* Is stock that `owner` has used lately not to be taken, so that `other` can have so many bytes? */
 bool accounts_is_spared(const struct accounts *accounts, const char *owner, const char *other,
                         uint64_t bytes);
+/* Who looks for somebody to take memory from looks at everybody: where nobody had so many bytes for this
+ * user, nobody has as many or more for another function of his until the next search begins. */
+void accounts_begin_search(struct accounts *accounts);
+void accounts_sought_in_vain(struct accounts *accounts, const char *owner, uint64_t bytes);
+bool accounts_would_be_in_vain(const struct accounts *accounts, const char *owner, uint64_t bytes);
 /* Must `owner` end an instance that is in use, so that `other` can have so many bytes? */
 bool accounts_must_yield(const struct accounts *accounts, const char *owner, const char *other,
                          uint64_t bytes);
