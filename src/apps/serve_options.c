@@ -95,7 +95,7 @@ static const struct option_row rows[] = {
         {"boot-timeout", OPTION_DURATION, FIELD(gateway.boot_timeout_ms), "TIME",
          "an instance must be ready within [20s]"},
         {"boots-max", OPTION_COUNT, FIELD(gateway.boots_max), "N",
-         "instances being made at once [twice the cores]"},
+         "instances being made at once; for one owner, one fewer [twice the cores]"},
         {"drain-max", OPTION_DURATION, FIELD(gateway.drain_max_ms), "TIME",
          "at shutdown, requests under way may take [30s]"},
         {"egress-addresses", OPTION_ADDRESSES, FIELD(egress_addresses), "A.B.C.D/N",

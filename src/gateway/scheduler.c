@@ -145,8 +145,10 @@ static void scheduler_plan_ahead(struct scheduler *scheduler, struct live *live)
         wanted = pool_wanted_ahead(&live->pool, &bounds, now_ns);
         pthread_mutex_unlock(&live->lock);
         for (; wanted > 0; wanted--) {
-                if (!provisioner_may_boot_ahead(&scheduler->provisioner, &live->boots,
-                                                live->function->memory_bytes, now_ns) ||
+                if (!provisioner_may_boot_ahead(
+                            &scheduler->provisioner, &live->boots,
+                            accounts_boots(&scheduler->accounts, live->function->owner_id),
+                            live->function->memory_bytes, now_ns) ||
                     !scheduler_boot(scheduler, live, true, NULL))
                         return;
                 atomic_fetch_add_explicit(&live->ahead_count, 1, memory_order_relaxed);
@@ -178,6 +180,7 @@ static enum planned scheduler_plan_one(struct scheduler *scheduler, struct live 
                         return PLANNED_NO_MEMORY;
                 }
                 switch (provisioner_ask(&scheduler->provisioner, &live->boots,
+                                        accounts_boots(&scheduler->accounts, function->owner_id),
                                         function->memory_bytes, now_ns)) {
                 case BOOT_NOW:
                         if (!scheduler_boot(scheduler, live, false, NULL))

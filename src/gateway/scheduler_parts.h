@@ -30,7 +30,7 @@ void scheduler_demand(struct scheduler *scheduler, struct live *live);
 
 void scheduler_on_tick(struct timer *timer);
 
-/* Begins the trials that wait, in the order in which they came. */
+/* Begins the trials that wait: owners take turns, and each one's are in the order in which they came. */
 void scheduler_run_trials(struct scheduler *scheduler);
 /* Those who have waited for too long are told. */
 void scheduler_expire_trials(struct scheduler *scheduler, uint64_t now_ns);

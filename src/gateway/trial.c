@@ -93,15 +93,18 @@ bool trial_again(struct instance *instance)
         return true;
 }
 
-/* Begins one trial, or says why not. False: not now. */
+/* Begins one trial, or says why not. False: not now, it waits on. */
 static bool trial_begin(struct scheduler *scheduler, struct trial *trial)
 {
         const struct boot_record fresh = {0};
-        uint64_t memory_bytes = trial->function->memory_bytes;
+        const struct function *function = trial->function;
         struct live *live;
 
-        switch (provisioner_ask(&scheduler->provisioner, &fresh, memory_bytes, 0)) {
+        switch (provisioner_ask(&scheduler->provisioner, &fresh,
+                                accounts_boots(&scheduler->accounts, function->owner_id),
+                                function->memory_bytes, 0)) {
         case BOOT_NOW:
+                list_remove(&trial->link);
                 live = live_new_for_trial(scheduler->gateway, trial->function);
                 if (live && scheduler_boot(scheduler, live, false, trial))
                         return true;
@@ -111,7 +114,7 @@ static bool trial_begin(struct scheduler *scheduler, struct trial *trial)
                 trial_post_done(trial, OUTCOME_OVERLOADED);
                 return true;
         case BOOT_NO_MEMORY:
-                scheduler_evict(scheduler, trial->function);
+                scheduler_evict(scheduler, function);
                 return false;
         case BOOT_LATER:
         case BOOT_BACKING_OFF:
@@ -119,24 +122,36 @@ static bool trial_begin(struct scheduler *scheduler, struct trial *trial)
         case BOOT_TOO_LARGE:
                 break;
         }
+        list_remove(&trial->link);
         trial_append(trial, SLICE("This server cannot make a sandbox of that size."));
         trial_post_done(trial, OUTCOME_FUNCTION_INIT);
         return true;
 }
 
-/* In the order in which they came; before other boots, since a person waits. */
+/* Of those whose owners have the fewest boots under way, the first that came; NULL where none waits. */
+static struct trial *scheduler_next_trial(struct scheduler *scheduler)
+{
+        struct trial *trial, *next = NULL;
+        size_t fewest = SIZE_MAX;
+
+        LIST_FOR_EACH (trial, &scheduler->trials, link) {
+                size_t boots = accounts_boots(&scheduler->accounts, trial->function->owner_id);
+                if (boots >= fewest)
+                        continue;
+                next = trial;
+                fewest = boots;
+        }
+        return next;
+}
+
+/* Before other boots, since a person waits. */
 void scheduler_run_trials(struct scheduler *scheduler)
 {
-        while (!list_is_empty(&scheduler->trials)) {
-                struct list *link = list_peek_front(&scheduler->trials);
-                struct trial *trial = CONTAINER_OF(link, struct trial, link);
+        struct trial *trial;
 
-                list_remove(link);
-                if (!trial_begin(scheduler, trial)) {
-                        list_push_front(&scheduler->trials, link);
-                        return;
-                }
-        }
+        do
+                trial = scheduler_next_trial(scheduler);
+        while (trial && trial_begin(scheduler, trial));
 }
 
 void scheduler_expire_trials(struct scheduler *scheduler, uint64_t now_ns)

@@ -60,20 +60,20 @@ static bool story_try_boot_ahead(struct story *s, struct story_function *functio
         struct pool_bounds bounds = story_bounds(function);
 
         if (pool_wanted_ahead(&function->pool, &bounds, s->now_ns) == 0 ||
-            !provisioner_may_boot_ahead(&s->provisioner, &function->record, function->memory_bytes,
-                                        s->now_ns))
+            !provisioner_may_boot_ahead(&s->provisioner, &function->record, 0,
+                                        function->memory_bytes, s->now_ns))
                 return false;
         story_boot(s, function, true);
         return true;
 }
 
-/* True when a boot has begun. */
+/* True when a boot has begun. Nobody owns the functions of a story. */
 static bool story_try_boot(struct story *s, struct story_function *function)
 {
         if (pool_wanted_boots(&function->pool, s->now_ns, function->min_instances,
                               function->max_instances) == 0)
                 return story_try_boot_ahead(s, function);
-        switch (provisioner_ask(&s->provisioner, &function->record, function->memory_bytes,
+        switch (provisioner_ask(&s->provisioner, &function->record, 0, function->memory_bytes,
                                 s->now_ns)) {
         case BOOT_NOW:
                 story_boot(s, function, false);

@@ -3,6 +3,7 @@
 What was begun when is read from the invocations' ids, which begin with the millisecond in which a
 request was taken. The gateway is stopped while the requests come, so that it finds all at once.
 """
+import concurrent.futures
 import contextlib
 import os
 import signal
@@ -342,6 +343,54 @@ def test_a_crowd_of_boots_does_not_stand_before_the_only_one_of_another_tenant(c
         assert 1 <= booted() <= CROWD / 2
         for connection in crowd:
             assert connection.read_answer().status == 200
+
+
+class Sleepers:
+    """The loud tenant's functions sleep while they load; each call of the quiet one's is a cold start."""
+
+    def __init__(self, node, compile_native):
+        self.node = node
+        self.program = compile_native("worker", "-DBOOT_MS=2500")
+        self.cold = "/f/" + node.server.deploy("cold", "native", {"main": node.program}, public=True,
+                                               token=node.quiet.person.token, keepAlive="0s")
+
+    def deploy(self, name):
+        return "/f/" + self.node.server.deploy(name, "native", {"main": self.program}, public=True,
+                                               token=self.node.loud.person.token)
+
+    def expect_cold_starts_before(self, ended):
+        for _ in range(3):
+            with RawConnection(self.node.server.port, timeout=60) as connection:
+                answer = connection.send(request("POST", self.cold, b"x")).read_answer()
+            assert answer.headers["magpie-start"] == "cold", answer
+        assert not ended()
+
+
+def test_a_cold_start_does_not_wait_for_another_tenants_functions_that_sleep_while_they_load(compile_native):
+    with Node(compile_native("worker"), "--boots-max", "2") as node, connections(node, 2) as calls:
+        sleepers = Sleepers(node, compile_native)
+        path = sleepers.deploy("sleeper")
+        for call in calls:
+            call.send(request("POST", path, b"x"))
+
+        def instances(*states):
+            return sum(value for name, value in node.server.metrics().items()
+                       if any(f'/sleeper",state="{state}"' in name for state in states))
+        eventually(lambda: instances("starting"), "it boots")
+        sleepers.expect_cold_starts_before(lambda: instances("busy", "idle", "frozen"))
+        for call in calls:
+            assert call.read_answer().status == 200
+
+
+def test_a_cold_start_does_not_wait_for_the_trials_of_another_tenants_functions(compile_native):
+    with Node(compile_native("worker"), "--boots-max", "2") as node, \
+            concurrent.futures.ThreadPoolExecutor(2) as pool:
+        sleepers = Sleepers(node, compile_native)
+        uploads = [pool.submit(sleepers.deploy, f"sleeper{number}") for number in range(2)]
+        eventually(node.host.instances, "one is tried")
+        sleepers.expect_cold_starts_before(lambda: any(upload.done() for upload in uploads))
+        for upload in uploads:
+            upload.result()
 
 
 SLEEPS_MS = 50

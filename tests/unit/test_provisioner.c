@@ -17,7 +17,7 @@ static void start(uint64_t budget_bytes, size_t boots_max)
 static enum boot_answer ask(const struct boot_record *record, uint64_t memory_bytes,
                             uint64_t now_ns)
 {
-        return provisioner_ask(&provisioner, record, memory_bytes, now_ns);
+        return provisioner_ask(&provisioner, record, 0, memory_bytes, now_ns);
 }
 
 TEST(memory_is_promised_up_to_the_last_byte_and_no_further)
@@ -70,6 +70,32 @@ TEST(only_so_many_boots_are_under_way_at_once)
         ck_assert_int_eq(ask(&record, 1024 * MIB, 0), BOOT_LATER);
         provisioner_boot_ready(&provisioner, &record);
         ck_assert_int_eq(ask(&record, MIB, 0), BOOT_NOW);
+}
+TEST_END
+
+TEST(one_owner_has_all_boots_but_the_last_which_is_somebody_elses)
+{
+        struct boot_record record = {0};
+
+        start(1024 * MIB, 3);
+        provisioner_boot_began(&provisioner, MIB);
+        ck_assert_int_eq(provisioner_ask(&provisioner, &record, 1, MIB, 0), BOOT_NOW);
+        provisioner_boot_began(&provisioner, MIB);
+        ck_assert_int_eq(provisioner_ask(&provisioner, &record, 2, MIB, 0), BOOT_LATER);
+        ck_assert_int_eq(provisioner_ask(&provisioner, &record, 2, 1024 * MIB, 0), BOOT_LATER);
+        ck_assert(!provisioner_may_boot_ahead(&provisioner, &record, 2, MIB, 0));
+        ck_assert_int_eq(provisioner_ask(&provisioner, &record, 0, MIB, 0), BOOT_NOW);
+}
+TEST_END
+
+TEST(where_there_is_one_boot_at_once_it_is_anybodys)
+{
+        struct boot_record record = {0};
+
+        start(1024 * MIB, 1);
+        ck_assert_int_eq(provisioner_ask(&provisioner, &record, 0, MIB, 0), BOOT_NOW);
+        provisioner_boot_began(&provisioner, MIB);
+        ck_assert_int_eq(provisioner_ask(&provisioner, &record, 0, MIB, 0), BOOT_LATER);
 }
 TEST_END
 
@@ -141,17 +167,17 @@ TEST(a_boot_ahead_begins_only_where_there_is_room_and_the_last_boot_did_not_fail
         struct boot_record record = {0};
 
         start(256 * MIB, 1);
-        ck_assert(provisioner_may_boot_ahead(&provisioner, &record, 256 * MIB, 0));
-        ck_assert(!provisioner_may_boot_ahead(&provisioner, &record, 257 * MIB, 0));
+        ck_assert(provisioner_may_boot_ahead(&provisioner, &record, 0, 256 * MIB, 0));
+        ck_assert(!provisioner_may_boot_ahead(&provisioner, &record, 0, 257 * MIB, 0));
         provisioner_boot_began(&provisioner, 128 * MIB);
-        ck_assert(!provisioner_may_boot_ahead(&provisioner, &record, 64 * MIB, 0));
+        ck_assert(!provisioner_may_boot_ahead(&provisioner, &record, 0, 64 * MIB, 0));
         provisioner_boot_failed(&provisioner, &record, 0);
-        ck_assert(
-                !provisioner_may_boot_ahead(&provisioner, &record, 64 * MIB, BOOT_BACKOFF_MAX_NS));
+        ck_assert(!provisioner_may_boot_ahead(&provisioner, &record, 0, 64 * MIB,
+                                              BOOT_BACKOFF_MAX_NS));
         provisioner_boot_began(&provisioner, 64 * MIB);
         provisioner_boot_ready(&provisioner, &record);
-        ck_assert(provisioner_may_boot_ahead(&provisioner, &record, 64 * MIB, 0));
-        ck_assert(!provisioner_may_boot_ahead(&provisioner, &record, 128 * MIB, 0));
+        ck_assert(provisioner_may_boot_ahead(&provisioner, &record, 0, 64 * MIB, 0));
+        ck_assert(!provisioner_may_boot_ahead(&provisioner, &record, 0, 128 * MIB, 0));
 }
 TEST_END
 
@@ -159,6 +185,8 @@ TEST_MAIN("provisioner", memory_is_promised_up_to_the_last_byte_and_no_further,
           memory_comes_back_when_the_instance_is_gone_and_not_before,
           what_would_not_fit_into_an_empty_machine_is_told_apart_from_what_must_wait,
           only_so_many_boots_are_under_way_at_once,
+          one_owner_has_all_boots_but_the_last_which_is_somebody_elses,
+          where_there_is_one_boot_at_once_it_is_anybodys,
           each_failed_boot_doubles_the_pause_up_to_the_longest,
           boots_that_began_together_and_fail_are_one_failure,
           one_boot_that_succeeds_ends_the_patience_with_a_function,

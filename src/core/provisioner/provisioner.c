@@ -10,15 +10,21 @@ void provisioner_init(struct provisioner *provisioner, uint64_t memory_budget_by
                                             .boots_max = boots_max};
 }
 
+static bool provisioner_is_full_for(const struct provisioner *provisioner, size_t owner_boots)
+{
+        return provisioner_is_full(provisioner) ||
+               (provisioner->boots_max > 1 && owner_boots >= provisioner->boots_max - 1);
+}
+
 enum boot_answer provisioner_ask(const struct provisioner *provisioner,
-                                 const struct boot_record *record, uint64_t memory_bytes,
-                                 uint64_t now_ns)
+                                 const struct boot_record *record, size_t owner_boots,
+                                 uint64_t memory_bytes, uint64_t now_ns)
 {
         if (memory_bytes > provisioner->memory_budget_bytes)
                 return BOOT_TOO_LARGE;
         if (now_ns < record->not_before_ns)
                 return BOOT_BACKING_OFF;
-        if (provisioner_is_full(provisioner))
+        if (provisioner_is_full_for(provisioner, owner_boots))
                 return BOOT_LATER;
         if (memory_bytes > provisioner_free_bytes(provisioner))
                 return BOOT_NO_MEMORY;
@@ -26,11 +32,11 @@ enum boot_answer provisioner_ask(const struct provisioner *provisioner,
 }
 
 bool provisioner_may_boot_ahead(const struct provisioner *provisioner,
-                                const struct boot_record *record, uint64_t memory_bytes,
-                                uint64_t now_ns)
+                                const struct boot_record *record, size_t owner_boots,
+                                uint64_t memory_bytes, uint64_t now_ns)
 {
         return record->failures == 0 &&
-               provisioner_ask(provisioner, record, memory_bytes, now_ns) == BOOT_NOW;
+               provisioner_ask(provisioner, record, owner_boots, memory_bytes, now_ns) == BOOT_NOW;
 }
 
 void provisioner_boot_began(struct provisioner *provisioner, uint64_t memory_bytes)
