@@ -157,8 +157,8 @@ static bool log_write_out(struct function_log *log, bool finish)
                 (void)snprintf(note, sizeof(note), "%llu lines came too fast and are lost",
                                (unsigned long long)log->dropped);
                 lines.limit += NOTE_BYTES;
-                (void)log_line_append(&lines, "", LOG_STREAM_PLATFORM, slice_of(note),
-                                      clock_unix_ms());
+                (void)log_lines_append(&lines, "", LOG_STREAM_PLATFORM, slice_of(note),
+                                       clock_unix_ms());
                 log->dropped = 0;
         }
         any = lines.length > 0;
@@ -226,27 +226,25 @@ void function_log_append(struct function_log *log, const char *invocation_id,
                          enum log_stream stream, struct slice text, uint64_t unix_ms)
 {
         struct log_follower *follower;
-        struct slice line, added;
-        uint64_t count = 0, dropped = 0;
+        struct slice added;
+        uint64_t dropped = 0;
         size_t before;
 
         pthread_mutex_lock(&log->lock);
         before = log->pending.length;
-        while (!log->removed && log_line_next(&text, &line)) {
-                count++;
-                if (log_line_append(&log->pending, invocation_id, stream, line, unix_ms) < 0)
-                        dropped++;
-        }
+        if (!log->removed)
+                dropped = log_lines_append(&log->pending, invocation_id, stream, text, unix_ms);
         log->dropped += dropped;
-        added = slice_make(count > dropped ? log->pending.data + before : NULL,
-                           log->pending.length - before);
+        added = buffer_slice(&log->pending);
+        added = added.length > before ? slice_skip(added, before) : SLICE("");
         LIST_FOR_EACH (follower, &log->followers, link) {
-                if (count == 0 || (follower->invocation_id[0] &&
-                                   strcmp(follower->invocation_id, invocation_id) != 0))
+                if ((added.length == 0 && dropped == 0) ||
+                    (follower->invocation_id[0] &&
+                     strcmp(follower->invocation_id, invocation_id) != 0))
                         continue;
                 follower->dropped += dropped;
                 if (buffer_append(&follower->backlog, added.data, added.length) < 0)
-                        follower->dropped += count - dropped;
+                        follower->dropped += log_lines_count(added);
                 follower_post(follower);
         }
         (void)log_schedule(log); /* when the crew is full: with the next line */
@@ -361,8 +359,8 @@ bool function_log_take(struct log_follower *follower, struct buffer *ret_lines)
                 (void)snprintf(note, sizeof(note), "%llu lines came too fast and are not shown",
                                (unsigned long long)follower->dropped);
                 ret_lines->limit += NOTE_BYTES;
-                (void)log_line_append(ret_lines, "", LOG_STREAM_PLATFORM, slice_of(note),
-                                      clock_unix_ms());
+                (void)log_lines_append(ret_lines, "", LOG_STREAM_PLATFORM, slice_of(note),
+                                       clock_unix_ms());
                 follower->dropped = 0;
         }
         follower->told =

@@ -5,6 +5,7 @@
 #include "gateway/timestamp.h"
 
 #define ESCAPED_MAX 6
+#define PREFIX_SIZE 160
 #define TAIL "\"}\n"
 #define HEAD "{\"time\":\""
 #define ID_MEMBER "\",\"invocationId\":"
@@ -54,26 +55,45 @@ static size_t escape(struct slice text, char *out)
         return used;
 }
 
-int log_line_append(struct buffer *lines, const char *invocation_id, enum log_stream stream,
-                    struct slice text, uint64_t unix_ms)
+static int append_line(struct buffer *lines, struct slice prefix, struct slice text)
+{
+        int r = buffer_reserve(lines, prefix.length + ESCAPED_MAX * text.length + sizeof(TAIL) - 1);
+
+        if (r < 0)
+                return r;
+        (void)buffer_append(lines, prefix.data, prefix.length);
+        lines->length += escape(text, lines->data + lines->length);
+        (void)buffer_append(lines, TAIL, sizeof(TAIL) - 1);
+        return 0;
+}
+
+uint64_t log_lines_append(struct buffer *lines, const char *invocation_id, enum log_stream stream,
+                          struct slice text, uint64_t unix_ms)
 {
         const char *quote = invocation_id[0] ? "\"" : "";
-        size_t before = lines->length;
-        char time[TIMESTAMP_SIZE];
-        int r;
+        char time[TIMESTAMP_SIZE], prefix[PREFIX_SIZE];
+        struct slice rest = text, before, line;
 
         timestamp_format(unix_ms, time);
-        r = buffer_printf(lines, HEAD "%s" ID_MEMBER "%s%s%s,\"stream\":\"%s\",\"text\":\"", time,
-                          quote, invocation_id[0] ? invocation_id : "null", quote,
-                          stream_name(stream));
-        if (r == 0)
-                r = buffer_reserve(lines, ESCAPED_MAX * text.length + sizeof(TAIL) - 1);
-        if (r < 0) {
-                lines->length = before;
-                return r;
+        (void)snprintf(prefix, sizeof(prefix),
+                       HEAD "%s" ID_MEMBER "%s%s%s,\"stream\":\"%s\",\"text\":\"", time, quote,
+                       invocation_id[0] ? invocation_id : "null", quote, stream_name(stream));
+        before = slice_of(prefix);
+        while (log_line_next(&rest, &line)) {
+                if (append_line(lines, before, line) < 0)
+                        return log_lines_count(text);
+                text = rest;
         }
-        lines->length += escape(text, lines->data + lines->length);
-        return buffer_append(lines, TAIL, sizeof(TAIL) - 1);
+        return 0;
+}
+
+uint64_t log_lines_count(struct slice text)
+{
+        uint64_t count = text.length > 0 && text.data[text.length - 1] != '\n';
+
+        for (size_t i = 0; i < text.length; i++)
+                count += text.data[i] == '\n';
+        return count;
 }
 
 bool log_line_next(struct slice *text, struct slice *ret_line)

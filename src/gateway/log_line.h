@@ -9,10 +9,13 @@
 #include "base/buffer.h"
 #include "gateway/function_log.h"
 
-/* Appends `text` (no newline in it, at most LOG_TEXT_MAX bytes) and a newline. As
- * buffer_append(). */
-int log_line_append(struct buffer *lines, const char *invocation_id, enum log_stream stream,
-                    struct slice text, uint64_t unix_ms);
+/* Appends the lines of `text` up to the first that does not fit. Returns how many are lost: that one
+ * and all behind it, which are counted only. */
+uint64_t log_lines_append(struct buffer *lines, const char *invocation_id, enum log_stream stream,
+                          struct slice text, uint64_t unix_ms);
+
+/* What stands behind the last newline is a line too; a long one counts once. */
+uint64_t log_lines_count(struct slice text);
 
 /* Takes the next line off `text` that fits into one record: up to a newline (which is dropped, and a
  * carriage return in front of it), or LOG_TEXT_MAX bytes without breaking a character. False at the

@@ -165,6 +165,42 @@ TEST(a_removed_log_is_gone_and_keeps_nothing_more)
 }
 TEST_END
 
+TEST(behind_the_first_line_that_does_not_fit_none_is_tried_and_all_are_counted)
+{
+        static char text[65536];
+        AUTO(buffer_deinit) struct buffer lines;
+
+        memset(text, '\n', sizeof(text)); /* as many lines as bytes */
+        memset(text + 1, 'x', 2000);
+        text[sizeof(text) - 1] = 'x';
+        buffer_init(&lines, 2000);
+        ck_assert_uint_eq(log_lines_append(&lines, "", LOG_STREAM_STDOUT,
+                                           slice_make(text, sizeof(text)), NOON),
+                          sizeof(text) - 2000 - 1);
+        ck_assert_uint_eq(lines.length, strlen(LINE("null", "stdout", "")));
+}
+TEST_END
+
+/* The number in front of " lines came too fast ..." in a text that ends with NUL. */
+static unsigned long count_lost(const char *lines)
+{
+        const char *found = strstr(lines, " lines came too fast");
+
+        ck_assert_ptr_nonnull(found);
+        while (found[-1] != '"')
+                found--;
+        return strtoul(found, NULL, 10);
+}
+
+static unsigned long count_of(const char *lines, const char *what)
+{
+        unsigned long count = 0;
+
+        for (; (lines = strstr(lines, what)); lines++)
+                count++;
+        return count;
+}
+
 TEST(lines_that_come_too_fast_are_counted)
 {
         static char text[2 * LOG_PENDING_BYTES];
@@ -175,8 +211,9 @@ TEST(lines_that_come_too_fast_are_counted)
         memset(text, '\n', sizeof(text)); /* as many lines as bytes, at once */
         log = function_log_open(&logs, FUNCTION);
         function_log_append(log, "", LOG_STREAM_STDOUT, slice_make(text, sizeof(text)), NOON);
-        lines = read_log(log, "", 1);
-        ck_assert_ptr_nonnull(strstr(lines.data, "lines came too fast and are lost"));
+        lines = read_log(log, "", sizeof(text));
+        ck_assert_uint_eq(count_of(lines.data, "\"stdout\"") + count_lost(lines.data),
+                          sizeof(text));
         function_log_unref(log);
         teardown();
 }
@@ -355,7 +392,8 @@ TEST(a_slow_follower_loses_lines_and_is_told_how_many)
                                     NOON);
         ck_assert_int_eq(loop_turn(&loop, 1000), 0);
         (void)buffer_append(&watcher.got, "", 1);
-        ck_assert_ptr_nonnull(strstr(watcher.got.data, "lines came too fast and are not shown"));
+        ck_assert_uint_eq(count_of(watcher.got.data, "\"stdout\"") + count_lost(watcher.got.data),
+                          2 * LOG_BACKLOG_BYTES / 1000);
         ck_assert_uint_lt(watcher.got.length, LOG_BACKLOG_BYTES + 1000);
         function_log_leave(&watcher.follower);
         buffer_deinit(&watcher.got);
@@ -394,8 +432,9 @@ TEST_END
 TEST_MAIN("function_log", what_was_printed_is_read_newest_first,
           whatever_bytes_are_printed_the_line_is_json_in_utf_8,
           a_long_line_becomes_several_and_no_character_is_broken, the_log_survives_its_process,
-          a_removed_log_is_gone_and_keeps_nothing_more, lines_that_come_too_fast_are_counted,
-          a_ring_keeps_two_segments_and_drops_the_oldest,
+          a_removed_log_is_gone_and_keeps_nothing_more,
+          behind_the_first_line_that_does_not_fit_none_is_tried_and_all_are_counted,
+          lines_that_come_too_fast_are_counted, a_ring_keeps_two_segments_and_drops_the_oldest,
           half_a_line_at_the_end_is_neither_read_nor_in_the_way,
           who_follows_gets_what_comes_oldest_first_and_only_what_he_asked_for,
           who_leaves_while_word_is_on_its_way_is_free_when_it_has_come,
