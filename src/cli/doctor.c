@@ -7,6 +7,7 @@
 #include "cli/text.h"
 
 #define DATA_DIR_DEFAULT "/var/lib/magpie"
+#define SYSCTL_KEEP "lines NAME=VALUE in /etc/sysctl.d/magpie.conf"
 
 static const struct {
         const char *title;
@@ -108,6 +109,11 @@ static void run_group(const struct doctor *doctor, const struct check *check, cJ
         }
 }
 
+static void print_keeping(void)
+{
+        (void)printf("\nWhat sysctl -w sets lasts until the next boot: " SYSCTL_KEEP " keep it.\n");
+}
+
 static void print_sum(const unsigned counts[VERDICT_FAIL + 1])
 {
         (void)fflush(stdout);
@@ -149,6 +155,8 @@ static int doctor_run(struct cli *cli, int argc, char **argv)
         }
         if (list)
                 print_json(list);
+        else
+                print_keeping();
         print_sum(counts);
         return counts[VERDICT_FAIL] > 0 ? CLI_FAILED : CLI_OK;
 }
@@ -160,7 +168,8 @@ const struct verb verb_doctor = {
         .about = "Looks at everything a node needs of its machine. Each line says ok, warn or "
                  "fail,\n"
                  "what that means, and the command that mends it. Exit code 1 when something\n"
-                 "fails. As root it also tries out control groups, on one of its own.",
+                 "fails. As root it also tries out control groups, on one of its own.\n"
+                 "What sysctl -w sets lasts until the next boot: " SYSCTL_KEEP "\nkeep it.",
         .examples = "  sudo magpie doctor\n"
                     "  magpie doctor -o json\n",
         .group = VERB_NODE,

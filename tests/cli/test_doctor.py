@@ -38,6 +38,31 @@ def test_it_finds_what_the_kernel_says(cli):
         assert found[name]["found"] == path.read_text().strip()
 
 
+def checks_with_sysctl(cli, setting):
+    """What it finds in a network namespace of its own, where that is set."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root: it sets a sysctl")
+    name, value = setting.split("=")
+    script = "printf '%s' \"$2\" >\"/proc/sys/$1\"; \"$0\" doctor -o json || true"
+    ended = subprocess.run(["unshare", "--net", "sh", "-ec", script, cli.program, name, value],
+                           env=cli.environment, capture_output=True, text=True, timeout=60, check=True)
+    return {check["check"]: check for check in json.loads(ended.stdout)}
+
+
+@pytest.mark.parametrize("setting,verdict", [("2048", "warn"), ("4096", "ok")])
+def test_as_many_may_be_halfway_through_connecting_as_the_node_asks_for(cli, setting, verdict):
+    check = checks_with_sysctl(cli, f"net/ipv4/tcp_max_syn_backlog={setting}")["tcp_max_syn_backlog"]
+    assert check["verdict"] == verdict and "the node asks for 4096" in check["meaning"]
+
+
+def test_the_range_of_ports_is_told_in_new_connections_a_second(cli):
+    check = checks_with_sysctl(cli, "net/ipv4/ip_local_port_range=20000 49999")["ip_local_port_range"]
+    assert check["verdict"] == "ok" and "opens 500 new connections a second" in check["meaning"]
+    few = checks_with_sysctl(cli, "net/ipv4/ip_local_port_range=40000 45999")["ip_local_port_range"]
+    assert few["verdict"] == "warn" and "opens 100 new connections a second" in few["meaning"]
+    assert "raise" not in few
+
+
 def test_root_tries_out_control_groups_and_leaves_none_behind(cli):
     if os.geteuid() != 0:
         pytest.skip("needs root: it makes a control group")
@@ -201,4 +226,5 @@ def test_for_a_person_it_is_lines_and_a_sum(cli):
     assert "\nControl groups\n" in shown.stdout
     assert "  ok    kernel " in shown.stdout
     assert "\nLive instances\n" in shown.stdout and "        raise it: " in shown.stdout
+    assert "/etc/sysctl.d/magpie.conf" in shown.stdout
     assert "this machine" in shown.stderr
