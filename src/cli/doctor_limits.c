@@ -72,6 +72,22 @@ static void look_sysctl(const struct doctor *doctor, const struct check *check,
                     verdict == VERDICT_OK ? NULL : mend);
 }
 
+/* Here more is worse: `least` is the most that is still good. */
+static void look_sysctl_at_most(const struct doctor *doctor, const struct check *check,
+                                struct finding *ret_finding)
+{
+        AUTO(memory_free) char *dotted = sysctl_dotted(check->subject);
+        AUTO(memory_free) char *mend = text_format("sysctl -w %s=%" PRIu64, dotted, check->least);
+        char text[SYSCTL_TEXT];
+        bool good;
+
+        (void)doctor;
+        sysctl_read(check->subject, text);
+        good = *text && strtoull(text, NULL, 10) <= check->least;
+        finding_set(ret_finding, good ? VERDICT_OK : VERDICT_WARN,
+                    text_copy(*text ? text : "cannot be read"), check->meaning, good ? NULL : mend);
+}
+
 /* Who closes first, the client mostly, keeps the port for TIME_WAIT_SECONDS. */
 static void look_ports(const struct doctor *doctor, const struct check *check,
                        struct finding *ret_finding)
@@ -201,6 +217,11 @@ const struct check checks_limits[] = {
          .least = BACKLOG,
          .minimum = 128,
          .meaning = "clients that may be halfway through connecting; the node asks for 4096"},
+        {.name = "tcp_fin_timeout",
+         .look = look_sysctl_at_most,
+         .subject = "net/ipv4/tcp_fin_timeout",
+         .least = 60,
+         .meaning = "seconds that a connection which was ended here waits for the other end's word"},
         {.name = "ip_local_port_range",
          .look = look_ports,
          .subject = "net/ipv4/ip_local_port_range",
