@@ -221,7 +221,8 @@ const struct check checks_limits[] = {
          .look = look_sysctl_at_most,
          .subject = "net/ipv4/tcp_fin_timeout",
          .least = 60,
-         .meaning = "seconds that a connection which was ended here waits for the other end's word"},
+         .meaning =
+                 "seconds that a connection which was ended here waits for the other end's word"},
         {.name = "ip_local_port_range",
          .look = look_ports,
          .subject = "net/ipv4/ip_local_port_range",
