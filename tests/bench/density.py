@@ -127,7 +127,7 @@ def main():
         for kind in settings.only:
             *_, most, kib_goal, rate_goal = KINDS[kind]
             count = int(most * settings.share)
-            with Server("--memory", "10TiB", "--boots-max", "5")  # 4 for one owner as server:
+            with Server("--memory", "10TiB", "--boots-max", "5") as server:  # 4 for one owner
                 probe = deploy(server, "probe", "native", echo, keepAlive="0s")
                 single = deploy(server, "single", kind, echo, keepAlive="0s")
                 rate = churn(server, f"/f/{single}", settings.seconds)
