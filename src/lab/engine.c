@@ -85,7 +85,7 @@ static bool engine_ends_stage(const struct engine *engine, bool is_last)
                        : plan_stage_at(plan, at_ns) != engine->report->moment.stage;
 }
 
-/* Who was there all the time and got nothing? */
+/* Who was there and got nothing? Whom the lab had no time to begin is no fault of the server's. */
 static void engine_note_starved(struct engine *engine)
 {
         const struct plan *plan = engine->load->plan;
@@ -98,7 +98,7 @@ static void engine_note_starved(struct engine *engine)
                 struct client *client = &engine->clients[i];
                 bool thinks = client->state == CLIENT_THINKING && engine->load->think_ns > 0;
 
-                tally->starved += i < present && !client->is_served;
+                tally->starved += i < present && client->begun_ns > 0 && !client->is_served;
                 client->is_served = client->is_served && thinks;
         }
 }

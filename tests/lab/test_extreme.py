@@ -68,7 +68,7 @@ def test_what_runs_out_while_clients_come_in_twenty_steps_is_told(lab, narrow_ta
 
 def test_the_extreme_experiments_find_a_known_limit(lab, target):
     made = lab.folder / "report.html"
-    report = lab.run("extreme", target.url + "/limit/10", "--max-clients", 20, "-d", "200ms",
+    report = lab.run("extreme", target.url + "/limit/10", "--max-clients", 20, "-d", "400ms",
                      "--pid", target.process.pid, "--html", made)
     assert [stage["clients"] for stage in report["stages"]] == [2, 5, 10, 15]
     analysis = report["analysis"]
@@ -92,13 +92,14 @@ def test_the_extreme_experiments_find_a_known_limit(lab, target):
 
 
 def test_a_server_that_breaks_at_the_first_stage_is_told_to_break_there(lab, target):
-    ended = lab.raw("extreme", target.url + "/status/503", "--max-clients", 20, "-d", "100ms")
+    ended = lab.raw("extreme", target.url + "/status/503", "--max-clients", 20, "-d", "400ms")
     assert "sustained: 0 clients" in ended.stdout_text
+    assert "what is normal nobody knows" in ended.stdout_text
     assert "breaking point: 2 clients, where more than half failed" in ended.stdout_text
 
 
 def test_a_server_that_bears_all_has_no_breaking_point(lab, target):
-    ended = lab.raw("extreme", target.url + "/ok", "--max-clients", 8, "-d", "100ms")
+    ended = lab.raw("extreme", target.url + "/ok", "--max-clients", 8, "-d", "200ms")
     assert ended.returncode == 0, ended.stderr_text
     assert "breaking point: none up to 8 clients" in ended.stdout_text
     assert re.search(r"blast of 16: .* failed; ", ended.stdout_text)
@@ -142,27 +143,25 @@ def test_a_server_that_fell_silent_is_broken_where_it_did_and_not_where_the_time
 
 
 def test_a_stage_of_an_open_loop_in_which_nothing_came_back_has_failed(lab, target):
-    report = lab.run(target.url + "/silent", "--rate-stages", "20:300ms,30:300ms", "--timeout", "500ms")
+    report = lab.run(target.url + "/silent", "--rate-stages", "20:800ms,30:800ms", "--timeout", "1s")
     assert [stage["errorRate"] for stage in report["stages"]] == [1, 1]
     assert report["stages"][0]["requests"] == 0 and report["analysis"]["breakingPoint"] == 20
 
 
 def test_what_the_stages_left_behind_is_not_the_blasts_quiet_time(lab, target):
     """A queue that has grown long takes its time to be worked off."""
-    report = lab.run("extreme", target.url + "/queue/10", "--stages", "2:300ms,40:500ms", "-d", "400ms",
+    report = lab.run("extreme", target.url + "/queue/30", "--stages", "2:500ms,15:600ms", "-d", "400ms",
                      "--timeout", "3s")
     blast = report["analysis"]["blast"]
-    assert blast["before"]["served"] == 2 and blast["before"]["errorRate"] == 0
+    assert blast["before"]["served"] > 0 and blast["before"]["errorRate"] == 0
     assert blast["recovery"]["quietP99"] == report["stages"][0]["p99"]
     assert blast["recovery"]["recovered"] is True
 
 
 def test_without_a_quiet_time_it_is_not_known_what_is_normal(lab, target):
-    report = lab.run("extreme", target.url + "/status/503", "--max-clients", 20, "-d", "100ms")
+    report = lab.run("extreme", target.url + "/status/503", "--max-clients", 20, "-d", "400ms")
     recovery = report["analysis"]["blast"]["recovery"]
     assert recovery["recovered"] is recovery["quietP99"] is recovery["normalUpTo"] is None
-    ended = lab.raw("extreme", target.url + "/status/503", "--max-clients", 20, "-d", "100ms")
-    assert "what is normal nobody knows" in ended.stdout_text
 
 
 def test_progress_tells_of_last_answers_when_there_are_no_others_to_come(lab, target, tmp_path):
@@ -170,12 +169,12 @@ def test_progress_tells_of_last_answers_when_there_are_no_others_to_come(lab, ta
                                              "--max-clients", 20, "-d", "300ms")
     steps = re.findall(r"ramp, (\d+) clients: .*?, \d+ failed  ([a-z0-9 ]+)", seen)
     assert code == 0 and len(steps) > 5
-    assert not [step for step in steps if step[1] == "last answers" and int(step[0]) < 13]
+    assert not [step for step in steps if step[1] == "last answers" and 0 < int(step[0]) < 13]
 
 
 def test_a_search_that_found_the_breaking_point_was_not_ended_early(lab, target):
-    report = lab.run("extreme", target.url + "/limit/10", "--stages", "5:200ms,20:200ms,30:200ms",
-                     "-d", "100ms")
+    report = lab.run("extreme", target.url + "/limit/10", "--stages", "5:500ms,20:500ms,30:500ms",
+                     "-d", "200ms")
     assert [stage["clients"] for stage in report["stages"]] == [5, 20]
     assert report["analysis"]["breakingPoint"] == 20 and report["analysis"]["run"]["stopped"] is False
 

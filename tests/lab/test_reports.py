@@ -162,7 +162,7 @@ def test_the_page_shows_a_rate_below_one_as_it_is(lab, target, tmp_path):
 @pytest.mark.skipif(not shutil.which("chromium"), reason="there is no chromium")
 def test_the_page_tells_a_breaking_point_at_the_first_stage_too(lab, target, tmp_path):
     made = lab.folder / "report.html"
-    lab.run("extreme", target.url + "/status/503", "--max-clients", 20, "-d", "100ms", "--html", made)
+    lab.run("extreme", target.url + "/status/503", "--max-clients", 20, "-d", "400ms", "--html", made)
     dom, console = browse(made, tmp_path)
     assert console == [], console
     assert '<div class="what">Breaking point</div><div class="value">2<small> clients</small>' in dom
@@ -171,7 +171,7 @@ def test_the_page_tells_a_breaking_point_at_the_first_stage_too(lab, target, tmp
 @pytest.mark.skipif(not shutil.which("chromium"), reason="there is no chromium")
 def test_a_browser_draws_the_extreme_page_too(lab, target, tmp_path):
     made = lab.folder / "report.html"
-    lab.run("extreme", target.url + "/limit/10", "--max-clients", 20, "-d", "200ms", "--pid",
+    lab.run("extreme", target.url + "/limit/10", "--max-clients", 20, "-d", "400ms", "--pid",
             target.process.pid, "--html", made)
     dom, console = browse(made, tmp_path)
     assert console == [], console
