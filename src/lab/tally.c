@@ -131,7 +131,7 @@ const char *failure_words(enum failure failure)
         case FAILURE_TLS:
                 return "TLS failed";
         case FAILURE_RESET:
-                return "connection ended without an answer";
+                return "connection reset, or ended without an answer";
         case FAILURE_TIMEOUT:
                 return "no answer in time";
         case FAILURE_STATUS:
