@@ -83,8 +83,10 @@ static struct usage usage_since(const struct tasks_seen *before, const struct ta
                                 bool is_young)
 {
         const struct usage *used = &task->used;
-        struct usage from = is_young ? (struct usage){0} : *used;
+        struct usage from = {0};
 
+        if (!is_young)
+                from = *used;
         for (size_t i = 0; i < before->count; i++)
                 if (before->items[i].id == task->id)
                         from = before->items[i].used;
