@@ -57,8 +57,9 @@ function forget() {
   }
 }
 
-const plain = message(frame.INVOKE, frame.FLAG_END, FIRST, '{"a": [1, "b", null]}');
-const http = message(frame.INVOKE, frame.FLAG_END | frame.FLAG_HTTP, HTTP, '{}');
+const EVENT = '{"a": [1, "b", null]}';
+const plain = message(frame.INVOKE, frame.FLAG_END, FIRST, EVENT);
+const http = message(frame.INVOKE, frame.FLAG_END | frame.FLAG_HTTP, HTTP, EVENT);
 
 // Goes through what the start and the first calls of a function take. Nobody hears of it.
 async function rehearse(handlers) {

@@ -42,7 +42,7 @@ def _errand(frame, parking):
         b"MAGPIE_FUNCTION_NAME=stand-in", b"MAGPIE_FUNCTION_VERSION=1", b"MAGPIE_MEMORY_BYTES=134217728"))
     boot = frame.pack(frame.BOOT, 0, 0, 0, 0) + variables
     call = frame.pack(frame.INVOKE, frame.FLAG_END | frame.FLAG_HTTP, len(parking.EVENT), 1, 0) \
-        + parking.EVENT + b"{}"
+        + parking.EVENT + b'{"a": [1, "b", null]}'
     return _Errand(boot, call, len(boot), len(call))
 
 
