@@ -17,9 +17,6 @@
 #include <sys/socket.h>
 
 #define LINGER_MS 2000
-/* Bytes that the kernel keeps for a client beyond what is on its way to it. Room is told when half
- * of them have gone, so a reader that is slow but steady is seen to read. */
-#define UNSENT_MAX 262144
 #define LINGER_MAX_BYTES                                                                           \
         (8u << 20) /* more than the rest of a body, 6 MiB unless --payload-max says so */
 
@@ -535,7 +532,7 @@ bool connection_cut(struct connection *connection)
 int connection_open(struct gateway_thread *thread, int fd, const char *peer)
 {
         struct connection *connection = calloc(1, sizeof(*connection));
-        const int yes = 1, unsent = UNSENT_MAX;
+        const int yes = 1;
         int r = connection ? 0 : -ENOMEM;
 
         if (r == 0) {
@@ -548,7 +545,6 @@ int connection_open(struct gateway_thread *thread, int fd, const char *peer)
                 loop_task_init(&connection->resume_task, connection_run_task);
                 loop_source_init(&connection->source, connection_on_event);
                 (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
-                (void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
                 r = loop_add(&thread->loop, &connection->source, fd, EPOLLIN | EPOLLRDHUP);
         }
         if (r < 0) {

@@ -162,9 +162,9 @@ def test_an_exit_after_the_first_piece_breaks_the_answer_off(server, worker):
     assert server.call(worker, b"well?").body == b"well?"
 
 
-def ask_old(server, function, payload, receive_buffer=None):
+def ask_old(server, function, payload):
     """By HTTP/1.0, where the end of the connection is the end of the body."""
-    client = RawConnection(server.port, receive_buffer)
+    client = RawConnection(server.port)
     client.send(request("POST", f"/api/v1/functions/execute/{function}", payload,
                         server.token).replace(b"HTTP/1.1", b"HTTP/1.0", 1))
     status, headers = client.read_head()
@@ -191,19 +191,6 @@ def test_an_answer_that_its_old_client_does_not_take_ends_in_a_reset(compile_nat
             eventually(lambda: node.metrics()["magpie_connections"] == 1, "it was given up")
             with pytest.raises(ConnectionResetError):
                 client.read_rest()
-
-
-def test_a_slow_but_steady_reader_is_served_beyond_what_a_stall_may_last(compile_native):
-    """What it takes within the stall's time is much less than a socket may hold."""
-    with Server("--stall-timeout", "1500ms") as node:
-        function = node.deploy("worker", "native", {"main": compile_native("worker")})
-        with ask_old(node, function, b"download %d" % (20 * MIB), receive_buffer=262144) as client:
-            began, came = time.monotonic(), len(client.buffer)
-            while piece := client.socket.recv(50000):
-                came += len(piece)
-                if time.monotonic() - began < 4:
-                    time.sleep(0.1)
-            assert came == 20 * MIB + 6
 
 
 def test_a_function_that_goes_deaf_in_the_middle_of_both_bodies_ends_that_call_only(compile_native):
