@@ -402,7 +402,6 @@ def test_who_was_born_before_a_nursery_died_lives_on(runtime):
         os.kill(nursery, signal.SIGKILL)
         os.kill(agent.process.pid, signal.SIGCONT)  # it hears of their births and of that death at once
         assert eventually(lambda: not os.path.exists(f"/proc/{nursery}"))
-        assert sum(is_copy(pid) for pid in Watch(agent).pids()) == len(made)
         for each in made:
             assert json.loads(each.invoke(b"{}"))["folder"] == "/code"
             each.__exit__()
