@@ -4,9 +4,9 @@
  * breaks or --max-clients is reached. A blast of twice what it bore (or broke at), between two quiet
  * times: the second one ends when all is as it was in the first stage of all. And twenty steps up to
  * the limit, while the target's resources are watched. Before blast and ramp it may calm down, so that
- * neither measures what the experiment before left behind. Where the
- * watched process ends, so does all of it. -d is the time of one stage; all others are
- * in proportion to it, as 10 seconds are to the times that they stand for. */
+ * neither measures what the experiment before left behind. Where the watched process ends, so does all
+ * of it. -d is the time of one stage; all others are in proportion to it, as 10 seconds are to the times
+ * that they stand for. */
 #include "cli/bench.h"
 
 #include "base/auto.h"
