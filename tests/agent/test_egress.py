@@ -80,6 +80,11 @@ class Node:
         self.keeper = found.get("magpie-egress", self.keeper)
         return found
 
+    def named_helpers(self):
+        """Both, once they bear their names: until then the child looks like the keeper."""
+        assert eventually(lambda: set(self.helpers()) == {"magpie-egress", "magpie-names"})
+        return self.helpers()
+
     def __enter__(self):
         return self
 
@@ -372,7 +377,7 @@ def test_where_a_resolver_does_not_answer_the_next_one_is_asked(node, world, res
 
 def test_names_are_answered_again_after_what_passes_them_on_was_killed(node):
     assert node.talk(f"name:{NAME}") == [SERVER]
-    killed = node.helpers()["magpie-names"]
+    killed = node.named_helpers()["magpie-names"]
     os.kill(killed, signal.SIGKILL)
     assert eventually(lambda: node.helpers().get("magpie-names", killed) != killed)
     assert eventually(lambda: node.talk(f"name:{NAME}") == [SERVER])
@@ -383,7 +388,7 @@ def test_names_are_answered_again_after_what_passes_them_on_was_killed(node):
     (f"cling:{INSIDE_RESOLVER}:53:8", 2 * 128, f"long.{NAME}")], ids=["datagrams", "streams"])
 def test_who_asks_for_little_is_answered_beside_those_who_take_all_there_is(node, word, sockets, asked):
     node.talk("interfaces")
-    passing_on = node.helpers()["magpie-names"]
+    passing_on = node.named_helpers()["magpie-names"]
     with contextlib.ExitStack() as stack:
         quiet = stack.enter_context(node.spawn())
         for _ in range(20):
@@ -394,13 +399,13 @@ def test_who_asks_for_little_is_answered_beside_those_who_take_all_there_is(node
 
 def test_what_passes_names_on_is_nobody_behind_the_filter(node):
     node.talk("interfaces")
-    status = pathlib.Path(f"/proc/{node.helpers()['magpie-names']}/status").read_text()
+    status = pathlib.Path(f"/proc/{node.named_helpers()['magpie-names']}/status").read_text()
     assert re.search(r"^Uid:\t65534\t65534\t65534\t65534$", status, re.M)
     assert re.search(r"^CapEff:\t0+$", status, re.M)
     assert re.search(r"^NoNewPrivs:\t1$", status, re.M)
     assert re.search(r"^Seccomp:\t2$", status, re.M)
     kinds = {os.readlink(fd).split(":")[0]
-             for fd in pathlib.Path(f"/proc/{node.helpers()['magpie-names']}/fd").iterdir()
+             for fd in pathlib.Path(f"/proc/{node.named_helpers()['magpie-names']}/fd").iterdir()
              if int(fd.name) > 2}
     assert kinds == {"socket", "anon_inode"}  # nothing of its parent's but two sockets
 
@@ -439,8 +444,7 @@ def test_what_a_killed_keeper_has_left_is_undone_by_the_next_one():
         before = world.state()
         with Node(world) as node:
             assert node.talk(f"tcp:{SERVER}:{ECHO}") == HOST
-            helpers = node.helpers()
-            assert set(helpers) == {"magpie-egress", "magpie-names"}
+            helpers = node.named_helpers()
             node.agent.process.send_signal(signal.SIGSTOP)  # else it would start none again
             for pid in (*helpers.values(), node.agent.process.pid):
                 os.kill(pid, signal.SIGKILL)
@@ -457,7 +461,7 @@ def test_what_a_killed_keeper_has_left_is_undone_by_the_next_one():
 def test_without_its_keeper_an_agent_refuses_egress_and_goes_on(world):
     with Node(world) as node:
         with node.spawn() as made:
-            os.kill(node.helpers()["magpie-egress"], signal.SIGKILL)
+            os.kill(node.named_helpers()["magpie-egress"], signal.SIGKILL)
             assert eventually(lambda: not node.helpers())
             assert say(made, f"tcp:{SERVER}:{ECHO}") == HOST
             with pytest.raises(Refused, match="it comes back when the node is started again"):
