@@ -309,21 +309,22 @@ def page_faults(agent, runtime):
     return found
 
 
-@pytest.mark.parametrize("runtime, most", [(PYTHON3, 150), (NODE, 100)])  # 320 and 240 otherwise
-def test_what_a_first_call_writes_to_is_a_copys_own_from_its_birth(agent, gateway, runtime, most):
-    code = agent.add_code({
-        "main.py": (0o644, b"def handle(event, context):\n    return event\n"),
-        "main.js": (0o644, b"exports.handle = (event) => event;")})
-    from_nursery(agent, gateway, code, runtime).__exit__()
-    before = {}
+def faults_of_a_first_call(runtime):
+    """In a copy made by a nursery of its own."""
+    with start_agent(stock=8) as agent:
+        code = agent.add_code({
+            "main.py": (0o644, b"def handle(event, context):\n    return event\n"),
+            "main.js": (0o644, b"exports.handle = (event) => event;")})
+        gateway = agent.connect()
+        from_nursery(agent, gateway, code, runtime).__exit__()
+        before = {}
 
-    def all_rest():
-        before.clear()
-        before.update(page_faults(agent, runtime))
-        time.sleep(0.4)  # after 200 ms Python's look around
-        return before and before == page_faults(agent, runtime)
+        def all_rest():
+            before.clear()
+            before.update(page_faults(agent, runtime))
+            time.sleep(0.4)  # after 200 ms Python's look around
+            return before and before == page_faults(agent, runtime)
 
-    def faults():
         assert eventually(all_rest)
         with gateway.spawn(code, "main.handle", runtime=runtime) as made:
             made.wait_ready()
@@ -331,8 +332,12 @@ def test_what_a_first_call_writes_to_is_a_copys_own_from_its_birth(agent, gatewa
             assert made.invoke(b"{}") == b"{}"
             (pid,) = [pid for pid in Watch(agent).pids() if str(pid) in before]
             return int(proc(pid, "stat").rsplit(")", 1)[1].split()[7]) - before[str(pid)]
-    # A busy machine adds some, when V8's threads have time to collect.
-    assert min(faults() for _ in range(3)) < most
+
+
+@pytest.mark.parametrize("runtime, most", [(PYTHON3, 150), (NODE, 100)])  # 320 and 240 otherwise
+def test_what_a_first_call_writes_to_is_a_copys_own_from_its_birth(runtime, most):
+    # All copies of one nursery know what its one scout met, and V8 can have collected just then.
+    assert any(faults_of_a_first_call(runtime) < most for _ in range(3))
 
 
 @pytest.mark.parametrize("runtime", [PYTHON3, NODE])
