@@ -111,7 +111,7 @@ def show(name, results):
 
 def main():
     parser = argparse.ArgumentParser(prog="./dev bench fair")
-    parser.add_argument("--seconds", type=int, default=4, help="a point (4)")
+    parser.add_argument("--seconds", type=int, default=10, help="a point (10)")
     parser.add_argument("--rounds", type=int, default=5, help="a point (5)")
     parser.add_argument("--rate", type=int, default=200, help="the quiet tenant's calls a second (200)")
     parser.add_argument("--clients", type=int, default=1000, help="the other's connections (1000)")
