@@ -73,7 +73,7 @@ def attacks(node, settings, network):
                                                      body="download 50000000")),
         "idle": (settings.idle, lambda: several("idle", settings.idle // 10, 10)),
         "idle after a request": (settings.idle, lambda: several("resting", settings.idle // 10, 10)),
-        "churn": (0, lambda: several("churn", 500, 1, rate=settings.churn)),
+        "churn": (0, lambda: Attack("churn", port, 500, rate=settings.churn)),
         "half-open": (0, lambda: network.attack(port, 100000, settings.churn)),
     }
 
@@ -81,18 +81,20 @@ def attacks(node, settings, network):
 def suffer(node, begin, held, settings):
     before = node.state()
     quiet = node.call(settings)
-    stack = begin()
-    with stack:
-        deadline = time.monotonic() + SETTLE_SECONDS
+    attack = begin()
+    with attack:
+        began = time.monotonic()
+        deadline = began + SETTLE_SECONDS
         while node.state()["connections"] < before["connections"] + held and time.monotonic() < deadline:
             time.sleep(0.05)
         there = node.state()
         beside = node.call(settings)
         half_open = half_open_count(node.server.port)
+    seconds = time.monotonic() - began
     after = node.settle(before)
     return {"quiet": quiet, "beside": beside, "held": there["connections"] - before["connections"],
             "memory": there["rss"] - before["rss"], "half_open": half_open, "before": before, "after": after,
-            "begun": getattr(stack, "begun", None)}
+            "new_rate": attack.begun / seconds if isinstance(attack, Attack) else None}
 
 
 def main():
@@ -119,15 +121,18 @@ def main():
                     common.progress(name)
                     measured[name] = suffer(node, begin, held, settings)
     common.progress("")
-    common.table("A client that calls beside them", ["", "held", "p99 quiet", "p99 beside", "failed", "bytes each",
-                                                     "MiB left", "back after s"], [
-        [name, f"{r['held']:,.0f}", f"{r['quiet']['p99']:.2f} ms", f"{r['beside']['p99']:.2f} ms",
-         r["beside"]["failed"], f"{r['memory'] / r['held']:,.0f}" if r["held"] >= 1 else "-",
+    common.table("A client that calls beside them", ["", "held", "new/s", "p99 quiet", "p99 beside", "failed",
+                                                     "bytes each", "MiB left", "back after s"], [
+        [name, f"{r['held']:,.0f}", f"{r['new_rate']:,.0f}" if r["new_rate"] else "-",
+         f"{r['quiet']['p99']:.2f} ms", f"{r['beside']['p99']:.2f} ms", r["beside"]["failed"],
+         f"{r['memory'] / r['held']:,.0f}" if r["held"] >= 1 else "-",
          f"{(r['after']['rss'] - r['before']['rss']) / MIB:.1f}", f"{r['after']['seconds']:.1f}"]
         for name, r in measured.items()])
     goals = Goals()
     for name, r in measured.items():
         goals.at_most(f"{name}: calls that failed", r["beside"]["failed"] + r["quiet"]["failed"], 0, "")
+        if r["new_rate"]:
+            goals.at_least(f"{name}: new ones a second", r["new_rate"], 0.95 * settings.churn, "")
         if name.startswith("idle"):
             goals.at_most(f"{name}: user memory of a connection", r["memory"] / max(1, r["held"]),
                           CONNECTION_GOAL, "bytes")
