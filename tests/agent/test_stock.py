@@ -336,7 +336,7 @@ def faults_of_a_first_call(runtime):
 
 @pytest.mark.parametrize("runtime, most", [(PYTHON3, 150), (NODE, 100)])  # 320 and 240 otherwise
 def test_what_a_first_call_writes_to_is_a_copys_own_from_its_birth(runtime, most):
-    # All copies of one nursery know what its one scout met, and V8 can have collected just then.
+    # All copies of one nursery know what its one scout met, which on a busy machine is less at times.
     assert any(faults_of_a_first_call(runtime) < most for _ in range(3))
 
 
@@ -408,9 +408,11 @@ def test_who_was_born_before_a_nursery_died_lives_on(runtime):
         os.kill(nursery, signal.SIGCONT)
         for each in made:
             each.wait_ready()
+        born = {pid for pid in Watch(agent).pids() if is_copy(pid)}
         os.kill(nursery, signal.SIGKILL)
         os.kill(agent.process.pid, signal.SIGCONT)  # it hears of their births and of that death at once
         assert eventually(lambda: not os.path.exists(f"/proc/{nursery}"))
+        assert born and all(os.path.exists(f"/proc/{pid}") for pid in born)
         for each in made:
             assert json.loads(each.invoke(b"{}"))["folder"] == "/code"
             each.__exit__()

@@ -94,7 +94,7 @@ def suffer(node, begin, held, settings):
     after = node.settle(before)
     return {"quiet": quiet, "beside": beside, "held": there["connections"] - before["connections"],
             "memory": there["rss"] - before["rss"], "half_open": half_open, "before": before, "after": after,
-            "new_rate": attack.begun / seconds if isinstance(attack, Attack) else None}
+            "new_rate": (attack.begun or 0) / seconds if isinstance(attack, Attack) else None}
 
 
 def main():
@@ -123,7 +123,7 @@ def main():
     common.progress("")
     common.table("A client that calls beside them", ["", "held", "new/s", "p99 quiet", "p99 beside", "failed",
                                                      "bytes each", "MiB left", "back after s"], [
-        [name, f"{r['held']:,.0f}", f"{r['new_rate']:,.0f}" if r["new_rate"] else "-",
+        [name, f"{r['held']:,.0f}", "-" if r["new_rate"] is None else f"{r['new_rate']:,.0f}",
          f"{r['quiet']['p99']:.2f} ms", f"{r['beside']['p99']:.2f} ms", r["beside"]["failed"],
          f"{r['memory'] / r['held']:,.0f}" if r["held"] >= 1 else "-",
          f"{(r['after']['rss'] - r['before']['rss']) / MIB:.1f}", f"{r['after']['seconds']:.1f}"]
@@ -131,7 +131,7 @@ def main():
     goals = Goals()
     for name, r in measured.items():
         goals.at_most(f"{name}: calls that failed", r["beside"]["failed"] + r["quiet"]["failed"], 0, "")
-        if r["new_rate"]:
+        if r["new_rate"] is not None:
             goals.at_least(f"{name}: new ones a second", r["new_rate"], 0.95 * settings.churn, "")
         if name.startswith("idle"):
             goals.at_most(f"{name}: user memory of a connection", r["memory"] / max(1, r["held"]),
