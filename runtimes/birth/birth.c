@@ -70,12 +70,10 @@ static int set_limits(struct birth *birth)
 {
         static const char score[] = "500";
         const struct rlimit files = {.rlim_cur = 1024, .rlim_max = 4096};
-        const struct sched_param none = {0};
         int fd;
 
         (void)birth;
-        if (setrlimit(RLIMIT_NOFILE, &files) < 0 || setsid() < 0 ||
-            sched_setscheduler(0, SCHED_BATCH, &none) < 0)
+        if (setrlimit(RLIMIT_NOFILE, &files) < 0 || setsid() < 0)
                 return -errno;
         fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
         if (fd < 0)

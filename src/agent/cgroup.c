@@ -355,6 +355,11 @@ int cgroup_open_events(const struct cgroup_tree *tree, const struct cgroup *grou
         return open_attribute(in_v2(tree, group), "cgroup.events", O_RDONLY);
 }
 
+int cgroup_open_threads(const struct cgroup_tree *tree, const struct cgroup *group)
+{
+        return open_attribute(in_v2(tree, group), "cgroup.threads", O_RDONLY);
+}
+
 int cgroup_open_tasks(const struct cgroup_tree *tree, const struct cgroup *group,
                       int ret_fds[CGROUP_CONTROLLER_COUNT])
 {

@@ -92,6 +92,8 @@ int cgroup_let_freeze(const struct cgroup_tree *tree, const struct cgroup *group
 int cgroup_open_group(const struct cgroup_tree *tree, const struct cgroup *group);
 /* Readiness is EPOLLPRI, whenever the group gets empty (or is frozen, or thawed). */
 int cgroup_open_events(const struct cgroup_tree *tree, const struct cgroup *group);
+/* The list of the threads that are in it. Likewise. */
+int cgroup_open_threads(const struct cgroup_tree *tree, const struct cgroup *group);
 /* The files by which a process joins the group's v1 hierarchies by itself, into ret_fds, -1 where there
  * is none. 0 or a negative errno, and then nothing is open. */
 int cgroup_open_tasks(const struct cgroup_tree *tree, const struct cgroup *group,

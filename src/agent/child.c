@@ -132,18 +132,6 @@ static int volunteer_for_oom(const struct child_plan *plan)
         return 0;
 }
 
-/* Whoever has the processor keeps it when a function wakes up: functions are woken by the gateway
- * in the middle of sending them more, and if each first frame took its processor away, every call
- * would cost two switches (a third fewer calls a second). Shares of the processor stay as they are:
- * sched(7), check_preempt_wakeup_fair() in the kernel's sched/fair.c. */
-static int wake_politely(const struct child_plan *plan)
-{
-        const struct sched_param none = {0};
-
-        (void)plan;
-        return sched_setscheduler(0, SCHED_BATCH, &none) < 0 ? -errno : 0;
-}
-
 /* Entering a user namespace gives every capability in it, and setresuid(2) takes none of them away
  * because the user that we come from is not its root: they are cleared here. The bounding set stays
  * (lowering it is 41 system calls, 100 us): under no_new_privs nothing can raise a capability out of
@@ -207,7 +195,6 @@ void child_run(void *argument)
                 {set_hostname, "naming its host"},
                 {set_limits, "setting resource limits"},
                 {volunteer_for_oom, "choosing its rank for want of memory"},
-                {wake_politely, "choosing its scheduling policy"},
                 {become_function_user, "taking on the function's user"},
                 {die_with_agent, "tying its life to the agent's"},
                 {install_filter, "installing the system call filter"},

@@ -1,6 +1,7 @@
 /* Requests and answers; see gateway.h. */
 #include "agent/gateway.h"
 
+#include "agent/courtesy.h"
 #include "agent/runtime.h"
 #include "base/auto.h"
 #include "base/clock.h"
@@ -165,6 +166,21 @@ static int on_kill(struct gateway *gateway, const struct agent_message *request,
         return 0;
 }
 
+static int on_courtesy(struct gateway *gateway, const struct agent_message *request,
+                       const char *extra)
+{
+        struct instance *instance =
+                agent_find_instance(gateway->agent, gateway, request->instance_id);
+
+        (void)extra;
+        if (request->extra_length != 0 || request->code > 1)
+                return -EPROTO;
+        if (instance)
+                courtesy_set(&gateway->agent->spawner.cgroups, &instance->made.slot->group,
+                             request->code == 1);
+        return 0;
+}
+
 /* Everything that may be asked of root. */
 static const struct {
         enum agent_message_type request;
@@ -177,6 +193,7 @@ static const struct {
         {AGENT_HELLO, GATEWAY_NEW, on_hello},
         {AGENT_SPAWN, GATEWAY_GREETED, on_spawn},
         {AGENT_KILL, GATEWAY_GREETED, on_kill},
+        {AGENT_COURTESY, GATEWAY_GREETED, on_courtesy},
 };
 
 static int dispatch(struct gateway *gateway, const char *bytes, size_t length)

@@ -152,6 +152,7 @@ void instance_bind(struct pool_call *call, const struct gateway_thread *here)
                 return;
         invocation = CONTAINER_OF(call, struct invocation, call);
         invocation->instance = CONTAINER_OF(call->instance, struct instance, pool);
+        scheduler_teach(invocation->instance);
         if (invocation->instance->lanes) {
                 if (invocation->thread == here)
                         lanes_choose(invocation);

@@ -47,9 +47,10 @@ struct instance {
         struct letter move_letter; /* to its home: hand it to `moving_to`, or await room */
         struct letter end_letter; /* to its home: it is dead; then to the first thread: forget it */
         struct instance *next_forgotten;
-        struct letter kill_letter;  /* to the scheduler */
-        struct letter leave_letter; /* likewise: its program has been asked to end ... */
-        struct timer leave_timer;   /* ... until then; the scheduler's */
+        struct letter kill_letter;     /* to the scheduler */
+        struct letter leave_letter;    /* likewise: its program has been asked to end ... */
+        struct timer leave_timer;      /* ... until then; the scheduler's */
+        struct letter courtesy_letter; /* likewise: it is called often, or is not any more */
         struct invocation *moving_to;
         struct lanes
                 *lanes;    /* set: it runs several calls at once, none on its own socket; lane.h */
@@ -57,6 +58,8 @@ struct instance {
         struct list ring_link; /* in its home's `rings`, while calls are there */
         unsigned crowds; /* how often several calls at once were sent; counted to RING_AFTER */
         bool takes_ring; /* its worker does */
+        bool is_polite;  /* what the host was told last; guarded by the pool's lock, as */
+        bool courtesy_posted;
         bool attached;   /* its sources are in its home's loop */
         bool paused;     /* the client is slow: nothing is read */
         bool loud;       /* it sends too much log: nothing is read until log_timer */

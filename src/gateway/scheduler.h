@@ -61,6 +61,9 @@ void scheduler_kill(struct scheduler *scheduler, struct instance *instance);
 /* The same for one that has done nothing wrong and has no call: where it runs a program of an image's
  * that serves calls, that is asked to end, and killed only after stop_grace_ms. */
 void scheduler_dismiss(struct scheduler *scheduler, struct instance *instance);
+/* From any thread, with the pool's lock held: the instance has a call, of a function that is called often or
+ * is not. Where that is news to it, its host is told. */
+void scheduler_teach(struct instance *instance);
 /* On the first thread: the catalog has changed; retire what is not in it any more, and see to it that
  * what keeps instances ready has them. */
 void scheduler_reconcile(struct scheduler *scheduler);

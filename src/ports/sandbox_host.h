@@ -84,6 +84,9 @@ struct sandbox_host_ops {
         /* 0, or -ENOTCONN while the host is away, or -EINVAL for what cannot be sent. */
         int (*make)(struct sandbox_host *host, const struct sandbox_order *order);
         void (*kill)(struct sandbox_host *host, uint64_t instance_id);
+        /* Whether its processes, when they wake up, let whoever has the processor keep it. They are born
+         * without such manners. Where it cannot be done, nothing but time is lost. */
+        void (*set_courtesy)(struct sandbox_host *host, uint64_t instance_id, bool polite);
         /* 0 or a negative errno: where it is gone, and its end is on the way. */
         int (*set_frozen)(const struct sandbox_host *host, uint64_t group, bool frozen);
 };

@@ -14,7 +14,7 @@ int agent_message_decode(const void *message, size_t length, struct agent_messag
         if (length < sizeof(decoded) || length > AGENT_MESSAGE_MAX)
                 return -EPROTO;
         memcpy(&decoded, message, sizeof(decoded));
-        if (decoded.type < AGENT_HELLO || decoded.type > AGENT_STOCK)
+        if (decoded.type < AGENT_HELLO || decoded.type > AGENT_COURTESY)
                 return -EPROTO;
         if (decoded.extra_length != length - sizeof(decoded))
                 return -EPROTO;

@@ -13,6 +13,8 @@
  *            or ""; of an image the folder that it starts in and `word_count` words of a command
  *            line; then the environment ("NAME=value"). In all at most AGENT_EXTRA_MAX bytes.
  *   KILL     end this instance, whatever it does. Unknown ids are ignored (it may just have died).
+ *   COURTESY whether the instance's processes wake up politely (`code` 1: whoever has the processor keeps
+ *            it) or as any other does (0: so they are born). Unknown ids are ignored.
  * agent -> gateway
  *   HELLO    with one descriptor: the folder of all sandboxes' groups in the cgroup v2 hierarchy.
  *   SPAWNED  with AGENT_FD_COUNT descriptors by SCM_RIGHTS, in the order of enum agent_fd. `code`
@@ -34,7 +36,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define AGENT_PROTOCOL_VERSION 4u
+#define AGENT_PROTOCOL_VERSION 5u
 #define AGENT_EXTRA_MAX 57344 /* so that a BOOT frame can hold it (worker_protocol.h) */
 #define AGENT_ENV_MAX 176     /* an image's, a function's and the platform's */
 #define AGENT_DIGEST_LENGTH 64
@@ -51,6 +53,7 @@ enum agent_message_type {
         AGENT_REFUSED = 5,
         AGENT_EXITED = 6,
         AGENT_STOCK = 7,
+        AGENT_COURTESY = 8,
 };
 
 enum agent_runtime { /* what magpie-init is told to run; the agent knows the command lines */
@@ -108,7 +111,7 @@ enum agent_spawn_flag {
 struct agent_message {
         uint32_t type;
         uint32_t code;         /* HELLO: version; REFUSED: errno; EXITED: status or signal;
-                                  SPAWNED: enum agent_origin */
+                                  SPAWNED: enum agent_origin; COURTESY: 0 or 1 */
         uint64_t instance_id;  /* the gateway's choice, never reused by one gateway process */
         uint32_t runtime;      /* SPAWN: enum agent_runtime */
         uint32_t cause;        /* EXITED: enum agent_exit_cause */

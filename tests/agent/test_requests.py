@@ -3,7 +3,7 @@ import socket
 import subprocess
 
 import pytest
-from agent_client import (BY_EXEC, BY_HTTP, BY_LAMBDA, EXEC, EXITED, FUNCTION, HELLO, IMAGE, KILL,
+from agent_client import (BY_EXEC, BY_HTTP, BY_LAMBDA, COURTESY, EXEC, EXITED, FUNCTION, HELLO, IMAGE, KILL,
                           MESSAGE, MIB, PROVIDED, REFUSED, SPAWN, SPAWNED, VERSION, Refused)
 from conftest import start_agent
 from server import build_dir
@@ -39,7 +39,7 @@ def test_greeting_unknown_ends_the_connection(agent):
 
 
 def test_nothing_is_permitted_before_the_greeting(agent, probe_code):
-    for kind in (SPAWN, KILL):
+    for kind in (SPAWN, KILL, COURTESY):
         gateway = agent.connect(greet=False)
         gateway.send(kind, extra=spawn_extra(probe_code) if kind == SPAWN else b"")
         assert_ended(gateway)
@@ -50,7 +50,7 @@ def test_greeting_twice_ends_the_connection(connection):
     assert_ended(connection)
 
 
-@pytest.mark.parametrize("kind", [0, SPAWNED, REFUSED, EXITED, 7, 2**32 - 1])
+@pytest.mark.parametrize("kind", [0, SPAWNED, REFUSED, EXITED, 7, 9, 2**32 - 1])
 def test_what_is_no_request_ends_the_connection(connection, kind):
     connection.send(kind)
     assert_ended(connection)

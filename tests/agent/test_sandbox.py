@@ -61,10 +61,6 @@ def test_it_has_no_capability_no_new_privileges_and_a_filter(place):
     assert status["Groups"].strip() == ""
 
 
-def test_a_function_that_wakes_up_takes_nobodys_processor_away(sandbox, watch):
-    assert {os.sched_getscheduler(pid) for pid in watch.pids()} == {os.SCHED_BATCH}
-
-
 def test_no_signal_is_ignored_or_blocked_whatever_the_agent_inherited():
     """Started under nohup(1), say."""
     with start_agent(wrapper=["sh", "-c", "trap '' HUP USR1; exec \"$0\" \"$@\""]) as agent:

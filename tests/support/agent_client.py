@@ -23,8 +23,8 @@ import subprocess
 import tempfile
 import time
 
-VERSION = 4
-HELLO, SPAWN, KILL, SPAWNED, REFUSED, EXITED, STOCK = range(1, 8)
+VERSION = 5
+HELLO, SPAWN, KILL, SPAWNED, REFUSED, EXITED, STOCK, COURTESY = range(1, 9)
 PYTHON3, NODE, NATIVE, EXEC, PROVIDED, IMAGE = range(1, 7)
 BY_EXEC, BY_HTTP, BY_LAMBDA = range(1, 4)  # contracts of an image
 VERIFY, PLAIN = 1, 2  # flags of SPAWN

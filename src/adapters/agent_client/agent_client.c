@@ -214,6 +214,7 @@ static bool agent_client_handle(struct agent_client *client, const struct agent_
         }
         case AGENT_SPAWN:
         case AGENT_KILL:
+        case AGENT_COURTESY:
                 return false;
         }
         return false;
@@ -406,6 +407,16 @@ static void agent_client_kill(struct sandbox_host *host, uint64_t instance_id)
                 (void)shutdown(client->channel_fd, SHUT_RDWR);
 }
 
+static void agent_client_set_courtesy(struct sandbox_host *host, uint64_t instance_id, bool polite)
+{
+        struct agent_client *client = CONTAINER_OF(host, struct agent_client, host);
+        struct agent_message message = {
+                .type = AGENT_COURTESY, .code = polite, .instance_id = instance_id};
+
+        if (client->channel_fd >= 0)
+                (void)agent_client_send(client, &message, sizeof(message));
+}
+
 /* Opened for each write: a descriptor more an instance would be a quarter less of instances where
  * descriptors are what bounds them. */
 static int agent_client_set_frozen(const struct sandbox_host *host, uint64_t group, bool frozen)
@@ -422,6 +433,7 @@ static int agent_client_set_frozen(const struct sandbox_host *host, uint64_t gro
 static const struct sandbox_host_ops agent_client_ops = {
         .make = agent_client_make,
         .kill = agent_client_kill,
+        .set_courtesy = agent_client_set_courtesy,
         .set_frozen = agent_client_set_frozen,
 };
 

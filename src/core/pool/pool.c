@@ -238,6 +238,7 @@ enum take_result pool_take(struct pool *pool, struct pool_call *call, uint64_t n
         struct pool_instance *busy, *instance;
 
         assert(call->state == CALL_OUT && call->home < pool->home_count);
+        pace_call(&pool->pace, now_ns);
         call->since_ns = now_ns;
         call->ticket = pool->next_ticket++;
         if (pool->capacity > 1) {

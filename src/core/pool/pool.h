@@ -23,6 +23,7 @@
 #pragma once
 
 #include "core/pool/instance.h"
+#include "core/pool/pace.h"
 #include "core/pool/patience.h"
 
 struct keep_alive;
@@ -99,6 +100,7 @@ struct pool {
 
         bool boot_failed; /* the last one did */
 
+        struct pace pace;           /* of the calls that arrive */
         struct patience patience;   /* when who comes is refused */
         struct keep_alive *learned; /* keep-alive is learned here; NULL: it is fixed */
 };
