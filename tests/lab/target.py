@@ -5,6 +5,7 @@ It speaks as much HTTP as a load generator must be able to bear, and where the p
 """
 import asyncio
 import json
+import random
 import socket
 import ssl
 import struct
@@ -132,8 +133,9 @@ async def respond(reader, writer, method, path, rank):
         async with one_at_a_time:
             await asyncio.sleep(int(rest) / 1000)
         writer.write(answer())
-    elif what == "delay":
-        await asyncio.sleep(int(rest) / 1000)
+    elif what == "delay":  # so many milliseconds, or any number from one to another
+        least, _, most = rest.partition("-")
+        await asyncio.sleep(random.uniform(int(least), int(most or least)) / 1000)
         writer.write(answer())
     elif what == "dribble":
         for byte in answer(200, b"ok", "X-Long: " + "y" * 50):
