@@ -483,8 +483,8 @@ int gateway_init(struct gateway *gateway, const struct gateway_config *config,
         gateway->threads = calloc(config->thread_count, sizeof(gateway->threads[0]));
         if (!gateway->threads)
                 return -ENOMEM;
-        if (getrandom(&gateway->tenant_seed, sizeof(gateway->tenant_seed), 0) !=
-            sizeof(gateway->tenant_seed))
+        if (getrandom(&gateway->turns_seed, sizeof(gateway->turns_seed), 0) !=
+            sizeof(gateway->turns_seed))
                 return -EIO;
         for (unsigned i = 0; i < config->thread_count && r == 0; i++)
                 r = thread_init(gateway, &gateway->threads[i], i, listen_fds[i]);

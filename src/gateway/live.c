@@ -25,8 +25,9 @@ struct live *live_new_for_trial(struct gateway *gateway, struct function *functi
         live->scheduler = &gateway->scheduler;
         live->function = function_ref(function);
         live->thread_count = threads;
-        live->tenant_place =
-                turns_place(hash_bytes(function->owner_id, ID_LENGTH, gateway->tenant_seed));
+        live->turns_place = turns_place(hash_bytes(function->id, ID_LENGTH, gateway->turns_seed));
+        live->owner_place =
+                turns_place(hash_bytes(function->owner_id, ID_LENGTH, gateway->turns_seed));
         pthread_mutex_init(&live->lock, NULL);
         pool_init(&live->pool, threads);
         /* What gateway threads need is not the functions'. */

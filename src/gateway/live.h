@@ -37,11 +37,11 @@ struct live {
         struct function *function; /* a reference */
         pthread_mutex_t lock;      /* guards `pool`, and what says so */
         struct pool pool;
-        uint16_t tenant_place;      /* its owner's, in each thread's tenants */
-        bool takes_lanes;           /* an instance has said so; guarded by `lock` */
-        struct keep_alive *learned; /* what `pool` learns; NULL where keep-alive is fixed */
-        struct boot_record boots;   /* the scheduler's */
-        char last_failure[256];     /* why the last boot failed; guarded by `lock` */
+        uint16_t turns_place, owner_place; /* its own and its owner's, in each thread's turns */
+        bool takes_lanes;                  /* an instance has said so; guarded by `lock` */
+        struct keep_alive *learned;        /* what `pool` learns; NULL where keep-alive is fixed */
+        struct boot_record boots;          /* the scheduler's */
+        char last_failure[256];            /* why the last boot failed; guarded by `lock` */
         struct cold_start_history cold_starts; /* guarded by `lock` */
         atomic_bool has_raw_output;            /* it writes past its shim: calls must not overlap */
         struct scheduler *scheduler;

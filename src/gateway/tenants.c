@@ -1,4 +1,4 @@
-/* Fairness between tenants; see tenants.h. */
+/* Fairness between tenants and their functions; see tenants.h. */
 #include "gateway/tenants.h"
 
 #include "gateway/connection_parts.h"
@@ -6,7 +6,7 @@
 
 #include <sched.h>
 
-/* At the end of a turn, when what others asked for is on its way: each tenant's next. */
+/* At the end of a turn, when what others asked for is on its way: each function's next. */
 static void tenants_serve(struct loop_task *task)
 {
         struct tenants *tenants = CONTAINER_OF(task, struct tenants, serve);
@@ -19,7 +19,7 @@ static void tenants_serve(struct loop_task *task)
                 loop_defer_turn(&thread->loop, task);
 }
 
-/* The flood of one tenant never lets the thread sleep, so that the system's scheduler would give the
+/* The flood of one function never lets the thread sleep, so that the system's scheduler would give the
  * processor to another's function, or client, only at the end of the thread's slice. */
 static void tenants_yield(struct loop_task *task)
 {
@@ -45,19 +45,20 @@ void tenants_see(struct connection *connection, const struct live *live)
         struct gateway_thread *thread = connection->thread;
 
         turns_forget(&thread->tenants.turns, &connection->turn); /* parked as somebody else's */
-        connection->turn.place = live->tenant_place;
+        connection->turn.place = live->turns_place;
         if (thread->tenants.fair)
-                turns_see(&thread->tenants.turns, live->tenant_place, thread->loop.now_ns);
+                turns_see(&thread->tenants.turns, live->turns_place, live->owner_place,
+                          thread->loop.now_ns);
 }
 
 void tenants_begin_call(struct gateway_thread *thread, const struct live *live)
 {
-        turns_call_begins(&thread->tenants.turns, live->tenant_place);
+        turns_call_begins(&thread->tenants.turns, live->turns_place);
 }
 
 void tenants_end_call(struct gateway_thread *thread, const struct live *live)
 {
-        turns_call_ends(&thread->tenants.turns, live->tenant_place, thread->loop.now_ns);
+        turns_call_ends(&thread->tenants.turns, live->turns_place, thread->loop.now_ns);
 }
 
 /* False: it is parked. */
@@ -104,14 +105,14 @@ unsigned tenants_let_answers(struct gateway_thread *thread, const struct live *l
 
         if (!turns_are_taken(turns))
                 return most;
-        left = turns_answers_left(turns, live->tenant_place, thread->loop.now_ns);
+        left = turns_answers_left(turns, live->turns_place, thread->loop.now_ns);
         return left < most ? left : most;
 }
 
 void tenants_count_answers(struct gateway_thread *thread, const struct live *live, int count)
 {
         if (count > 0 && turns_are_taken(&thread->tenants.turns))
-                turns_answered(&thread->tenants.turns, live->tenant_place, (unsigned)count);
+                turns_answered(&thread->tenants.turns, live->turns_place, (unsigned)count);
 }
 
 void tenants_expire(struct tenants *tenants, uint64_t now_ns)

@@ -1,13 +1,13 @@
-/* Fairness between those whose functions are called: a thread's tenants, and whose connections are read
- * in a turn of its loop (core/fairness/turns.h has the rules).
+/* Fairness between those whose functions are called, and between the functions of one: whose connections are
+ * read in a turn of a thread's loop (core/fairness/turns.h has the rules).
  *
- * A tenant is the owner of the function that is called. A connection's is that of its last call; new
- * connections, and those that ask for health, figures or the API alone, have none and are read at once.
- * While several tenants are active, a connection that has something to be read, and whose tenant has used
- * up its share of the turn, is parked: the loop is not asked about it any more, and what the client sent
- * stays in its socket until its turn comes.
+ * A tenant is the owner of the function that is called. A connection belongs to the function of its last
+ * call; new connections, and those that ask for health, figures or the API alone, belong to none and are
+ * read at once. While several functions are active, a connection that has something to be read, and whose
+ * function has used up its share of the turn, is parked: the loop is not asked about it any more, and what
+ * the client sent stays in its socket until its turn comes.
  *
- * Always, what stands behind a request that was answered at once takes turns, nobody's like a tenant's:
+ * Always, what stands behind a request that was answered at once takes turns, nobody's like a function's:
  * else a client that does not wait for its answers has as many in a turn as were read.
  */
 #pragma once
@@ -21,7 +21,8 @@ struct connection;
 struct gateway_thread;
 struct live;
 
-/* Requests that one tenant may begin in a turn while others are active. A turn is then some 0.1 ms long;
+/* Requests that one tenant may begin in a turn while others are active; of one who is alone, each of his
+ * functions. A turn is then some 0.1 ms long;
  * docs/adr/0022-taking-turns.md has what was measured. */
 #define TENANTS_QUANTUM 4
 /* Answers, and pieces of such, that are carried to one tenant's clients in a turn meanwhile. */
@@ -45,7 +46,7 @@ void tenants_see(struct connection *connection, const struct live *live);
 /* That call is on its way, and over. */
 void tenants_begin_call(struct gateway_thread *thread, const struct live *live);
 void tenants_end_call(struct gateway_thread *thread, const struct live *live);
-/* While several tenants are active: may this connection be read, or go on with what was read, in this
+/* While several functions are active: may this connection be read, or go on with what was read, in this
  * turn? False: it is parked, and goes on by connection_unpark(). */
 bool tenants_let(struct connection *connection);
 /* May it begin one more request that was read with the last? False: as above. */

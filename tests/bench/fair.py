@@ -1,4 +1,5 @@
-"""fair: one tenant calls 200 times a second while another floods the node from 1,000 connections.
+"""fair: one tenant calls 200 times a second while another floods the node from 1,000 connections; or while
+another function of his own is flooded.
 
 The quiet tenant's client is an open loop (`magpie bench --rate`), so a call that has to wait is not
 left out. It stands for one on another machine, so it has a processor whenever it wants one (it runs first
@@ -16,7 +17,8 @@ import common
 from common import BODY, HERE, ROOT, Goals, Server, alternate, build_dir, free_port, median, scratch
 from peers import nginx
 
-ALONE, FAIR, UNFAIR, ELSEWHERE = "alone", "flood", "flood, --no-fairness", "flood of another server"
+ALONE, FAIR, OWN = "alone", "flood", "flood of his other function"
+UNFAIR, ELSEWHERE = "flood, --no-fairness", "flood of another server"
 PASSWORD = "correct horse"
 WARM_UP_SECONDS = 1
 FIRST = ["chrt", "--fifo", "1"]
@@ -40,7 +42,7 @@ def programs(folder):
 
 
 class Tenants:
-    """Two users of a node, each with both functions."""
+    """Two users of a node, each with both functions; the quiet one has both twice."""
 
     def __init__(self, server, built):
         self.urls = {}
@@ -49,9 +51,14 @@ class Tenants:
             assert server.request("POST", "/api/v1/users", user, token=None).status == 201
             token = server.request("POST", "/api/v1/users/login", user, token=None).json()["token"]
             for name, program in built.items():
-                function = server.deploy(name.replace(" ", "-"), "native", {"main": program},
-                                         token=token, public=True)
-                self.urls[tenant, name] = f"{server.url}/f/{function}"
+                self.urls[tenant, name] = self.deploy(server, token, name, program)
+                if tenant == "quiet":
+                    self.urls["own", name] = self.deploy(server, token, f"other {name}", program)
+
+    @staticmethod
+    def deploy(server, token, name, program):
+        function = server.deploy(name.replace(" ", "-"), "native", {"main": program}, token=token, public=True)
+        return f"{server.url}/f/{function}"
 
 
 @contextlib.contextmanager
@@ -92,7 +99,7 @@ def measure(url, loud, settings):
 
 def sides(fair, unfair, elsewhere, name, settings):
     quiet, loud = fair.urls["quiet", name], fair.urls["loud", name]
-    found = {ALONE: (quiet, None), FAIR: (quiet, loud),
+    found = {ALONE: (quiet, None), FAIR: (quiet, loud), OWN: (quiet, fair.urls["own", name]),
              UNFAIR: (unfair.urls["quiet", name], unfair.urls["loud", name]),
              ELSEWHERE: (quiet, elsewhere)}
     return {side: lambda pair=pair: measure(*pair, settings) for side, pair in found.items()
@@ -118,7 +125,7 @@ def main():
     parser.add_argument("--functions", type=lambda text: text.split(","), default=["echo", "5 ms"],
                         help="'echo,5 ms'")
     parser.add_argument("--sides", type=lambda text: text.split(";"),
-                        default=[ALONE, FAIR, UNFAIR, ELSEWHERE], help="some of them, with ';' between")
+                        default=[ALONE, FAIR, OWN, UNFAIR, ELSEWHERE], help="some of them, with ';' between")
     settings = parser.parse_args()
     settings.first = FIRST if may_come_first() else []
     if not settings.first:
@@ -139,9 +146,9 @@ def main():
     goals = Goals()
     for name, results in measured.items():
         show(name, results)
-        if FAIR in results:
-            goals.at_most(f"{name}: p99 beside a flood against alone",
-                          median(results[FAIR], "p99") / median(results[ALONE], "p99"), 3)
+        for side in [side for side in (FAIR, OWN) if side in results]:
+            goals.at_most(f"{name}: p99 beside a {side} against alone",
+                          median(results[side], "p99") / median(results[ALONE], "p99"), 3)
     goals.show()
     common.keep("fair", {"settings": vars(settings), "goals": goals.as_list(), "functions": measured})
     return 1 if any(r["failed"] for results in measured.values() for rounds in results.values()

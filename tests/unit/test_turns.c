@@ -1,4 +1,5 @@
-/* Who may begin in a turn, told as what is begun: letters are tenants' items, a bar ends a turn. */
+/* Who may begin in a turn, told as what is begun: letters are functions' items, a bar ends a turn. Ann, Ben
+ * and Cyd are functions of an owner of their own each where nothing else is said. */
 #include "core/fairness/turns.h"
 
 #include "testing.h"
@@ -212,12 +213,12 @@ TEST_END
 TEST(turns_are_taken_while_several_are_active_and_not_by_one_alone)
 {
         start(1);
-        turns_see(&turns, ANN, 0);
-        turns_see(&turns, ANN, 5);
+        turns_see(&turns, ANN, ANN, 0);
+        turns_see(&turns, ANN, ANN, 5);
         ck_assert(!turns_are_taken(&turns));
-        turns_see(&turns, BEN, 5);
+        turns_see(&turns, BEN, BEN, 5);
         ck_assert(turns_are_taken(&turns));
-        turns_see(&turns, ANN, TURNS_ACTIVE_FOR_NS);
+        turns_see(&turns, ANN, ANN, TURNS_ACTIVE_FOR_NS);
         turns_expire(&turns, TURNS_ACTIVE_FOR_NS + 4);
         ck_assert(turns_are_taken(&turns));
         turns_expire(&turns, TURNS_ACTIVE_FOR_NS + 5);
@@ -227,11 +228,99 @@ TEST(turns_are_taken_while_several_are_active_and_not_by_one_alone)
 }
 TEST_END
 
-TEST(a_tenant_with_something_parked_is_active_however_long_it_waits)
+TEST(functions_of_one_owner_share_a_quantum_while_another_owner_is_active)
+{
+        start(4);
+        turns_see(&turns, ANN, ANN, 0);
+        turns_see(&turns, BEN, ANN, 0);
+        turns_see(&turns, CYD, CYD, 0);
+        ask_often(ANN, 4);
+        ask_often(BEN, 4);
+        ask_often(CYD, 8);
+        end_turn();
+        end_turn();
+        ck_assert_str_eq(story, "aabbcccc|abcabccc|");
+}
+TEST_END
+
+TEST(functions_of_an_owner_who_is_alone_have_a_quantum_each)
+{
+        start(4);
+        turns_see(&turns, ANN, ANN, 0);
+        turns_see(&turns, BEN, ANN, 0);
+        ck_assert(turns_are_taken(&turns));
+        ask_often(ANN, 5);
+        ask_often(BEN, 5);
+        end_turn();
+        end_turn();
+        ck_assert_str_eq(story, "aaaabbbb|ab|");
+}
+TEST_END
+
+TEST(an_owner_with_more_functions_than_the_quantum_has_no_more_than_that)
+{
+        const uint16_t first = 100, others = 99, count = 12;
+        size_t begun[TURNS_PLACES] = {0};
+        struct turns_item *item;
+
+        start(4);
+        for (uint16_t i = 0; i < count; i++)
+                turns_see(&turns, first + i, ANN, 0);
+        turns_see(&turns, others, BEN, 0);
+        for (uint16_t i = 0; i <= count; i++)
+                for (int j = 0; j < 150; j++) {
+                        item = &items[item_count++];
+                        turns_item_init(item);
+                        item->place = others + i;
+                        turns_park(&turns, item);
+                }
+        for (turn = 1; turn <= 30; turn++)
+                while ((item = turns_next(&turns, turn)))
+                        begun[item->place]++;
+        ck_assert_uint_eq(begun[others], 30 * 4);
+        for (uint16_t i = 0; i < count; i++) {
+                ck_assert_uint_ge(begun[first + i], 30 * 4 / count - 1);
+                ck_assert_uint_le(begun[first + i], 30 * 4 / count + 1);
+        }
+}
+TEST_END
+
+TEST(functions_of_one_owner_share_the_answers_too_and_each_has_one_at_least)
+{
+        start(4);
+        turns_see(&turns, ANN, ANN, 0);
+        turns_see(&turns, BEN, ANN, 0);
+        ck_assert_uint_eq(turns_answers_left(&turns, ANN, turn), 8);
+        turns_see(&turns, CYD, CYD, 0);
+        ck_assert_uint_eq(turns_answers_left(&turns, ANN, ++turn), 4);
+        ck_assert_uint_eq(turns_answers_left(&turns, CYD, turn), 8);
+        for (uint16_t place = 100; place < 120; place++)
+                turns_see(&turns, place, ANN, 0);
+        ck_assert_uint_eq(turns_answers_left(&turns, ANN, ++turn), 1);
+}
+TEST_END
+
+TEST(who_is_not_active_any_more_has_no_part_of_his_owners_quantum)
+{
+        start(4);
+        turns_see(&turns, ANN, ANN, 0);
+        turns_see(&turns, BEN, ANN, 5);
+        turns_see(&turns, CYD, CYD, 5);
+        turns_expire(&turns, TURNS_ACTIVE_FOR_NS);
+        ask_often(BEN, 9);
+        end_turn();
+        ck_assert_str_eq(story, "bbbb|");
+        turns_expire(&turns, TURNS_ACTIVE_FOR_NS + 5);
+        ck_assert_uint_eq(turns.active_count, 1);
+        ck_assert_uint_eq(turns.owner_count, 1);
+}
+TEST_END
+
+TEST(a_function_with_something_parked_is_active_however_long_it_waits)
 {
         start(1);
-        turns_see(&turns, ANN, 0);
-        turns_see(&turns, BEN, 0);
+        turns_see(&turns, ANN, ANN, 0);
+        turns_see(&turns, BEN, BEN, 0);
         ask_often(ANN, 2);
         turns_expire(&turns, 100 * TURNS_ACTIVE_FOR_NS);
         ck_assert_uint_eq(turns.active_count, 1);
@@ -239,7 +328,7 @@ TEST(a_tenant_with_something_parked_is_active_however_long_it_waits)
         end_turn();
         turns_expire(&turns, 100 * TURNS_ACTIVE_FOR_NS);
         ck_assert_uint_eq(turns.active_count, 0);
-        turns_see(&turns, ANN, 100 * TURNS_ACTIVE_FOR_NS);
+        turns_see(&turns, ANN, ANN, 100 * TURNS_ACTIVE_FOR_NS);
         ck_assert_uint_eq(turns.active_count, 1);
 }
 TEST_END
@@ -330,7 +419,12 @@ TEST_MAIN("turns", who_asks_once_does_not_wait_for_who_asks_a_thousand_times,
           what_is_nobodys_takes_turns_like_a_tenants,
           who_goes_away_while_parked_is_not_served_and_holds_up_nobody,
           turns_are_taken_while_several_are_active_and_not_by_one_alone,
-          a_tenant_with_something_parked_is_active_however_long_it_waits,
+          functions_of_one_owner_share_a_quantum_while_another_owner_is_active,
+          functions_of_an_owner_who_is_alone_have_a_quantum_each,
+          an_owner_with_more_functions_than_the_quantum_has_no_more_than_that,
+          functions_of_one_owner_share_the_answers_too_and_each_has_one_at_least,
+          who_is_not_active_any_more_has_no_part_of_his_owners_quantum,
+          a_function_with_something_parked_is_active_however_long_it_waits,
           a_turn_is_shared_while_calls_of_several_are_under_way_in_it,
           those_whose_last_calls_end_in_one_turn_have_shared_it,
           who_ends_a_call_and_begins_the_next_is_not_two,

@@ -1,7 +1,8 @@
-/* Tenants that take turns; see turns.h. */
+/* Functions that take turns; see turns.h. */
 #include "core/fairness/turns.h"
 
 #include <assert.h>
+#include <string.h>
 
 #define TURN_NONE UINT64_MAX
 
@@ -9,7 +10,8 @@ void turns_init(struct turns *turns, int quantum, unsigned answers)
 {
         turns->quantum = quantum;
         turns->answers = answers;
-        turns->active_count = 0;
+        turns->active_count = turns->owner_count = 0;
+        memset(turns->members, 0, sizeof(turns->members));
         turns->busy_count = 0;
         turns->ended_count = 0;
         turns->ended_turn = 0;
@@ -30,7 +32,7 @@ void turns_item_init(struct turns_item *item)
         item->place = TURNS_NOBODY;
 }
 
-void turns_see(struct turns *turns, uint16_t place_number, uint64_t now_ns)
+void turns_see(struct turns *turns, uint16_t place_number, uint16_t owner, uint64_t now_ns)
 {
         struct turns_place *place = &turns->places[place_number];
 
@@ -39,16 +41,41 @@ void turns_see(struct turns *turns, uint16_t place_number, uint64_t now_ns)
                 return;
         list_push_back(&turns->active, &place->active_link);
         turns->active_count++;
+        place->owner = owner;
+        if (turns->members[owner]++ == 0)
+                turns->owner_count++;
+}
+
+static void place_rest(struct turns *turns, struct turns_place *place)
+{
+        list_remove(&place->active_link);
+        turns->active_count--;
+        if (--turns->members[place->owner] == 0)
+                turns->owner_count--;
+}
+
+/* How many share a quantum with it, itself counted. */
+static int place_sharers(const struct turns *turns, const struct turns_place *place)
+{
+        return turns->owner_count > 1 && !list_is_empty(&place->active_link)
+                       ? turns->members[place->owner]
+                       : 1;
 }
 
 /* A new turn brings a new quantum; what was not used is lost, what is owed is not. */
 static void place_renew(const struct turns *turns, struct turns_place *place, uint64_t turn)
 {
+        int sharers, share;
+
         if (place->turn == turn)
                 return;
+        sharers = place_sharers(turns, place);
+        share = turns->quantum * TURNS_UNIT / sharers;
         place->turn = turn;
-        place->left = turns->quantum + (place->left < 0 ? place->left : 0);
-        place->answers_left = turns->answers;
+        place->left = (share > 0 ? share : 1) + (place->left < 0 ? place->left : 0);
+        place->answers_left = turns->answers / (unsigned)sharers;
+        if (place->answers_left == 0)
+                place->answers_left = 1;
 }
 
 static bool place_has_share(const struct turns *turns, struct turns_place *place, uint64_t turn)
@@ -110,13 +137,13 @@ bool turns_begin(struct turns *turns, const struct turns_item *item, uint64_t tu
         /* Nobody overtakes what he has parked himself. */
         if (!list_is_empty(&place->parked) || !place_has_share(turns, place, turn))
                 return false;
-        place->left--;
+        place->left -= TURNS_UNIT;
         return true;
 }
 
 void turns_charge(struct turns *turns, uint16_t place, int units)
 {
-        turns->places[place].left -= units;
+        turns->places[place].left -= units * TURNS_UNIT;
 }
 
 void turns_park(struct turns *turns, struct turns_item *item)
@@ -149,7 +176,7 @@ struct turns_item *turns_next(struct turns *turns, uint64_t turn)
                 struct turns_item *item;
                 if (!place_has_share(turns, place, turn))
                         continue;
-                place->left--;
+                place->left -= TURNS_UNIT;
                 item = CONTAINER_OF(list_peek_front(&place->parked), struct turns_item, link);
                 turns_forget(turns, item);
                 /* The others come before its next one. */
@@ -169,7 +196,6 @@ void turns_expire(struct turns *turns, uint64_t now_ns)
         LIST_FOR_EACH_SAFE (place, after, &turns->active, active_link) {
                 if (!list_is_empty(&place->parked) || now_ns < place->seen_ns + TURNS_ACTIVE_FOR_NS)
                         continue;
-                list_remove(&place->active_link);
-                turns->active_count--;
+                place_rest(turns, place);
         }
 }

@@ -1,15 +1,16 @@
-/* Taking turns: tenants that share a thread, so that one who asks a thousand times holds up nobody who
- * asks once.
+/* Taking turns: functions that share a thread, so that one that is called a thousand times holds up nobody
+ * who calls another once.
  *
- * While one tenant alone is active it has all there is. While several are, each may begin no more than
- * a quantum of work in a turn of the loop; what it brings beyond that is parked behind it and begun in
- * later turns, round robin, each tenant's own in the order in which it came. So a turn stays short, and
+ * While one function alone is active it has all there is. While several are, each may begin no more than
+ * a quantum of work in a turn of the loop; what it is asked beyond that is parked behind it and begun in
+ * later turns, round robin, each function's own in the order in which it came. So a turn stays short, and
  * who asks little finds his share unused. Nothing is held back while there is nothing else to do: who
- * is parked is asked for in the very next turn.
+ * is parked is asked for in the very next turn. Where several owners' functions are active, those of one
+ * owner have one quantum together: nobody has more because he has more functions.
  *
  * This is deficit round robin (Shreedhar and Varghese, SIGCOMM '95): work that turned out dearer than
- * a unit is owed, and paid from the next turn's quantum. Tenants are told apart by the hash of their
- * name, as in stochastic fairness queueing (McKenney, INFOCOM '90): a table of fixed size and no
+ * a unit is owed, and paid from the next turns' quanta. Functions and owners are told apart by the hash of
+ * their ids, as in stochastic fairness queueing (McKenney, INFOCOM '90): a table of fixed size and no
  * memory of its own, at the price that two of them may happen to share a place; the seed of the hash
  * is another at each start.
  *
@@ -26,15 +27,17 @@
 #define TURNS_PLACES 1024
 #define TURNS_NOBODY TURNS_PLACES         /* whose work it is, nobody knows yet; never active */
 #define TURNS_ACTIVE_FOR_NS 1000000000ull /* after its last work, with nothing parked */
+#define TURNS_UNIT 64                     /* shares are counted in parts of a unit of work */
 
-/* A tenant's place. */
+/* A function's place. */
 struct turns_place {
         struct list waiting_link; /* turns->waiting while something is parked */
         struct list active_link;  /* turns->active */
         struct list parked;       /* struct turns_item, the one that came first in front */
         uint64_t turn;            /* `left` is of this turn */
         uint64_t seen_ns;
-        int left;            /* units that it may begin; below 0: owed */
+        uint16_t owner; /* while it is active: its place in `members` */
+        int left;       /* what it may begin, in parts of a unit; 0 or below: nothing, and owed */
         unsigned under_way;  /* calls, begun and not answered */
         uint64_t ended_turn; /* the last of them was, in this turn, and none has begun since */
         unsigned answers_left;
@@ -48,13 +51,15 @@ struct turns_item {
 };
 
 struct turns {
-        int quantum;          /* units that a tenant may begin in a turn */
-        unsigned answers;     /* that a tenant may have carried to its clients in a turn */
+        int quantum;          /* units that an owner may begin in a turn; while one alone is active,
+                                 each of his functions */
+        unsigned answers;     /* the same, of answers that are carried to clients */
         unsigned busy_count;  /* places with something under way */
         unsigned ended_count; /* places with an `ended_turn` that is ... */
         uint64_t ended_turn;  /* ... this */
-        size_t active_count;
-        struct list active; /* struct turns_place */
+        size_t active_count, owner_count;
+        uint16_t members[TURNS_PLACES]; /* active functions, by the place of their owner */
+        struct list active;             /* struct turns_place */
         struct list
                 waiting; /* those with something parked; whoever has just had its share behind */
         struct turns_place places[TURNS_PLACES + 1]; /* the last is TURNS_NOBODY's */
@@ -63,14 +68,14 @@ struct turns {
 void turns_init(struct turns *turns, int quantum, unsigned answers);
 void turns_item_init(struct turns_item *item);
 
-/* The place of the tenant whose name has this hash. */
+/* The place of the function, or of the owner, whose id has this hash. */
 static inline uint16_t turns_place(uint64_t hash)
 {
         return (uint16_t)(hash % TURNS_PLACES);
 }
 
-/* This tenant has work. Not TURNS_NOBODY. */
-void turns_see(struct turns *turns, uint16_t place, uint64_t now_ns);
+/* This function of this owner's has work. Not TURNS_NOBODY. */
+void turns_see(struct turns *turns, uint16_t place, uint16_t owner, uint64_t now_ns);
 /* Do several want the thread? While they do not, nothing below need be asked but for what one client
  * has sent behind something else. */
 static inline bool turns_are_taken(const struct turns *turns)
@@ -78,7 +83,7 @@ static inline bool turns_are_taken(const struct turns *turns)
         return turns->active_count > 1;
 }
 
-/* May one more unit of the item's tenant begin in this turn? Then it counts as begun; else park it.
+/* May one more unit of the item's function begin in this turn? Then it counts as begun; else park it.
  * What is parked already is not asked for. */
 bool turns_begin(struct turns *turns, const struct turns_item *item, uint64_t turn);
 /* What was begun last took so many units more. */
@@ -89,12 +94,12 @@ static inline bool turns_item_is_parked(const struct turns_item *item)
 {
         return !list_is_empty(&item->link);
 }
-/* How many answers of this tenant's may yet be taken in this turn, and so many were. The others stay where
+/* How many answers of this function's may yet be taken in this turn, and so many were. The others stay where
  * they are: the next turn finds them there. */
 unsigned turns_answers_left(struct turns *turns, uint16_t place, uint64_t turn);
 void turns_answered(struct turns *turns, uint16_t place, unsigned count);
 
-/* A call of this tenant's has begun, and is over. */
+/* A call of this function's has begun, and is over. */
 void turns_call_begins(struct turns *turns, uint16_t place);
 void turns_call_ends(struct turns *turns, uint16_t place, uint64_t turn);
 /* Were calls of several under way in this turn? Then whoever has the thread's processor next may be
@@ -111,5 +116,5 @@ static inline bool turns_are_due(const struct turns *turns)
         return !list_is_empty(&turns->waiting);
 }
 
-/* Tenants that have had no work lately are not active any more. Ask now and then. */
+/* Functions that have had no work lately are not active any more. Ask now and then. */
 void turns_expire(struct turns *turns, uint64_t now_ns);
