@@ -212,10 +212,19 @@ static enum planned scheduler_plan_one(struct scheduler *scheduler, struct live 
         return PLANNED_ENOUGH;
 }
 
+/* Who has no instance comes before those who want more of them. */
+static void live_enter(struct list *list, struct live *live)
+{
+        if (live->instance_count == 0)
+                list_push_front(list, &live->demand_link);
+        else
+                list_push_back(list, &live->demand_link);
+}
+
 void scheduler_demand(struct scheduler *scheduler, struct live *live)
 {
         if (list_is_empty(&live->demand_link))
-                list_push_back(&scheduler->demand, &live->demand_link);
+                live_enter(&scheduler->demand, live);
         loop_defer(&scheduler->thread->loop, &scheduler->plan);
 }
 
@@ -246,7 +255,7 @@ static void scheduler_plan_round(struct scheduler *scheduler, struct list *todo,
                         continue;
                 }
                 if (planned == PLANNED_NO_MEMORY) {
-                        list_push_back(&scheduler->starved, &live->demand_link);
+                        live_enter(&scheduler->starved, live);
                         continue;
                 }
                 pthread_mutex_lock(&live->lock);

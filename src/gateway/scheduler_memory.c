@@ -38,13 +38,41 @@ static struct pool_instance *live_give_stock(struct live *live, uint64_t before_
         return victim;
 }
 
+/* Of the taker's owner, and not the taker itself. */
+static bool live_is_sister(const struct live *live, const struct function *taker)
+{
+        return live->function != taker && strcmp(live->function->owner_id, taker->owner_id) == 0;
+}
+
+static size_t function_instances(const struct function *function)
+{
+        const struct live *live = atomic_load(&function->live);
+
+        return live ? live->instance_count : 0;
+}
+
+/* Its only one, beside a sister that has some. */
+static bool live_keeps_its_last(const struct live *live, const struct function *taker)
+{
+        return live_is_sister(live, taker) && live->instance_count == 1 &&
+               function_instances(taker) > 0;
+}
+
+/* It has several, and the sister has none. */
+static bool live_has_enough_for_both(const struct live *live, const struct function *taker)
+{
+        return live_is_sister(live, taker) && live->instance_count > 1 &&
+               function_instances(taker) == 0;
+}
+
 /* Since when must stock have been idle to be taken for this taker? */
 static uint64_t scheduler_oldest_use(const struct scheduler *scheduler, const struct live *live,
                                      const struct function *taker)
 {
         uint64_t now_ns = scheduler->thread->loop.now_ns;
 
-        if (!accounts_is_spared(&scheduler->accounts, live->function->owner_id, taker->owner_id,
+        if (!live_keeps_its_last(live, taker) &&
+            !accounts_is_spared(&scheduler->accounts, live->function->owner_id, taker->owner_id,
                                 taker->memory_bytes))
                 return UINT64_MAX;
         return now_ns > ACCOUNTS_GRACE_NS ? now_ns - ACCOUNTS_GRACE_NS : 0;
@@ -108,8 +136,9 @@ static bool scheduler_end_stock(struct scheduler *scheduler, const struct functi
         return victim != NULL;
 }
 
-/* There is no stock: who holds more than his share is to end what he uses, if the taker's owner has less.
- * That goes when its call is over. One at a time: the next plan asks again. */
+/* There is no stock: who holds more than his share is to end what he uses, if the taker's owner has less, and
+ * which of his own functions has several, if the taker has none. That goes when its call is over. One at a
+ * time: the next plan asks again. */
 static void scheduler_ask_to_yield(struct scheduler *scheduler, const struct function *taker)
 {
         struct gateway *gateway = scheduler->gateway;
@@ -121,7 +150,8 @@ static void scheduler_ask_to_yield(struct scheduler *scheduler, const struct fun
         LIST_FOR_EACH (live, &gateway->lives, link) {
                 size_t count;
                 bool may_yield;
-                if (!accounts_must_yield(&scheduler->accounts, live->function->owner_id,
+                if (!live_has_enough_for_both(live, taker) &&
+                    !accounts_must_yield(&scheduler->accounts, live->function->owner_id,
                                          taker->owner_id, taker->memory_bytes))
                         continue;
                 pthread_mutex_lock(&live->lock);

@@ -397,17 +397,19 @@ SLEEPS_MS = 50
 
 
 class Memory:
-    """A node with room for four instances, and two tenants whose calls last a while."""
+    """A node with room for four instances, and two functions whose calls last a while, of two tenants or of
+    one."""
 
-    def __init__(self, program):
+    def __init__(self, program, tenants):
         self.server = Server("--threads", "1", "--memory", "256MiB", "--wait-max", "20s")
-        self.program = program
+        self.program, self.tenants = program, tenants
 
     def __enter__(self):
         self.server.__enter__()
         self.paths, self.names = {}, {}
+        people = [Person(self.server) for _ in range(self.tenants)]
         for number in range(2):
-            person = Person(self.server)
+            person = people[number % self.tenants]
             self.paths[number] = "/f/" + self.server.deploy(
                 f"sleeper{number}", "native", {"main": self.program}, token=person.token, public=True,
                 memory="64MiB")
@@ -447,9 +449,15 @@ class Memory:
         assert failures == []
 
 
+@pytest.fixture(params=[2, 1], ids=["two tenants", "two functions of one"])
+def memory(compile_native, request):
+    with Memory(compile_native("worker"), request.param) as memory:
+        yield memory
+
+
 @pytest.fixture
-def memory(compile_native):
-    with Memory(compile_native("worker")) as memory:
+def shared_memory(compile_native):
+    with Memory(compile_native("worker"), 2) as memory:
         yield memory
 
 
@@ -472,11 +480,11 @@ def test_who_called_lately_keeps_his_instance_beside_who_wants_all_of_the_memory
                 assert other.send(ask).read_answer().headers["magpie-start"] == "thawed"
 
 
-def test_two_who_want_all_of_the_memory_have_half_of_it_each(memory):
-    with memory.flood(0):
-        eventually(lambda: memory.instances(0) == 4, "one has everything")
-        with memory.flood(1):
-            eventually(lambda: memory.instances(0) == memory.instances(1) == 2, "both have half")
+def test_two_who_want_all_of_the_memory_have_half_of_it_each(shared_memory):
+    with shared_memory.flood(0):
+        eventually(lambda: shared_memory.instances(0) == 4, "one has everything")
+        with shared_memory.flood(1):
+            eventually(lambda: shared_memory.instances(0) == shared_memory.instances(1) == 2, "both have half")
             for _ in range(20):  # and so it stays
-                assert memory.instances(0) <= 2 and memory.instances(1) <= 2
-        eventually(lambda: memory.instances(0) == 4, "one has everything again")
+                assert shared_memory.instances(0) <= 2 and shared_memory.instances(1) <= 2
+        eventually(lambda: shared_memory.instances(0) == 4, "one has everything again")
