@@ -26,7 +26,7 @@ static void tenants_yield(struct loop_task *task)
         struct tenants *tenants = CONTAINER_OF(task, struct tenants, yield);
         struct gateway_thread *thread = CONTAINER_OF(tenants, struct gateway_thread, tenants);
 
-        if (turns_are_taken(&tenants->turns) &&
+        if (turns_are_taken(&tenants->turns) && turns_are_short(&tenants->turns) &&
             turns_are_shared(&tenants->turns, thread->loop.now_ns))
                 (void)sched_yield();
 }

@@ -234,6 +234,7 @@ TEST(functions_of_one_owner_share_a_quantum_while_another_owner_is_active)
         turns_see(&turns, ANN, ANN, 0);
         turns_see(&turns, BEN, ANN, 0);
         turns_see(&turns, CYD, CYD, 0);
+        turns_see(&turns, CYD + 1, CYD + 1, 0); /* who asks nothing now */
         ask_often(ANN, 4);
         ask_often(BEN, 4);
         ask_often(CYD, 8);
@@ -248,6 +249,7 @@ TEST(functions_of_an_owner_who_is_alone_have_a_quantum_each)
         start(4);
         turns_see(&turns, ANN, ANN, 0);
         turns_see(&turns, BEN, ANN, 0);
+        turns_see(&turns, CYD, ANN, 0);
         ck_assert(turns_are_taken(&turns));
         ask_often(ANN, 5);
         ask_often(BEN, 5);
@@ -267,6 +269,7 @@ TEST(an_owner_with_more_functions_than_the_quantum_has_no_more_than_that)
         for (uint16_t i = 0; i < count; i++)
                 turns_see(&turns, first + i, ANN, 0);
         turns_see(&turns, others, BEN, 0);
+        turns_see(&turns, first + count, CYD, 0); /* who asks little, so that turns are short */
         for (uint16_t i = 0; i <= count; i++)
                 for (int j = 0; j < 150; j++) {
                         item = &items[item_count++];
@@ -313,6 +316,61 @@ TEST(who_is_not_active_any_more_has_no_part_of_his_owners_quantum)
         turns_expire(&turns, TURNS_ACTIVE_FOR_NS + 5);
         ck_assert_uint_eq(turns.active_count, 1);
         ck_assert_uint_eq(turns.owner_count, 1);
+}
+TEST_END
+
+/* How many of `place` a turn begins where there is no end of them. */
+static int begun_in_a_turn(uint16_t place)
+{
+        size_t begun = 0;
+
+        ask_often(place, 2 * TURNS_LONG);
+        end_turn();
+        for (const char *at = story; *at; at++)
+                begun += *at == letter_of(place);
+        for (size_t i = 0; i < item_count; i++)
+                turns_forget(&turns, &items[i]);
+        item_count = 0;
+        story[0] = '\0';
+        return (int)begun;
+}
+
+TEST(turns_are_long_where_all_are_asked_for_more_than_their_shares)
+{
+        start(4);
+        turns_see(&turns, ANN, ANN, 0);
+        turns_see(&turns, BEN, BEN, 0);
+        ck_assert_int_eq(begun_in_a_turn(ANN), 4);
+        ck_assert(turns_are_short(&turns)); /* for Ben */
+        ck_assert_int_eq(begun_in_a_turn(BEN), 4);
+        ck_assert(!turns_are_short(&turns));
+        ck_assert_int_eq(begun_in_a_turn(ANN), TURNS_LONG / 2);
+        ck_assert_int_eq(begun_in_a_turn(BEN), TURNS_LONG / 2);
+        ck_assert_uint_eq(turns_answers_left(&turns, ANN, ++turn), 8 * TURNS_LONG / 2 / 4);
+        turns_see(&turns, CYD, ANN, 0);
+        ck_assert(turns_are_short(&turns));
+        ck_assert_int_eq(begun_in_a_turn(BEN), 4);
+        ck_assert_int_eq(begun_in_a_turn(CYD), 2);
+        ck_assert_int_eq(begun_in_a_turn(BEN), TURNS_LONG / 2);
+        ck_assert_int_eq(begun_in_a_turn(CYD), TURNS_LONG / 4);
+}
+TEST_END
+
+TEST(who_was_not_parked_for_a_second_is_helped_by_short_turns_again)
+{
+        start(4);
+        turns_see(&turns, ANN, ANN, 0);
+        turns_see(&turns, BEN, BEN, 0);
+        (void)begun_in_a_turn(ANN);
+        (void)begun_in_a_turn(BEN);
+        turns_expire(&turns, 1); /* they were, in the second that ends */
+        ck_assert(!turns_are_short(&turns));
+        (void)begun_in_a_turn(ANN);
+        turns_expire(&turns, 2);
+        ck_assert(turns_are_short(&turns)); /* for Ben */
+        turns_expire(&turns, TURNS_ACTIVE_FOR_NS);
+        ck_assert_uint_eq(turns.heavy_count, 0);
+        ck_assert(!turns_are_short(&turns)); /* nobody is there */
 }
 TEST_END
 
@@ -424,6 +482,8 @@ TEST_MAIN("turns", who_asks_once_does_not_wait_for_who_asks_a_thousand_times,
           an_owner_with_more_functions_than_the_quantum_has_no_more_than_that,
           functions_of_one_owner_share_the_answers_too_and_each_has_one_at_least,
           who_is_not_active_any_more_has_no_part_of_his_owners_quantum,
+          turns_are_long_where_all_are_asked_for_more_than_their_shares,
+          who_was_not_parked_for_a_second_is_helped_by_short_turns_again,
           a_function_with_something_parked_is_active_however_long_it_waits,
           a_turn_is_shared_while_calls_of_several_are_under_way_in_it,
           those_whose_last_calls_end_in_one_turn_have_shared_it,

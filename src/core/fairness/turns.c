@@ -10,7 +10,7 @@ void turns_init(struct turns *turns, int quantum, unsigned answers)
 {
         turns->quantum = quantum;
         turns->answers = answers;
-        turns->active_count = turns->owner_count = 0;
+        turns->active_count = turns->owner_count = turns->heavy_count = 0;
         memset(turns->members, 0, sizeof(turns->members));
         turns->busy_count = 0;
         turns->ended_count = 0;
@@ -42,6 +42,7 @@ void turns_see(struct turns *turns, uint16_t place_number, uint16_t owner, uint6
         list_push_back(&turns->active, &place->active_link);
         turns->active_count++;
         place->owner = owner;
+        place->is_heavy = place->was_parked = false;
         if (turns->members[owner]++ == 0)
                 turns->owner_count++;
 }
@@ -50,6 +51,7 @@ static void place_rest(struct turns *turns, struct turns_place *place)
 {
         list_remove(&place->active_link);
         turns->active_count--;
+        turns->heavy_count -= place->is_heavy;
         if (--turns->members[place->owner] == 0)
                 turns->owner_count--;
 }
@@ -62,18 +64,30 @@ static int place_sharers(const struct turns *turns, const struct turns_place *pl
                        : 1;
 }
 
+/* So many quanta are one's share. */
+static int turns_length(const struct turns *turns)
+{
+        size_t shares = turns->owner_count > 1 ? turns->owner_count : turns->active_count;
+        int length = turns_are_short(turns) || shares == 0
+                             ? 1
+                             : TURNS_LONG / ((int)shares * turns->quantum);
+
+        return length > 0 ? length : 1;
+}
+
 /* A new turn brings a new quantum; what was not used is lost, what is owed is not. */
 static void place_renew(const struct turns *turns, struct turns_place *place, uint64_t turn)
 {
-        int sharers, share;
+        int sharers, share, length;
 
         if (place->turn == turn)
                 return;
         sharers = place_sharers(turns, place);
-        share = turns->quantum * TURNS_UNIT / sharers;
+        length = turns_length(turns);
+        share = length * turns->quantum * TURNS_UNIT / sharers;
         place->turn = turn;
         place->left = (share > 0 ? share : 1) + (place->left < 0 ? place->left : 0);
-        place->answers_left = turns->answers / (unsigned)sharers;
+        place->answers_left = (unsigned)length * turns->answers / (unsigned)sharers;
         if (place->answers_left == 0)
                 place->answers_left = 1;
 }
@@ -151,6 +165,11 @@ void turns_park(struct turns *turns, struct turns_item *item)
         struct turns_place *place = &turns->places[item->place];
 
         assert(!turns_item_is_parked(item) && item->place <= TURNS_NOBODY);
+        place->was_parked = true;
+        if (!place->is_heavy && !list_is_empty(&place->active_link)) {
+                place->is_heavy = true;
+                turns->heavy_count++;
+        }
         list_push_back(&place->parked, &item->link);
         if (list_is_empty(&place->waiting_link))
                 list_push_back(&turns->waiting, &place->waiting_link);
@@ -194,8 +213,15 @@ void turns_expire(struct turns *turns, uint64_t now_ns)
         struct turns_place *place, *after;
 
         LIST_FOR_EACH_SAFE (place, after, &turns->active, active_link) {
-                if (!list_is_empty(&place->parked) || now_ns < place->seen_ns + TURNS_ACTIVE_FOR_NS)
+                if (list_is_empty(&place->parked) &&
+                    now_ns >= place->seen_ns + TURNS_ACTIVE_FOR_NS) {
+                        place_rest(turns, place);
                         continue;
-                place_rest(turns, place);
+                }
+                if (place->is_heavy && !place->was_parked && list_is_empty(&place->parked)) {
+                        place->is_heavy = false;
+                        turns->heavy_count--;
+                }
+                place->was_parked = false;
         }
 }

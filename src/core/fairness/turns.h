@@ -6,7 +6,9 @@
  * later turns, round robin, each function's own in the order in which it came. So a turn stays short, and
  * who asks little finds his share unused. Nothing is held back while there is nothing else to do: who
  * is parked is asked for in the very next turn. Where several owners' functions are active, those of one
- * owner have one quantum together: nobody has more because he has more functions.
+ * owner have one quantum together: nobody has more because he has more functions. Short turns cost
+ * something, and help who asks little: where all that are active are *heavy*, asked for more than their
+ * shares lately, turns are longer, and shares as even.
  *
  * This is deficit round robin (Shreedhar and Varghese, SIGCOMM '95): work that turned out dearer than
  * a unit is owed, and paid from the next turns' quanta. Functions and owners are told apart by the hash of
@@ -28,6 +30,7 @@
 #define TURNS_NOBODY TURNS_PLACES         /* whose work it is, nobody knows yet; never active */
 #define TURNS_ACTIVE_FOR_NS 1000000000ull /* after its last work, with nothing parked */
 #define TURNS_UNIT 64                     /* shares are counted in parts of a unit of work */
+#define TURNS_LONG 128                    /* units of a turn in which all are heavy */
 
 /* A function's place. */
 struct turns_place {
@@ -36,8 +39,10 @@ struct turns_place {
         struct list parked;       /* struct turns_item, the one that came first in front */
         uint64_t turn;            /* `left` is of this turn */
         uint64_t seen_ns;
-        uint16_t owner; /* while it is active: its place in `members` */
-        int left;       /* what it may begin, in parts of a unit; 0 or below: nothing, and owed */
+        uint16_t owner;  /* while it is active: its place in `members` */
+        bool is_heavy;   /* something of it was parked in this second or the last; */
+        bool was_parked; /* or in this one */
+        int left;        /* what it may begin, in parts of a unit; 0 or below: nothing, and owed */
         unsigned under_way;  /* calls, begun and not answered */
         uint64_t ended_turn; /* the last of them was, in this turn, and none has begun since */
         unsigned answers_left;
@@ -51,13 +56,13 @@ struct turns_item {
 };
 
 struct turns {
-        int quantum;          /* units that an owner may begin in a turn; while one alone is active,
+        int quantum; /* units that an owner may begin in a short turn; while one alone is active,
                                  each of his functions */
         unsigned answers;     /* the same, of answers that are carried to clients */
         unsigned busy_count;  /* places with something under way */
         unsigned ended_count; /* places with an `ended_turn` that is ... */
         uint64_t ended_turn;  /* ... this */
-        size_t active_count, owner_count;
+        size_t active_count, owner_count, heavy_count;
         uint16_t members[TURNS_PLACES]; /* active functions, by the place of their owner */
         struct list active;             /* struct turns_place */
         struct list
@@ -81,6 +86,12 @@ void turns_see(struct turns *turns, uint16_t place, uint16_t owner, uint64_t now
 static inline bool turns_are_taken(const struct turns *turns)
 {
         return turns->active_count > 1;
+}
+
+/* Is there somebody whom short turns help? */
+static inline bool turns_are_short(const struct turns *turns)
+{
+        return turns->active_count > turns->heavy_count;
 }
 
 /* May one more unit of the item's function begin in this turn? Then it counts as begun; else park it.
@@ -116,5 +127,5 @@ static inline bool turns_are_due(const struct turns *turns)
         return !list_is_empty(&turns->waiting);
 }
 
-/* Functions that have had no work lately are not active any more. Ask now and then. */
+/* Functions that have had no work lately are not active any more. Ask once a second. */
 void turns_expire(struct turns *turns, uint64_t now_ns);
