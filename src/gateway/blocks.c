@@ -67,13 +67,13 @@ void block_give(struct blocks *blocks, struct block *block)
 
         if (!block)
                 return;
+        explicit_bzero(block->data, block->end);
         is_small = block->capacity == BLOCK_SMALL;
         blocks->used_bytes -= block->capacity;
         if (is_small ? blocks->small_count >= SMALL_KEPT : blocks->large_count >= LARGE_KEPT) {
                 free(block);
                 return;
         }
-        explicit_bzero(block->data, block->end);
         block->next = is_small ? blocks->small : blocks->large;
         *(is_small ? &blocks->small : &blocks->large) = block;
         *(is_small ? &blocks->small_count : &blocks->large_count) += 1;

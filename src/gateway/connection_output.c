@@ -19,10 +19,18 @@ size_t connection_backlog(const struct connection *connection)
         return connection->output_end - connection->output_start;
 }
 
+/* Wiped, as blocks are: the allocator gives it to the next who asks. */
+static void output_free(struct connection *connection)
+{
+        if (connection->output)
+                explicit_bzero(connection->output, connection->output_end);
+        free(connection->output);
+}
+
 void connection_drop_output(struct connection *connection)
 {
         blocks_release(&connection->thread->blocks, connection->output_capacity);
-        free(connection->output);
+        output_free(connection);
         connection->output = NULL;
         connection->output_start = connection->output_end = connection->output_capacity = 0;
 }
@@ -35,11 +43,14 @@ static int connection_grow_output(struct connection *connection, size_t capacity
 
         if (!blocks_charge(blocks, more))
                 return -ENOMEM;
-        grown = realloc(connection->output, capacity);
+        grown = malloc(capacity);
         if (!grown) {
                 blocks_release(blocks, more);
                 return -ENOMEM;
         }
+        if (connection->output)
+                memcpy(grown, connection->output, connection->output_end);
+        output_free(connection);
         connection->output = grown;
         connection->output_capacity = capacity;
         return 0;

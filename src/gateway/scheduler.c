@@ -238,18 +238,22 @@ static void list_move_all(struct list *from, struct list *to)
  * that want another one, stay in it; where there is no room for any, nobody does. */
 static void scheduler_plan_round(struct scheduler *scheduler, struct list *todo, size_t most)
 {
-        struct list round;
+        struct list round, passed_over;
 
         list_init(&round);
+        list_init(&passed_over);
         list_move_all(todo, &round);
         while (!list_is_empty(&round)) {
                 struct live *live = CONTAINER_OF(list_pop_front(&round), struct live, demand_link);
-                enum planned planned = PLANNED_ONE_OF_MORE;
+                enum planned planned;
                 bool waiting;
 
-                if (provisioner_is_full(&scheduler->provisioner) ||
-                    accounts_boots(&scheduler->accounts, live->function->owner_id) <= most)
-                        planned = scheduler_plan_one(scheduler, live);
+                if (!provisioner_is_full(&scheduler->provisioner) &&
+                    accounts_boots(&scheduler->accounts, live->function->owner_id) > most) {
+                        list_push_back(&passed_over, &live->demand_link);
+                        continue;
+                }
+                planned = scheduler_plan_one(scheduler, live);
                 if (planned == PLANNED_ONE_OF_MORE) {
                         list_push_back(todo, &live->demand_link);
                         continue;
@@ -265,6 +269,9 @@ static void scheduler_plan_round(struct scheduler *scheduler, struct list *todo,
                 if (planned == PLANNED_FULL || waiting)
                         list_push_back(&scheduler->demand, &live->demand_link);
         }
+        /* An owner's next boot is of another function of his. */
+        list_move_all(todo, &passed_over);
+        list_move_all(&passed_over, todo);
 }
 
 /* Who has the fewest boots under way has the next one: a crowd of one user's does not stand before the

@@ -51,11 +51,10 @@ static size_t function_instances(const struct function *function)
         return live ? live->instance_count : 0;
 }
 
-/* Its only one, beside a sister that has some. */
-static bool live_keeps_its_last(const struct live *live, const struct function *taker)
+/* It has no more than the sister who wants another one. */
+static bool live_has_no_more(const struct live *live, const struct function *taker)
 {
-        return live_is_sister(live, taker) && live->instance_count == 1 &&
-               function_instances(taker) > 0;
+        return live_is_sister(live, taker) && live->instance_count <= function_instances(taker);
 }
 
 /* It has several, and the sister has none. */
@@ -71,7 +70,7 @@ static uint64_t scheduler_oldest_use(const struct scheduler *scheduler, const st
 {
         uint64_t now_ns = scheduler->thread->loop.now_ns;
 
-        if (!live_keeps_its_last(live, taker) &&
+        if (!live_has_no_more(live, taker) &&
             !accounts_is_spared(&scheduler->accounts, live->function->owner_id, taker->owner_id,
                                 taker->memory_bytes))
                 return UINT64_MAX;

@@ -97,9 +97,10 @@ def measure(url, loud, settings):
             "loud_failed": flooded[0]["bad_status"] + flooded[0]["broken"] if flooded else 0}
 
 
-def sides(fair, unfair, elsewhere, name, settings):
+def sides(fair, own, unfair, elsewhere, name, settings):
     quiet, loud = fair.urls["quiet", name], fair.urls["loud", name]
-    found = {ALONE: (quiet, None), FAIR: (quiet, loud), OWN: (quiet, fair.urls["own", name]),
+    found = {ALONE: (quiet, None), FAIR: (quiet, loud),
+             OWN: (own.urls["quiet", name], own.urls["own", name]),
              UNFAIR: (unfair.urls["quiet", name], unfair.urls["loud", name]),
              ELSEWHERE: (quiet, elsewhere)}
     return {side: lambda pair=pair: measure(*pair, settings) for side, pair in found.items()
@@ -139,10 +140,11 @@ def main():
         nginx(stack, folder, "front", FRONT.format(folder=folder, port=port), port, 1)
         built = programs(folder)
         fair = Tenants(stack.enter_context(Server()), built)
+        own = Tenants(stack.enter_context(Server()), built)
         unfair = Tenants(stack.enter_context(Server("--no-fairness")), built)
         for name in settings.functions:
             measured[name] = alternate(
-                sides(fair, unfair, f"http://127.0.0.1:{port}/", name, settings), settings.rounds)
+                sides(fair, own, unfair, f"http://127.0.0.1:{port}/", name, settings), settings.rounds)
     goals = Goals()
     for name, results in measured.items():
         show(name, results)

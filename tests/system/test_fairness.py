@@ -1,4 +1,5 @@
-"""Several tenants on one gateway thread: nobody waits behind all that another has asked for.
+"""Several tenants, and functions of one, on one gateway thread: nobody waits behind all that another has asked
+for.
 
 What was begun when is read from the invocations' ids, which begin with the millisecond in which a
 request was taken. The gateway is stopped while the requests come, so that it finds all at once.
@@ -23,10 +24,10 @@ WAITED = "magpie_turns_waited_total"
 
 
 class Tenant:
-    def __init__(self, node, program):
+    def __init__(self, node, program, person=None):
         self.node = node
-        self.person = Person(node)
-        self.path = "/f/" + node.deploy("echo", "native", {"main": program}, token=self.person.token,
+        self.person = person or Person(node)
+        self.path = "/f/" + node.deploy("other" if person else "echo", "native", {"main": program}, token=self.person.token,
                                         public=True)
 
     def request(self, payload=b"x"):
@@ -39,7 +40,7 @@ class Tenant:
 
 
 class Node:
-    """A node with one gateway thread and two tenants."""
+    """A node with one gateway thread and two tenants, of which one has two functions."""
 
     def __init__(self, program, *options):
         self.server = Server("--threads", "1", *options)
@@ -49,6 +50,7 @@ class Node:
         self.server.__enter__()
         self.host = NodeHost(self.server)
         self.loud, self.quiet = (Tenant(self.server, self.program) for _ in range(2))
+        self.sister = Tenant(self.server, self.program, self.loud.person)
         return self
 
     def __exit__(self, *failure):
@@ -93,20 +95,20 @@ def taken_ms(answer):
     return number
 
 
-def taken_before_the_last(node):
-    """Of MANY requests of one tenant, how many were taken in a millisecond before that of the other's
+def taken_before_the_last(node, other):
+    """Of MANY requests of one function, how many were taken in a millisecond before that of the other's
     single request, which came behind all of them."""
     with connections(node, MANY) as loud, connections(node, 1) as quiet:
         for connection in loud:  # each has its tenant from then on
             connection.send(node.loud.request()).read_answer()
         for _ in range(20):
             node.loud.call()
-            quiet[0].send(node.quiet.request()).read_answer()
+            quiet[0].send(other.request()).read_answer()
             with node.stopped():
                 began = time.monotonic()
                 for connection in loud:
                     connection.send(node.loud.request())
-                quiet[0].send(node.quiet.request())
+                quiet[0].send(other.request())
             in_time = time.monotonic() - began < ACTIVE_SECONDS
             last_ms = taken_ms(quiet[0].read_answer())
             all_ms = [taken_ms(connection.read_answer()) for connection in loud]
@@ -115,14 +117,16 @@ def taken_before_the_last(node):
     raise AssertionError("the requests were never sent quickly enough")
 
 
-def test_who_asks_once_does_not_wait_behind_a_flood(node):
+@pytest.mark.parametrize("who", ["quiet", "sister"])
+def test_who_asks_once_does_not_wait_behind_a_flood(node, who):
     before = node.waited()
-    assert taken_before_the_last(node) < MANY // 3
+    assert taken_before_the_last(node, getattr(node, who)) < MANY // 3
     assert node.waited() - before >= MANY // 2
 
 
-def test_without_fairness_the_flood_comes_first(unfair):
-    assert taken_before_the_last(unfair) > MANY // 2
+@pytest.mark.parametrize("who", ["quiet", "sister"])
+def test_without_fairness_the_flood_comes_first(unfair, who):
+    assert taken_before_the_last(unfair, getattr(unfair, who)) > MANY // 2
     assert unfair.waited() == 0
 
 
@@ -325,10 +329,12 @@ def test_who_leaves_in_the_middle_of_his_requests_leaves_nothing(node):
 CROWD = 24
 
 
-def test_a_crowd_of_boots_does_not_stand_before_the_only_one_of_another_tenant(compile_native):
+@pytest.mark.parametrize("who", ["quiet", "sister"])
+def test_a_crowd_of_boots_does_not_stand_before_the_only_one_of_another(compile_native, who):
     program = compile_native("worker", "-DBOOT_MS=150")
     with Node(program, "--boots-max", "2") as node, connections(node, CROWD) as crowd, \
             connections(node, 1) as quiet:
+        other = getattr(node, who)
         for connection in crowd:
             connection.send(node.loud.request(b"sleep 5000"))
 
@@ -339,7 +345,7 @@ def test_a_crowd_of_boots_does_not_stand_before_the_only_one_of_another_tenant(c
             return sum(metrics.get(f'magpie_instances{{function="{name}/echo",state="{state}"}}', 0)
                        for state in ("busy", "idle", "frozen"))
         eventually(lambda: booted() >= 1, "the crowd boots")
-        assert quiet[0].send(node.quiet.request(b"x")).read_answer().status == 200
+        assert quiet[0].send(other.request(b"x")).read_answer().status == 200
         assert 1 <= booted() <= CROWD / 2
         for connection in crowd:
             assert connection.read_answer().status == 200
