@@ -23,7 +23,7 @@ size_t connection_backlog(const struct connection *connection)
 static void output_free(struct connection *connection)
 {
         if (connection->output)
-                explicit_bzero(connection->output, connection->output_end);
+                explicit_bzero(connection->output, connection->output_capacity);
         free(connection->output);
 }
 
