@@ -166,6 +166,17 @@ static int on_kill(struct gateway *gateway, const struct agent_message *request,
         return 0;
 }
 
+/* What cannot be done costs time alone: it is said once. */
+static void set_courtesy(struct gateway *gateway, const struct instance *instance, bool polite)
+{
+        int r = courtesy_set(&gateway->agent->spawner.cgroups, &instance->made.slot->group, polite);
+
+        if (r < 0 && !gateway->told_of_courtesy)
+                log_warn("setting how functions wake up: %s (those called often will be slower)",
+                         strerror(-r));
+        gateway->told_of_courtesy = gateway->told_of_courtesy || r < 0;
+}
+
 static int on_courtesy(struct gateway *gateway, const struct agent_message *request,
                        const char *extra)
 {
@@ -176,8 +187,7 @@ static int on_courtesy(struct gateway *gateway, const struct agent_message *requ
         if (request->extra_length != 0 || request->code > 1)
                 return -EPROTO;
         if (instance)
-                courtesy_set(&gateway->agent->spawner.cgroups, &instance->made.slot->group,
-                             request->code == 1);
+                set_courtesy(gateway, instance, request->code == 1);
         return 0;
 }
 

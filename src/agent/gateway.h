@@ -15,6 +15,7 @@ struct gateway {
         int fd;
         uid_t user; /* may freeze its sandboxes */
         bool is_known;
+        bool told_of_courtesy; /* that it cannot be set */
         enum gateway_state state;
         uint32_t told[8]; /* of the stock, agent_message.parked */
 };

@@ -171,6 +171,8 @@ static bool connection_keep_input(struct connection *connection, struct slice re
                 connection->input = block = larger;
         } else {
                 memmove(block->data, rest.data, rest.length);
+                if (block->end > rest.length) /* what is beyond the end is not wiped later */
+                        explicit_bzero(block->data + rest.length, block->end - rest.length);
         }
         block->start = 0;
         block->end = (uint32_t)rest.length;

@@ -147,7 +147,7 @@ struct gateway {
         atomic_bool draining;
         atomic_uint connection_count;
         uint64_t started_ns;
-        uint64_t turns_seed; /* of the hash of tenants' names */
+        uint64_t turns_seed; /* of the hash of functions' and owners' ids */
         struct gateway_thread *threads;
         struct timer drain_timer;
         uint64_t drain_deadline_ns;

@@ -174,7 +174,9 @@ static enum planned scheduler_plan_one(struct scheduler *scheduler, struct live 
                 scheduler_plan_ahead(scheduler, live);
         }
         if (wanted > 0) {
-                if (!accounts_may_take(&scheduler->accounts, function->owner_id,
+                if ((live->instance_count > 0 &&
+                     accounts_has_bare(&scheduler->accounts, function->owner_id)) ||
+                    !accounts_may_take(&scheduler->accounts, function->owner_id,
                                        function->memory_bytes)) {
                         scheduler_want_memory(scheduler, live, true);
                         return PLANNED_NO_MEMORY;
@@ -212,19 +214,10 @@ static enum planned scheduler_plan_one(struct scheduler *scheduler, struct live 
         return PLANNED_ENOUGH;
 }
 
-/* Who has no instance comes before those who want more of them. */
-static void live_enter(struct list *list, struct live *live)
-{
-        if (live->instance_count == 0)
-                list_push_front(list, &live->demand_link);
-        else
-                list_push_back(list, &live->demand_link);
-}
-
 void scheduler_demand(struct scheduler *scheduler, struct live *live)
 {
         if (list_is_empty(&live->demand_link))
-                live_enter(&scheduler->demand, live);
+                list_push_back(&scheduler->demand, &live->demand_link);
         loop_defer(&scheduler->thread->loop, &scheduler->plan);
 }
 
@@ -259,7 +252,7 @@ static void scheduler_plan_round(struct scheduler *scheduler, struct list *todo,
                         continue;
                 }
                 if (planned == PLANNED_NO_MEMORY) {
-                        live_enter(&scheduler->starved, live);
+                        list_push_back(&scheduler->starved, &live->demand_link);
                         continue;
                 }
                 pthread_mutex_lock(&live->lock);
@@ -292,6 +285,7 @@ static void scheduler_run_plan(struct loop_task *task)
                 list_move_all(&scheduler->starved, &todo);
         scheduler->feeds_starved = false;
         list_move_all(&scheduler->demand, &todo);
+        scheduler_sort_demand(&todo);
         for (size_t most = 0; !list_is_empty(&todo); most++)
                 scheduler_plan_round(scheduler, &todo, most);
 }

@@ -109,7 +109,8 @@ static void scheduler_forget_by_letter(struct letter *letter)
         scheduler_begin_burial(scheduler);
 }
 
-/* Letters of one sender keep their order, so a kill_letter has been delivered by then. And whoever is in
+/* Letters of one sender keep their order, so a kill_letter has been delivered by then; a courtesy_letter is
+ * posted with the pool's lock held, while there is a call, and delivered before the round. And whoever is in
  * the middle of using it can go on, a thread that has just given it away, too: it is freed after a round. */
 void scheduler_forget(struct scheduler *scheduler, struct instance *instance)
 {

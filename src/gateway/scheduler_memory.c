@@ -6,13 +6,18 @@
 
 void scheduler_want_memory(struct scheduler *scheduler, struct live *live, bool wants)
 {
-        if (live->wants_memory == wants)
-                return;
+        struct accounts *accounts = &scheduler->accounts;
+        const char *owner = live->function->owner_id;
+        bool is_bare = wants && live->instance_count == 0;
+
+        if (wants && !live->wants_memory)
+                accounts_wait(accounts, owner);
+        if (is_bare != live->is_bare)
+                accounts_bare(accounts, owner, is_bare);
+        if (!wants && live->wants_memory)
+                accounts_wait_no_more(accounts, owner);
         live->wants_memory = wants;
-        if (wants)
-                accounts_wait(&scheduler->accounts, live->function->owner_id);
-        else
-                accounts_wait_no_more(&scheduler->accounts, live->function->owner_id);
+        live->is_bare = is_bare;
 }
 
 static bool live_has_stock(struct live *live)
@@ -190,4 +195,20 @@ bool scheduler_make_room(struct scheduler *scheduler, const struct function *tak
         accounts_sought_in_vain(accounts, taker->owner_id, taker->memory_bytes);
         scheduler_ask_to_yield(scheduler, taker);
         return false;
+}
+
+void scheduler_sort_demand(struct list *todo)
+{
+        struct list others;
+        struct live *live, *after;
+
+        list_init(&others);
+        LIST_FOR_EACH_SAFE (live, after, todo, demand_link) {
+                if (live->instance_count == 0)
+                        continue;
+                list_remove(&live->demand_link);
+                list_push_back(&others, &live->demand_link);
+        }
+        while (!list_is_empty(&others))
+                list_push_back(todo, list_pop_front(&others));
 }

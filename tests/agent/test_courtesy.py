@@ -44,8 +44,12 @@ def ask(instance, what):
 
 
 def teach(gateway, instance, code):
-    """Returns when the agent has done it: it answers what comes behind."""
     gateway.send(COURTESY, code=code, instance_id=instance.id)
+    await_agent(gateway)
+
+
+def await_agent(gateway):
+    """It has done what it was asked for before: it answers what comes behind."""
     gateway.spawn(next(path.name for path in (gateway.agent.data_dir / "code").iterdir()), "nothing",
                   runtime=EXEC).kill()
 
@@ -84,11 +88,13 @@ def test_one_that_is_frozen_learns_it_too(gateway, function, freeze):
 
 def test_another_gateways_instance_is_not_taught(agent, gateway, function):
     other = agent.connect()
+    other.next_id = function.id + 1
     for number in range(function.id + 1):
         other.send(COURTESY, code=1, instance_id=number)
-    other.close()
-    teach(gateway, function, 0)
+    await_agent(other)
     assert ask(function, "") == [PLAIN]
+    teach(gateway, function, 1)
+    assert ask(function, "") == [POLITE]
 
 
 def test_of_what_is_gone_or_never_was_it_is_harmless(gateway, function):

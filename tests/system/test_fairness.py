@@ -406,7 +406,8 @@ class Memory:
     """A node with room for four instances, and two functions whose calls last a while, of two tenants or of
     one."""
 
-    def __init__(self, program, tenants):
+    def __init__(self, program, tenants, other="64MiB"):
+        self.sizes = ("64MiB", other)
         self.server = Server("--threads", "1", "--memory", "256MiB", "--wait-max", "20s")
         self.program, self.tenants = program, tenants
 
@@ -418,7 +419,7 @@ class Memory:
             person = people[number % self.tenants]
             self.paths[number] = "/f/" + self.server.deploy(
                 f"sleeper{number}", "native", {"main": self.program}, token=person.token, public=True,
-                memory="64MiB")
+                memory=self.sizes[number])
         return self
 
     def __exit__(self, *failure):
@@ -459,6 +460,14 @@ class Memory:
 def memory(compile_native, request):
     with Memory(compile_native("worker"), request.param) as memory:
         yield memory
+
+
+def test_what_a_larger_function_needs_is_kept_until_there_is_enough(compile_native):
+    with Memory(compile_native("worker"), 1, "128MiB") as memory, memory.flood(0):
+        eventually(lambda: memory.instances(0) == 4, "one has everything")
+        with RawConnection(memory.server.port, timeout=60) as other:
+            answer = other.send(request("POST", memory.paths[1], b"x")).read_answer()
+        assert answer.status == 200, answer
 
 
 @pytest.fixture

@@ -217,7 +217,7 @@ TEST_END
 
 TEST(a_message_beyond_the_last_type_is_refused)
 {
-        struct agent_message message = {.type = AGENT_STOCK}, decoded;
+        struct agent_message message = {.type = AGENT_COURTESY}, decoded;
         const char *extra;
 
         ck_assert_int_eq(agent_message_decode(&message, sizeof(message), &decoded, &extra), 0);

@@ -11,7 +11,7 @@ void turns_init(struct turns *turns, int quantum, unsigned answers)
         turns->quantum = quantum;
         turns->answers = answers;
         turns->active_count = turns->owner_count = turns->heavy_count = 0;
-        memset(turns->members, 0, sizeof(turns->members));
+        memset(turns->owners, 0, sizeof(turns->owners));
         turns->busy_count = 0;
         turns->ended_count = 0;
         turns->ended_turn = 0;
@@ -42,8 +42,9 @@ void turns_see(struct turns *turns, uint16_t place_number, uint16_t owner, uint6
         list_push_back(&turns->active, &place->active_link);
         turns->active_count++;
         place->owner = owner;
-        place->is_heavy = place->was_parked = false;
-        if (turns->members[owner]++ == 0)
+        place->is_heavy = false;
+        place->parked_count = 0;
+        if (turns->owners[owner].active_count++ == 0)
                 turns->owner_count++;
 }
 
@@ -52,65 +53,88 @@ static void place_rest(struct turns *turns, struct turns_place *place)
         list_remove(&place->active_link);
         turns->active_count--;
         turns->heavy_count -= place->is_heavy;
-        if (--turns->members[place->owner] == 0)
+        if (--turns->owners[place->owner].active_count == 0)
                 turns->owner_count--;
 }
 
-/* How many share a quantum with it, itself counted. */
-static int place_sharers(const struct turns *turns, const struct turns_place *place)
+/* What its owner's functions have together; NULL while that is no less than what each has. */
+static struct turns_share *place_common(struct turns *turns, const struct turns_place *place)
 {
         return turns->owner_count > 1 && !list_is_empty(&place->active_link)
-                       ? turns->members[place->owner]
-                       : 1;
+                       ? &turns->owners[place->owner].share
+                       : NULL;
 }
 
-/* So many quanta are one's share. */
-static int turns_length(const struct turns *turns)
+/* So many quanta are a share. */
+static int turns_length(const struct turns *turns, const struct turns_place *place)
 {
         size_t shares = turns->owner_count > 1 ? turns->owner_count : turns->active_count;
-        int length = turns_are_short(turns) || shares == 0
+        int length = turns_are_short(turns) || list_is_empty(&place->active_link)
                              ? 1
                              : TURNS_LONG / ((int)shares * turns->quantum);
 
         return length > 0 ? length : 1;
 }
 
-/* A new turn brings a new quantum; what was not used is lost, what is owed is not. */
-static void place_renew(const struct turns *turns, struct turns_place *place, uint64_t turn)
+/* A new turn brings a new share; what was not used is lost, what is owed is not. */
+static void share_renew(const struct turns *turns, struct turns_share *share, int length,
+                        uint64_t turn)
 {
-        int sharers, share, length;
-
-        if (place->turn == turn)
+        if (share->turn == turn)
                 return;
-        sharers = place_sharers(turns, place);
-        length = turns_length(turns);
-        share = length * turns->quantum * TURNS_UNIT / sharers;
-        place->turn = turn;
-        place->left = (share > 0 ? share : 1) + (place->left < 0 ? place->left : 0);
-        place->answers_left = (unsigned)length * turns->answers / (unsigned)sharers;
-        if (place->answers_left == 0)
-                place->answers_left = 1;
+        share->turn = turn;
+        share->left = length * turns->quantum + (share->left < 0 ? share->left : 0);
+        share->answers_left = (unsigned)length * turns->answers;
 }
 
-static bool place_has_share(const struct turns *turns, struct turns_place *place, uint64_t turn)
+/* Its own share of this turn; `ret_common` as place_common(). */
+static struct turns_share *place_share(struct turns *turns, struct turns_place *place,
+                                       uint64_t turn, struct turns_share **ret_common)
 {
-        place_renew(turns, place, turn);
-        return place->left > 0;
+        int length = turns_length(turns, place);
+
+        *ret_common = place_common(turns, place);
+        if (*ret_common)
+                share_renew(turns, *ret_common, length, turn);
+        share_renew(turns, &place->share, length, turn);
+        return &place->share;
+}
+
+/* True: one unit of it is begun. */
+static bool place_begin(struct turns *turns, struct turns_place *place, uint64_t turn)
+{
+        struct turns_share *common, *share = place_share(turns, place, turn, &common);
+
+        if (share->left <= 0 || (common && common->left <= 0))
+                return false;
+        share->left--;
+        if (common)
+                common->left--;
+        return true;
 }
 
 unsigned turns_answers_left(struct turns *turns, uint16_t place_number, uint64_t turn)
 {
-        struct turns_place *place = &turns->places[place_number];
+        struct turns_share *common,
+                *share = place_share(turns, &turns->places[place_number], turn, &common);
 
-        place_renew(turns, place, turn);
-        return place->answers_left;
+        return common && common->answers_left < share->answers_left ? common->answers_left
+                                                                    : share->answers_left;
+}
+
+static void share_answered(struct turns_share *share, unsigned count)
+{
+        share->answers_left -= count < share->answers_left ? count : share->answers_left;
 }
 
 void turns_answered(struct turns *turns, uint16_t place_number, unsigned count)
 {
         struct turns_place *place = &turns->places[place_number];
+        struct turns_share *common = place_common(turns, place);
 
-        place->answers_left -= count < place->answers_left ? count : place->answers_left;
+        share_answered(&place->share, count);
+        if (common)
+                share_answered(common, count);
 }
 
 void turns_call_begins(struct turns *turns, uint16_t place_number)
@@ -148,16 +172,33 @@ bool turns_begin(struct turns *turns, const struct turns_item *item, uint64_t tu
 {
         struct turns_place *place = &turns->places[item->place];
 
-        /* Nobody overtakes what he has parked himself. */
-        if (!list_is_empty(&place->parked) || !place_has_share(turns, place, turn))
+        /* Nobody overtakes what he has parked himself, or a sister with whom he shares. */
+        if (!list_is_empty(&place->parked) ||
+            (place_common(turns, place) && turns->owners[place->owner].waiting_count > 0))
                 return false;
-        place->left -= TURNS_UNIT;
-        return true;
+        return place_begin(turns, place, turn);
 }
 
-void turns_charge(struct turns *turns, uint16_t place, int units)
+void turns_charge(struct turns *turns, uint16_t place_number, int units)
 {
-        turns->places[place].left -= units * TURNS_UNIT;
+        struct turns_place *place = &turns->places[place_number];
+        struct turns_share *common = place_common(turns, place);
+
+        place->share.left -= units;
+        if (common)
+                common->left -= units;
+}
+
+/* A sister's line is not its own doing. */
+static void place_count_park(struct turns *turns, struct turns_place *place)
+{
+        if (place->share.left > 0 && list_is_empty(&place->parked))
+                return;
+        if (++place->parked_count < TURNS_HEAVY || place->is_heavy ||
+            list_is_empty(&place->active_link))
+                return;
+        place->is_heavy = true;
+        turns->heavy_count++;
 }
 
 void turns_park(struct turns *turns, struct turns_item *item)
@@ -165,14 +206,14 @@ void turns_park(struct turns *turns, struct turns_item *item)
         struct turns_place *place = &turns->places[item->place];
 
         assert(!turns_item_is_parked(item) && item->place <= TURNS_NOBODY);
-        place->was_parked = true;
-        if (!place->is_heavy && !list_is_empty(&place->active_link)) {
-                place->is_heavy = true;
-                turns->heavy_count++;
-        }
+        place_count_park(turns, place);
         list_push_back(&place->parked, &item->link);
-        if (list_is_empty(&place->waiting_link))
-                list_push_back(&turns->waiting, &place->waiting_link);
+        if (!list_is_empty(&place->waiting_link))
+                return;
+        list_push_back(&turns->waiting, &place->waiting_link);
+        place->is_counted = !list_is_empty(&place->active_link);
+        if (place->is_counted)
+                turns->owners[place->owner].waiting_count++;
 }
 
 void turns_forget(struct turns *turns, struct turns_item *item)
@@ -183,8 +224,12 @@ void turns_forget(struct turns *turns, struct turns_item *item)
                 return;
         place = &turns->places[item->place];
         list_remove(&item->link);
-        if (list_is_empty(&place->parked))
-                list_remove(&place->waiting_link);
+        if (!list_is_empty(&place->parked))
+                return;
+        list_remove(&place->waiting_link);
+        if (place->is_counted)
+                turns->owners[place->owner].waiting_count--;
+        place->is_counted = false;
 }
 
 struct turns_item *turns_next(struct turns *turns, uint64_t turn)
@@ -193,9 +238,8 @@ struct turns_item *turns_next(struct turns *turns, uint64_t turn)
 
         LIST_FOR_EACH (place, &turns->waiting, waiting_link) {
                 struct turns_item *item;
-                if (!place_has_share(turns, place, turn))
+                if (!place_begin(turns, place, turn))
                         continue;
-                place->left -= TURNS_UNIT;
                 item = CONTAINER_OF(list_peek_front(&place->parked), struct turns_item, link);
                 turns_forget(turns, item);
                 /* The others come before its next one. */
@@ -218,10 +262,11 @@ void turns_expire(struct turns *turns, uint64_t now_ns)
                         place_rest(turns, place);
                         continue;
                 }
-                if (place->is_heavy && !place->was_parked && list_is_empty(&place->parked)) {
+                if (place->is_heavy && place->parked_count < TURNS_HEAVY &&
+                    list_is_empty(&place->parked)) {
                         place->is_heavy = false;
                         turns->heavy_count--;
                 }
-                place->was_parked = false;
+                place->parked_count = 0;
         }
 }

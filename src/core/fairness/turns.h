@@ -7,8 +7,8 @@
  * who asks little finds his share unused. Nothing is held back while there is nothing else to do: who
  * is parked is asked for in the very next turn. Where several owners' functions are active, those of one
  * owner have one quantum together: nobody has more because he has more functions. Short turns cost
- * something, and help who asks little: where all that are active are *heavy*, asked for more than their
- * shares lately, turns are longer, and shares as even.
+ * something, and help who asks little: where all that are active are *heavy*, parked again and again in this
+ * second or the last, turns are longer, and shares as even.
  *
  * This is deficit round robin (Shreedhar and Varghese, SIGCOMM '95): work that turned out dearer than
  * a unit is owed, and paid from the next turns' quanta. Functions and owners are told apart by the hash of
@@ -29,23 +29,34 @@
 #define TURNS_PLACES 1024
 #define TURNS_NOBODY TURNS_PLACES         /* whose work it is, nobody knows yet; never active */
 #define TURNS_ACTIVE_FOR_NS 1000000000ull /* after its last work, with nothing parked */
-#define TURNS_UNIT 64                     /* shares are counted in parts of a unit of work */
-#define TURNS_LONG 128                    /* units of a turn in which all are heavy */
+#define TURNS_LONG 128 /* units of a turn in which all are heavy, if shared by up to 32 */
+#define TURNS_HEAVY 16 /* times parked in a second */
+
+/* Of a turn. */
+struct turns_share {
+        uint64_t turn; /* the rest is of this one */
+        int left;      /* units that may begin; below 0: owed */
+        unsigned answers_left;
+};
+
+struct turns_owner {
+        unsigned active_count, waiting_count; /* functions: active, and with something parked */
+        struct turns_share share;
+};
 
 /* A function's place. */
 struct turns_place {
         struct list waiting_link; /* turns->waiting while something is parked */
         struct list active_link;  /* turns->active */
         struct list parked;       /* struct turns_item, the one that came first in front */
-        uint64_t turn;            /* `left` is of this turn */
         uint64_t seen_ns;
-        uint16_t owner;  /* while it is active: its place in `members` */
-        bool is_heavy;   /* something of it was parked in this second or the last; */
-        bool was_parked; /* or in this one */
-        int left;        /* what it may begin, in parts of a unit; 0 or below: nothing, and owed */
-        unsigned under_way;  /* calls, begun and not answered */
-        uint64_t ended_turn; /* the last of them was, in this turn, and none has begun since */
-        unsigned answers_left;
+        struct turns_share share;
+        uint16_t owner; /* while it is active */
+        bool is_heavy;
+        bool is_counted;       /* by its owner, as one with something parked */
+        unsigned parked_count; /* in this second */
+        unsigned under_way;    /* calls, begun and not answered */
+        uint64_t ended_turn;   /* the last of them was, in this turn, and none has begun since */
 };
 
 /* What is parked; embedded by whoever parks it. */
@@ -56,15 +67,14 @@ struct turns_item {
 };
 
 struct turns {
-        int quantum; /* units that an owner may begin in a short turn; while one alone is active,
-                                 each of his functions */
+        int quantum;          /* units that an owner may begin in a short turn, and each function */
         unsigned answers;     /* the same, of answers that are carried to clients */
         unsigned busy_count;  /* places with something under way */
         unsigned ended_count; /* places with an `ended_turn` that is ... */
         uint64_t ended_turn;  /* ... this */
         size_t active_count, owner_count, heavy_count;
-        uint16_t members[TURNS_PLACES]; /* active functions, by the place of their owner */
-        struct list active;             /* struct turns_place */
+        struct turns_owner owners[TURNS_PLACES];
+        struct list active; /* struct turns_place */
         struct list
                 waiting; /* those with something parked; whoever has just had its share behind */
         struct turns_place places[TURNS_PLACES + 1]; /* the last is TURNS_NOBODY's */

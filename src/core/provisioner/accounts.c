@@ -102,6 +102,25 @@ void accounts_wait_no_more(struct accounts *accounts, const char *owner)
         account_close_empty(account);
 }
 
+void accounts_bare(struct accounts *accounts, const char *owner, bool is_bare)
+{
+        struct account *account = accounts_find(accounts, owner);
+
+        if (!account)
+                return;
+        if (is_bare)
+                account->bare++;
+        else
+                account->bare -= account->bare > 0;
+}
+
+bool accounts_has_bare(const struct accounts *accounts, const char *owner)
+{
+        const struct account *account = accounts_find(accounts, owner);
+
+        return account && account->bare > 0;
+}
+
 void accounts_boot_began(struct accounts *accounts, const char *owner)
 {
         struct account *account = accounts_open(accounts, owner);

@@ -20,6 +20,7 @@ struct account {
         char owner[ID_LENGTH + 1];
         uint64_t used_bytes;
         size_t waiting; /* functions that want an instance and found no memory for it */
+        size_t bare;    /* those of them that have no instance */
         size_t boots;   /* that are under way */
         uint64_t vain_search, vain_bytes; /* the last search that found nothing, and for how many */
 };
@@ -41,6 +42,11 @@ void accounts_give(struct accounts *accounts, const char *owner, uint64_t bytes)
 /* One of his functions waits for memory from now on, or waits no more. */
 void accounts_wait(struct accounts *accounts, const char *owner);
 void accounts_wait_no_more(struct accounts *accounts, const char *owner);
+
+/* One of those that wait has no instance, or that is so no more. */
+void accounts_bare(struct accounts *accounts, const char *owner, bool is_bare);
+/* Is there one? What comes free is for it before it is for his others. */
+bool accounts_has_bare(const struct accounts *accounts, const char *owner);
 
 /* One of his instances begins to boot, and is ready or has failed. */
 void accounts_boot_began(struct accounts *accounts, const char *owner);
