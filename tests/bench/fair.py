@@ -153,5 +153,5 @@ def main():
                           median(results[side], "p99") / median(results[ALONE], "p99"), 3)
     goals.show()
     common.keep("fair", {"settings": vars(settings), "goals": goals.as_list(), "functions": measured})
-    return 1 if any(r["failed"] for results in measured.values() for rounds in results.values()
-                    for r in rounds) else 0
+    failed = any(r["failed"] for results in measured.values() for rounds in results.values() for r in rounds)
+    return 1 if failed or goals.missed() else 0

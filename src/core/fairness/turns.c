@@ -77,11 +77,14 @@ static int turns_length(const struct turns *turns, const struct turns_place *pla
 }
 
 /* A new turn brings a new share; what was not used is lost, what is owed is not. */
-static void share_renew(const struct turns *turns, struct turns_share *share, int length,
-                        uint64_t turn)
+static void share_renew(const struct turns *turns, const struct turns_place *place,
+                        struct turns_share *share, uint64_t turn)
 {
+        int length;
+
         if (share->turn == turn)
                 return;
+        length = turns_length(turns, place);
         share->turn = turn;
         share->left = length * turns->quantum + (share->left < 0 ? share->left : 0);
         share->answers_left = (unsigned)length * turns->answers;
@@ -91,12 +94,10 @@ static void share_renew(const struct turns *turns, struct turns_share *share, in
 static struct turns_share *place_share(struct turns *turns, struct turns_place *place,
                                        uint64_t turn, struct turns_share **ret_common)
 {
-        int length = turns_length(turns, place);
-
         *ret_common = place_common(turns, place);
         if (*ret_common)
-                share_renew(turns, *ret_common, length, turn);
-        share_renew(turns, &place->share, length, turn);
+                share_renew(turns, place, *ret_common, turn);
+        share_renew(turns, place, &place->share, turn);
         return &place->share;
 }
 
