@@ -97,13 +97,10 @@ void connection_touch(struct connection *connection, uint32_t timeout_ms)
                 loop_set_timer(&connection->thread->loop, &connection->timer, timeout_ms);
 }
 
-/* What the socket should wake us for. */
-void connection_watch(struct connection *connection)
+uint32_t connection_events(const struct connection *connection)
 {
         uint32_t events = 0;
 
-        if (connection->fd < 0)
-                return;
         if (connection_backlog(connection) > 0)
                 events |= EPOLLOUT;
         /* While there is unprocessed input the client has to wait: its window closes. */
@@ -112,7 +109,14 @@ void connection_watch(struct connection *connection)
             (block_length(connection->input) < BLOCK_LARGE / 2 ||
              block_length(connection->input) < connection->needed))
                 events |= EPOLLIN | EPOLLRDHUP;
-        (void)loop_modify(&connection->thread->loop, &connection->source, events);
+        return events;
+}
+
+void connection_watch(struct connection *connection)
+{
+        if (connection->fd >= 0 && list_is_empty(&connection->leaving))
+                (void)loop_modify(&connection->thread->loop, &connection->source,
+                                  connection_events(connection));
 }
 
 void connection_close(struct connection *connection)
@@ -123,6 +127,7 @@ void connection_close(struct connection *connection)
         if (connection->fd < 0)
                 return;
         list_remove(&connection->link);
+        list_remove(&connection->leaving);
         loop_remove(&thread->loop, &connection->source);
         loop_remove_timer(&thread->loop, &connection->timer);
         turns_forget(&thread->tenants.turns, &connection->turn);
@@ -369,7 +374,7 @@ static void connection_linger(struct connection *connection)
                 connection_close(connection);
 }
 
-static void connection_read(struct connection *connection)
+void connection_read(struct connection *connection)
 {
         struct gateway_thread *thread = connection->thread;
         struct block *block = connection->input;
@@ -408,9 +413,11 @@ static void connection_on_event(struct loop_source *source, uint32_t events)
 
         if (events & EPOLLOUT)
                 connection_send_output(connection);
-        if (connection->fd >= 0 && (events & (EPOLLHUP | EPOLLERR)))
-                connection_close(connection);
-        else if (connection->fd >= 0 && (events & (EPOLLIN | EPOLLRDHUP)) &&
+        if (connection->fd < 0)
+                return;
+        if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+                connection_leave(connection, events & (EPOLLHUP | EPOLLERR));
+        else if ((events & EPOLLIN) &&
                  (!turns_are_taken(&connection->thread->tenants.turns) || tenants_let(connection)))
                 connection_read(connection);
 }
@@ -542,6 +549,7 @@ int connection_open(struct gateway_thread *thread, int fd, const char *peer)
                 connection->fd = fd;
                 (void)strncpy(connection->peer, peer, sizeof(connection->peer) - 1);
                 list_init(&connection->link);
+                list_init(&connection->leaving);
                 turns_item_init(&connection->turn);
                 timer_init(&connection->timer, connection_on_timer);
                 loop_task_init(&connection->resume_task, connection_run_task);

@@ -62,7 +62,8 @@ enum connection_state {
 };
 
 struct connection {
-        struct list link; /* thread->idle, thread->heads or thread->connections */
+        struct list link;    /* thread->idle, thread->heads or thread->connections */
+        struct list leaving; /* thread->leaving, once it has hung up */
         struct gateway_thread *thread;
         struct loop_source source;
         struct loop_task resume_task;
@@ -71,6 +72,7 @@ struct connection {
         struct turns_item turn; /* parked until its tenant's turn comes; see tenants.h */
         int fd;
         enum connection_state state;
+        bool is_over;             /* of one that has hung up: both ways */
         bool peer_closed;         /* it sends no more; what it sent is still answered */
         bool continued;           /* "100 Continue" was sent for the head under way */
         bool body_ended;          /* the request's body has been taken in full */
@@ -98,10 +100,14 @@ struct connection {
 
 /* Takes the accepted descriptor over. 0 or a negative errno (the descriptor is closed). */
 int connection_open(struct gateway_thread *thread, int fd, const char *peer);
-/* Closes the one of the thread's connections that has been idle longest: between requests, with nothing
- * of the next one here and nothing of the last answer left. Where none is, the one whose head has been
- * incomplete longest, and for a second. False where none is, either. */
+/* Closes the one of the thread's connections that has been idle longest, and for a moment: between
+ * requests, with nothing of the next one here and nothing of the last answer left. Where none is, the one
+ * whose head has been incomplete longest, and for a second. False where none is, either. */
 bool connection_make_room(struct gateway_thread *thread);
+/* Looks at some who have hung up; the thread's let_go, at the end of each turn. */
+void connection_let_go(struct loop_task *task);
+/* Looks at them until one is closed. False where none is. */
+bool connection_let_one_go(struct gateway_thread *thread);
 /* Ends it now; its exchange is told. */
 void connection_close(struct connection *connection);
 /* While draining: finish it if nothing of a request is here; one that is is answered before. */

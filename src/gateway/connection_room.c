@@ -8,6 +8,9 @@
 #include <sys/socket.h>
 
 #define HEAD_GRACE_MS 1000 /* some round trips to the other end of the world */
+/* Whoever asks again as soon as he has been answered is not idle. What he has sent when he learns of his
+ * connection's end is lost. */
+#define IDLE_GRACE_MS 100
 
 void connection_rest(struct connection *connection)
 {
@@ -39,6 +42,14 @@ static bool connection_is_idle(const struct connection *connection)
         return connection_backlog(connection) == 0 && connection_is_unasked(connection);
 }
 
+/* Its deadline tells since when it has waited for the client; one that has none is old. */
+static bool connection_is_young(const struct connection *connection, uint32_t timeout_ms,
+                                uint32_t grace_ms)
+{
+        return connection->deadline_ms + grace_ms >
+               connection->thread->loop.now_ns / NS_PER_MS + timeout_ms;
+}
+
 /* Who has begun a request since it came to rest is still in line: a request costs no more than one move
  * in a list. */
 static bool make_room_of_idle(struct gateway_thread *thread)
@@ -48,6 +59,9 @@ static bool make_room_of_idle(struct gateway_thread *thread)
         while ((link = list_peek_front(&thread->idle))) {
                 struct connection *connection = CONTAINER_OF(link, struct connection, link);
                 if (connection_is_idle(connection)) {
+                        if (connection_is_young(connection, thread->gateway->config.idle_timeout_ms,
+                                                IDLE_GRACE_MS))
+                                return false;
                         connection_close(connection);
                         return true;
                 }
@@ -62,14 +76,6 @@ static bool connection_is_in_head(const struct connection *connection)
         return connection->state == CONNECTION_HEAD && connection->scanned > 0;
 }
 
-static bool head_is_slow(const struct connection *connection)
-{
-        const struct gateway_thread *thread = connection->thread;
-
-        return connection->deadline_ms + HEAD_GRACE_MS <=
-               thread->loop.now_ns / NS_PER_MS + thread->gateway->config.head_timeout_ms;
-}
-
 /* Likewise, who has completed its head since. What has not been read may complete it. */
 static bool make_room_of_slow_heads(struct gateway_thread *thread)
 {
@@ -79,7 +85,8 @@ static bool make_room_of_slow_heads(struct gateway_thread *thread)
                 if (!connection_is_in_head(connection)) {
                         list_remove(&connection->link);
                         list_push_back(&thread->connections, &connection->link);
-                } else if (!head_is_slow(connection)) {
+                } else if (connection_is_young(connection, thread->gateway->config.head_timeout_ms,
+                                               HEAD_GRACE_MS)) {
                         return false;
                 } else if (connection_is_silent(connection)) {
                         connection_close(connection);

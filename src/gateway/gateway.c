@@ -5,25 +5,20 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "core/auth/token_cache.h"
+#include "gateway/accept.h"
 #include "gateway/connection.h"
 #include "gateway/gateway_run.h"
 #include "gateway/instance.h"
 #include "gateway/invocation.h"
 
-#include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
-#include <netinet/in.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 
-#define ACCEPT_BATCH 64
-#define ACCEPT_PAUSE_MS 100
-#define DRAIN_ACCEPT_BATCHES 64 /* as many as wait in a backlog, and no more */
 #define DRAIN_LOOK_MS 5
 
 /* Rounds ---------------------------------------------------------------------------------------- */
@@ -128,133 +123,6 @@ void gateway_make_id(struct gateway_thread *thread, char *ret_id)
         id_make(clock_unix_ms(), chance, ret_id);
 }
 
-/* Accepting -------------------------------------------------------------------------------------------- */
-
-static void peer_text(const struct sockaddr_storage *address, char ret_text[INET6_ADDRSTRLEN])
-{
-        const void *bytes =
-                address->ss_family == AF_INET6
-                        ? (const void *)&((const struct sockaddr_in6 *)address)->sin6_addr
-                        : (const void *)&((const struct sockaddr_in *)address)->sin_addr;
-
-        if (!inet_ntop(address->ss_family, bytes, ret_text, INET6_ADDRSTRLEN))
-                ret_text[0] = '\0';
-}
-
-/* Without descriptors or room for connections the backlog holds the clients for a moment. */
-static void thread_pause_accept(struct gateway_thread *thread)
-{
-        (void)loop_modify(&thread->loop, &thread->listener, 0);
-        loop_set_timer(&thread->loop, &thread->accept_timer, ACCEPT_PAUSE_MS);
-}
-
-static void thread_on_accept_timer(struct timer *timer)
-{
-        struct gateway_thread *thread = CONTAINER_OF(timer, struct gateway_thread, accept_timer);
-
-        if (thread->listener.fd >= 0)
-                (void)loop_modify(&thread->loop, &thread->listener, EPOLLIN);
-}
-
-static bool somebody_waits(int listen_fd)
-{
-        struct pollfd listener = {.fd = listen_fd, .events = POLLIN};
-
-        return poll(&listener, 1, 0) == 1;
-}
-
-/* Those who only hold their connections lock nobody out: one of them goes where somebody waits. */
-static bool thread_make_room(struct gateway_thread *thread)
-{
-        if (!somebody_waits(thread->listen_fd))
-                return false;
-        if (!connection_make_room(thread)) {
-                thread_pause_accept(thread);
-                return false;
-        }
-        atomic_fetch_add_explicit(&thread->made_room, 1, memory_order_relaxed);
-        return true;
-}
-
-/* A descriptor is asked for before anybody is looked for: accept(2) may fail where nobody waits. */
-static int thread_accept_one(struct gateway_thread *thread, struct sockaddr_storage *ret_address)
-{
-        struct gateway *gateway = thread->gateway;
-        socklen_t length = sizeof(*ret_address);
-        int fd;
-
-        if (atomic_load_explicit(&gateway->connection_count, memory_order_relaxed) >=
-                    gateway->config.connections_max &&
-            !thread_make_room(thread))
-                return -1;
-        fd = accept4(thread->listen_fd, (struct sockaddr *)ret_address, &length,
-                     SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd < 0 && (errno == EMFILE || errno == ENFILE)) {
-                if (!thread_make_room(thread))
-                        return -1;
-                fd = accept4(thread->listen_fd, (struct sockaddr *)ret_address, &length,
-                             SOCK_NONBLOCK | SOCK_CLOEXEC);
-        }
-        if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM))
-                thread_pause_accept(thread);
-        return fd;
-}
-
-/* True when more may wait. */
-static bool thread_accept(struct gateway_thread *thread)
-{
-        for (int i = 0; i < ACCEPT_BATCH; i++) {
-                struct sockaddr_storage address;
-                char peer[INET6_ADDRSTRLEN];
-                int fd = thread_accept_one(thread, &address);
-
-                if (fd < 0)
-                        return false;
-                peer_text(&address, peer);
-                (void)connection_open(thread, fd, peer);
-        }
-        return true;
-}
-
-/* A crowd is let in turn by turn. The loop itself comes back to the listener only behind all clients that
- * have something to say: where those are thousands, the last of a crowd waited for seconds. */
-static void thread_accept_more(struct loop_task *task)
-{
-        struct gateway_thread *thread = CONTAINER_OF(task, struct gateway_thread, accept_more);
-
-        if (thread->listener.fd >= 0 && thread->listener.events && thread_accept(thread))
-                loop_defer_turn(&thread->loop, task);
-}
-
-static void thread_on_listener(struct loop_source *source, uint32_t events)
-{
-        struct gateway_thread *thread = CONTAINER_OF(source, struct gateway_thread, listener);
-
-        (void)events;
-        if (thread_accept(thread))
-                loop_defer_turn(&thread->loop, &thread->accept_more);
-}
-
-static void thread_accept_by_letter(struct letter *letter)
-{
-        struct gateway_thread *thread = CONTAINER_OF(letter, struct gateway_thread, accept_letter);
-        int r = 0;
-
-        if (thread->listen_fd >= 0) /* else it is draining already */
-                r = loop_add(&thread->loop, &thread->listener, thread->listen_fd, EPOLLIN);
-        if (r < 0)
-                log_error("accepting connections: %s", strerror(-r));
-}
-
-void gateway_accept(struct gateway *gateway)
-{
-        scheduler_reconcile(&gateway->scheduler);
-        for (unsigned i = 0; i < gateway->config.thread_count; i++) {
-                gateway->threads[i].accept_letter.deliver = thread_accept_by_letter;
-                mailbox_post(&gateway->threads[i].mailbox, &gateway->threads[i].accept_letter);
-        }
-}
-
 /* Draining --------------------------------------------------------------------------------------------- */
 
 static void drain_check(struct gateway *gateway);
@@ -274,15 +142,8 @@ static void thread_drain_by_letter(struct letter *letter)
 {
         struct gateway_thread *thread = CONTAINER_OF(letter, struct gateway_thread, drain_letter);
         struct connection *connection, *after;
-        int batches = 0;
 
-        /* Who is connected may have asked already. */
-        while (thread->listener.fd >= 0 && batches++ < DRAIN_ACCEPT_BATCHES &&
-               thread_accept(thread))
-                ;
-        loop_remove_timer(&thread->loop, &thread->accept_timer);
-        loop_remove(&thread->loop, &thread->listener);
-        fd_close(&thread->listen_fd);
+        accept_end(thread);
         LIST_FOR_EACH_SAFE (connection, after, &thread->idle, link)
                 connection_drain(connection);
         LIST_FOR_EACH_SAFE (connection, after, &thread->heads, link)
@@ -408,16 +269,15 @@ static int thread_init(struct gateway *gateway, struct gateway_thread *thread, u
 
         thread->gateway = gateway;
         thread->index = index;
-        thread->listen_fd = listen_fd;
         thread->loop.epoll_fd = -1;
         list_init(&thread->idle);
         list_init(&thread->heads);
         list_init(&thread->connections);
+        list_init(&thread->leaving);
+        loop_task_init(&thread->let_go, connection_let_go);
         list_init(&thread->spare_invocations);
         tenants_init(&thread->tenants, gateway->config.fairness);
-        loop_source_init(&thread->listener, thread_on_listener);
-        timer_init(&thread->accept_timer, thread_on_accept_timer);
-        loop_task_init(&thread->accept_more, thread_accept_more);
+        accept_init(thread, listen_fd);
         timer_init(&thread->lag_timer, thread_on_lag_timer);
         loop_task_init(&thread->flush, gateway_thread_flush);
         loop_task_init(&thread->look, gateway_thread_look);
@@ -455,7 +315,7 @@ static void thread_deinit(struct gateway_thread *thread)
         if (thread->loop.epoll_fd >= 0)
                 mailbox_deinit(&thread->mailbox);
         loop_deinit(&thread->loop);
-        fd_close(&thread->listen_fd);
+        accept_deinit(thread);
         blocks_deinit(&thread->blocks);
         free(thread->arena);
         free(thread->scratch);

@@ -18,6 +18,7 @@
 #include "base/loop.h"
 #include "base/mailbox.h"
 #include "core/registry/catalog.h"
+#include "gateway/accept.h"
 #include "gateway/api.h"
 #include "gateway/blocks.h"
 #include "gateway/function_log.h"
@@ -89,14 +90,13 @@ struct gateway_thread {
         pthread_t thread;
         struct loop loop;
         struct mailbox mailbox;
-        struct loop_source listener;
-        int listen_fd;
-        struct timer accept_timer;
-        struct loop_task accept_more;
+        struct accept accept;
         struct blocks blocks;
         struct list idle;  /* connections: came to rest longest ago in front; some are not idle */
         struct list heads; /* began one longest ago in front; some have completed it */
         struct list connections; /* the others */
+        struct list leaving;     /* by connection.leaving: those who have hung up, first in front */
+        struct loop_task let_go; /* looks at these, behind everybody else */
         atomic_ullong made_room; /* connections that were closed for new ones */
         struct tenants tenants;
         atomic_uint connection_count;
@@ -122,7 +122,7 @@ struct gateway_thread {
 
         struct timer lag_timer;
         struct timer cut_timer; /* from the end of the time to drain: ends what is under way */
-        struct letter accept_letter, drain_letter, cut_letter, stop_letter;
+        struct letter drain_letter, cut_letter, stop_letter;
 };
 
 struct gateway {

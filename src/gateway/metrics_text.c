@@ -169,7 +169,7 @@ static void write_process(struct exposition *exposition, struct gateway *gateway
                           atomic_load_explicit(&gateway->connection_count, memory_order_relaxed));
 
         exposition_family(exposition, "magpie_connections_closed_for_room_total", "counter",
-                          "Idle connections, and slow ones, closed to let new ones in.");
+                          "Connections closed to let new ones in.");
         exposition_sample(exposition, "magpie_connections_closed_for_room_total", NULL,
                           (double)made_room(gateway));
 

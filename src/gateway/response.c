@@ -34,7 +34,8 @@ static void response_choose_framing(struct connection *connection,
         if (terms.method == HTTP_METHOD_HEAD)
                 http_framing_for_head(&connection->framing, response);
         if (!connection->body_ended ||
-            atomic_load_explicit(&gateway->draining, memory_order_relaxed))
+            atomic_load_explicit(&gateway->draining, memory_order_relaxed) ||
+            (connection->framing.keep_alive && accept_wants_room(connection->thread)))
                 connection->framing.keep_alive = false;
         if (connection->framing.kind == HTTP_FRAMING_CLOSE)
                 connection_guard_end(connection, true);

@@ -3,6 +3,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -215,6 +216,78 @@ def test_where_descriptors_run_out_idle_connections_make_room_too():
         for _ in range(3):
             newcomer(node)
         assert idle[0].is_closed()
+
+
+def test_who_gives_up_before_he_is_let_in_holds_no_place(compile_native):
+    """He is told so where he can still read it, and whoever came after him is served."""
+    with full_node() as node:
+        function = node.deploy("echo", "native", {"main": compile_native("worker")}, public=True)
+        busy = [RawConnection(node.port).send(request("POST", f"/f/{function}", b"sleep 3000"))
+                for _ in range(10)]
+        gone = [RawConnection(node.port).send(HEALTH) for _ in range(200)]
+        for number, connection in enumerate(gone):
+            if number % 2:
+                connection.socket.close()
+            else:
+                connection.socket.shutdown(socket.SHUT_WR)
+        late = RawConnection(node.port).send(HEALTH)
+        for connection in gone[::2]:
+            answer = connection.read_answer()
+            assert answer.status == 503 and answer.headers["retry-after"] == "1"
+            assert connection.is_closed()
+        assert late.is_silent(0.3), "nobody can go yet"
+        for connection in busy:
+            assert connection.read_answer().body == b"slept"
+        assert late.read_answer().status == 200
+
+
+def test_more_clients_than_places_who_call_all_the_time_come_in_turns_and_lose_nothing():
+    """None of them is idle. Whoever has had his answer and is to make room is told so with it; his
+    connection was cut where he had just sent his next request."""
+    ends = time.monotonic() + 3
+    served, told, lost = [0] * 13, [0] * 13, []
+
+    def go_on(node, number):
+        try:
+            while time.monotonic() < ends:
+                with RawConnection(node.port) as connection:
+                    headers = {}
+                    while headers.get("connection") != "close" and time.monotonic() < ends:
+                        answer = connection.send(HEALTH).read_answer()
+                        headers = answer.headers
+                        served[number] += answer.status == 200
+                    told[number] += headers.get("connection") == "close"
+        except (OSError, EOFError) as error:
+            lost.append(error)
+
+    with full_node() as node:
+        threads = [threading.Thread(target=go_on, args=(node, number)) for number in range(13)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert lost == []
+    assert min(served) > 0 and sum(told) >= 3
+    assert sum(told) < sum(served) / 10, "they are kept alive where nobody has to wait"
+
+
+def test_thousands_that_hang_up_are_closed_behind_whoever_asks():
+    """Those were closed first, half a second for ten thousand, and nobody was served meanwhile."""
+    with Server("--threads", "1") as node:
+        asking = newcomer(node)
+        idle = [RawConnection(node.port) for _ in range(4000)]
+        eventually(lambda: node.metrics()["magpie_connections"] > 4000, "all are there")
+        gateway = NodeHost(node).gateway
+        os.kill(gateway, signal.SIGSTOP)
+        try:
+            for connection in idle:
+                connection.socket.close()
+            asking.send("GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
+        finally:
+            os.kill(gateway, signal.SIGCONT)
+        figures = asking.read_answer().body.decode()
+        assert float(figures.split("\nmagpie_connections ")[1].split("\n")[0]) > 2000
+        eventually(lambda: node.metrics()["magpie_connections"] < 10, "all are closed")
 
 
 def draining_node(compile_native, *options, **settings):
