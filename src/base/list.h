@@ -89,3 +89,7 @@ static inline struct list *list_pop_front(struct list *head)
                 list_remove(node);
         return node;
 }
+
+/* Stable. Few comparisons: n log2 n. */
+void list_sort(struct list *list,
+               bool (*comes_first)(const struct list *one, const struct list *other));

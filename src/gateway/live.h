@@ -51,7 +51,7 @@ struct live {
         atomic_uint holds;          /* invocations that use it and are not in the pool */
         struct gateway_round round; /* before it is freed */
         bool burying, is_trial;     /* the scheduler's */
-        bool wants_memory, is_bare; /* the same: counted in its accounts */
+        bool wants_memory;          /* the same: counted in its accounts */
         bool retired;               /* the scheduler's */
         atomic_bool wake_posted;    /* the scheduler has been told and has not looked yet */
         struct function_log *log;   /* where its output is kept */

@@ -174,8 +174,8 @@ static enum planned scheduler_plan_one(struct scheduler *scheduler, struct live 
                 scheduler_plan_ahead(scheduler, live);
         }
         if (wanted > 0) {
-                if ((live->instance_count > 0 &&
-                     accounts_has_bare(&scheduler->accounts, function->owner_id)) ||
+                if (accounts_another_comes_first(&scheduler->accounts, function->owner_id,
+                                                 live->instance_count) ||
                     !accounts_may_take(&scheduler->accounts, function->owner_id,
                                        function->memory_bytes)) {
                         scheduler_want_memory(scheduler, live, true);
@@ -281,8 +281,10 @@ static void scheduler_run_plan(struct loop_task *task)
         accounts_begin_search(&scheduler->accounts);
         scheduler_run_trials(scheduler);
         list_init(&todo);
-        if (scheduler->feeds_starved)
+        if (scheduler->feeds_starved) {
+                accounts_begin_look(&scheduler->accounts);
                 list_move_all(&scheduler->starved, &todo);
+        }
         scheduler->feeds_starved = false;
         list_move_all(&scheduler->demand, &todo);
         scheduler_sort_demand(&todo);

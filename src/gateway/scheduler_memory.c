@@ -8,16 +8,14 @@ void scheduler_want_memory(struct scheduler *scheduler, struct live *live, bool 
 {
         struct accounts *accounts = &scheduler->accounts;
         const char *owner = live->function->owner_id;
-        bool is_bare = wants && live->instance_count == 0;
 
         if (wants && !live->wants_memory)
                 accounts_wait(accounts, owner);
-        if (is_bare != live->is_bare)
-                accounts_bare(accounts, owner, is_bare);
         if (!wants && live->wants_memory)
                 accounts_wait_no_more(accounts, owner);
+        if (wants)
+                accounts_wait_with(accounts, owner, live->instance_count);
         live->wants_memory = wants;
-        live->is_bare = is_bare;
 }
 
 static bool live_has_stock(struct live *live)
@@ -62,11 +60,10 @@ static bool live_has_no_more(const struct live *live, const struct function *tak
         return live_is_sister(live, taker) && live->instance_count <= function_instances(taker);
 }
 
-/* It has several, and the sister has none. */
+/* With one that it gave to the sister it would have no fewer than she. */
 static bool live_has_enough_for_both(const struct live *live, const struct function *taker)
 {
-        return live_is_sister(live, taker) && live->instance_count > 1 &&
-               function_instances(taker) == 0;
+        return live_is_sister(live, taker) && live->instance_count > function_instances(taker) + 1;
 }
 
 /* Since when must stock have been idle to be taken for this taker? */
@@ -141,7 +138,7 @@ static bool scheduler_end_stock(struct scheduler *scheduler, const struct functi
 }
 
 /* There is no stock: who holds more than his share is to end what he uses, if the taker's owner has less, and
- * which of his own functions has several, if the taker has none. That goes when its call is over. One at a
+ * which of his own functions has more. That goes when its call is over. One at a
  * time: the next plan asks again. */
 static void scheduler_ask_to_yield(struct scheduler *scheduler, const struct function *taker)
 {
@@ -197,18 +194,13 @@ bool scheduler_make_room(struct scheduler *scheduler, const struct function *tak
         return false;
 }
 
+static bool live_has_fewer(const struct list *one, const struct list *other)
+{
+        return CONTAINER_OF(one, struct live, demand_link)->instance_count <
+               CONTAINER_OF(other, struct live, demand_link)->instance_count;
+}
+
 void scheduler_sort_demand(struct list *todo)
 {
-        struct list others;
-        struct live *live, *after;
-
-        list_init(&others);
-        LIST_FOR_EACH_SAFE (live, after, todo, demand_link) {
-                if (live->instance_count == 0)
-                        continue;
-                list_remove(&live->demand_link);
-                list_push_back(&others, &live->demand_link);
-        }
-        while (!list_is_empty(&others))
-                list_push_back(todo, list_pop_front(&others));
+        list_sort(todo, live_has_fewer);
 }

@@ -23,7 +23,7 @@ void scheduler_evict(struct scheduler *scheduler, const struct function *taker);
 /* The same for one more of the instances that `taker` wants. False: nothing of the stock is ending for
  * it, but somebody may have been asked to end what he uses. */
 bool scheduler_make_room(struct scheduler *scheduler, const struct function *taker, size_t wanted);
-/* Those who have no instance come before those who want more of them, else as they came. */
+/* Who has fewer instances comes before who has more, else as they came. */
 void scheduler_sort_demand(struct list *todo);
 /* Does this function want memory that is not there, or that others come first for? */
 void scheduler_want_memory(struct scheduler *scheduler, struct live *live, bool wants);

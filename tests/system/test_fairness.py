@@ -470,12 +470,6 @@ def test_what_a_larger_function_needs_is_kept_until_there_is_enough(compile_nati
         assert answer.status == 200, answer
 
 
-@pytest.fixture
-def shared_memory(compile_native):
-    with Memory(compile_native("worker"), 2) as memory:
-        yield memory
-
-
 def test_who_uses_all_of_the_memory_gives_some_back_to_who_has_none(memory):
     with memory.flood(0):
         eventually(lambda: memory.instances(0) == 4, "one has everything")
@@ -495,11 +489,11 @@ def test_who_called_lately_keeps_his_instance_beside_who_wants_all_of_the_memory
                 assert other.send(ask).read_answer().headers["magpie-start"] == "thawed"
 
 
-def test_two_who_want_all_of_the_memory_have_half_of_it_each(shared_memory):
-    with shared_memory.flood(0):
-        eventually(lambda: shared_memory.instances(0) == 4, "one has everything")
-        with shared_memory.flood(1):
-            eventually(lambda: shared_memory.instances(0) == shared_memory.instances(1) == 2, "both have half")
+def test_two_who_want_all_of_the_memory_have_half_of_it_each(memory):
+    with memory.flood(0):
+        eventually(lambda: memory.instances(0) == 4, "one has everything")
+        with memory.flood(1):
+            eventually(lambda: memory.instances(0) == memory.instances(1) == 2, "both have half")
             for _ in range(20):  # and so it stays
-                assert shared_memory.instances(0) <= 2 and shared_memory.instances(1) <= 2
-        eventually(lambda: shared_memory.instances(0) == 4, "one has everything again")
+                assert memory.instances(0) <= 2 and memory.instances(1) <= 2
+        eventually(lambda: memory.instances(0) == 4, "one has everything again")

@@ -53,18 +53,29 @@ TEST(who_holds_more_than_an_even_share_gets_no_more_while_somebody_with_less_wai
 }
 TEST_END
 
-TEST(who_has_no_instance_and_waits_is_counted_as_long_as_it_is_so)
+TEST(of_ones_functions_that_wait_those_with_the_fewest_instances_come_first)
 {
         start();
-        ck_assert(!accounts_has_bare(&accounts, ANN));
         accounts_wait(&accounts, ANN);
-        accounts_bare(&accounts, ANN, true);
-        ck_assert(accounts_has_bare(&accounts, ANN));
-        ck_assert(!accounts_has_bare(&accounts, BEN));
-        accounts_bare(&accounts, ANN, false);
-        ck_assert(!accounts_has_bare(&accounts, ANN));
+        accounts_wait(&accounts, ANN);
+        ck_assert(!accounts_another_comes_first(&accounts, ANN, 9));
+        accounts_wait_with(&accounts, ANN, 2);
+        accounts_wait_with(&accounts, ANN, 7);
+        ck_assert(accounts_another_comes_first(&accounts, ANN, 3));
+        ck_assert(!accounts_another_comes_first(&accounts, ANN, 2));
+        ck_assert(!accounts_another_comes_first(&accounts, ANN, 0));
+        ck_assert(!accounts_another_comes_first(&accounts, BEN, 3));
+        accounts_wait_with(&accounts, ANN, 0);
+        ck_assert(accounts_another_comes_first(&accounts, ANN, 1));
+        accounts_begin_look(&accounts);
+        ck_assert(!accounts_another_comes_first(&accounts, ANN, 1));
+        accounts_wait_with(&accounts, ANN, 7);
+        ck_assert(accounts_another_comes_first(&accounts, ANN, 8));
         accounts_wait_no_more(&accounts, ANN);
-        accounts_bare(&accounts, ANN, false); /* there is no account any more */
+        accounts_wait_no_more(&accounts, ANN);
+        ck_assert(!accounts_another_comes_first(&accounts, ANN, 8));
+        accounts_wait_with(&accounts, ANN, 0); /* there is no account any more */
+        ck_assert(!accounts_another_comes_first(&accounts, ANN, 8));
         accounts_deinit(&accounts);
 }
 TEST_END
@@ -236,7 +247,7 @@ TEST_END
 TEST_MAIN("accounts", while_nobody_waits_everybody_may_have_what_is_there,
           who_alone_waits_may_have_what_is_there,
           who_holds_more_than_an_even_share_gets_no_more_while_somebody_with_less_waits,
-          who_has_no_instance_and_waits_is_counted_as_long_as_it_is_so,
+          of_ones_functions_that_wait_those_with_the_fewest_instances_come_first,
           boots_are_counted_by_user_and_an_account_stays_while_one_is_under_way,
           who_does_not_wait_yet_is_counted_when_he_asks,
           several_functions_of_one_user_have_one_share,

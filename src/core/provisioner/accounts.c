@@ -11,7 +11,7 @@ void accounts_init(struct accounts *accounts, uint64_t budget_bytes)
 {
         accounts->budget_bytes = budget_bytes;
         accounts->waiting_users = 0;
-        accounts->search = 1;
+        accounts->search = accounts->look = 1;
         for (size_t i = 0; i < ACCOUNTS_BUCKETS; i++)
                 list_init(&accounts->buckets[i]);
 }
@@ -102,23 +102,28 @@ void accounts_wait_no_more(struct accounts *accounts, const char *owner)
         account_close_empty(account);
 }
 
-void accounts_bare(struct accounts *accounts, const char *owner, bool is_bare)
+void accounts_wait_with(struct accounts *accounts, const char *owner, size_t instances)
 {
         struct account *account = accounts_find(accounts, owner);
 
-        if (!account)
+        if (!account || (account->least_look == accounts->look && account->least <= instances))
                 return;
-        if (is_bare)
-                account->bare++;
-        else
-                account->bare -= account->bare > 0;
+        account->least = instances;
+        account->least_look = accounts->look;
 }
 
-bool accounts_has_bare(const struct accounts *accounts, const char *owner)
+bool accounts_another_comes_first(const struct accounts *accounts, const char *owner,
+                                  size_t instances)
 {
         const struct account *account = accounts_find(accounts, owner);
 
-        return account && account->bare > 0;
+        return account && account->waiting > 0 && account->least_look == accounts->look &&
+               account->least < instances;
+}
+
+void accounts_begin_look(struct accounts *accounts)
+{
+        accounts->look++;
 }
 
 void accounts_boot_began(struct accounts *accounts, const char *owner)

@@ -20,15 +20,16 @@ struct account {
         char owner[ID_LENGTH + 1];
         uint64_t used_bytes;
         size_t waiting; /* functions that want an instance and found no memory for it */
-        size_t bare;    /* those of them that have no instance */
-        size_t boots;   /* that are under way */
+        size_t least;   /* instances of the one of them that has fewest, in this look */
+        uint64_t least_look;
+        size_t boots;                     /* that are under way */
         uint64_t vain_search, vain_bytes; /* the last search that found nothing, and for how many */
 };
 
 struct accounts {
         uint64_t budget_bytes;
         size_t waiting_users;
-        uint64_t search; /* counts them */
+        uint64_t search, look; /* count them */
         struct list buckets[ACCOUNTS_BUCKETS];
 };
 
@@ -43,10 +44,12 @@ void accounts_give(struct accounts *accounts, const char *owner, uint64_t bytes)
 void accounts_wait(struct accounts *accounts, const char *owner);
 void accounts_wait_no_more(struct accounts *accounts, const char *owner);
 
-/* One of those that wait has no instance, or that is so no more. */
-void accounts_bare(struct accounts *accounts, const char *owner, bool is_bare);
-/* Is there one? What comes free is for it before it is for his others. */
-bool accounts_has_bare(const struct accounts *accounts, const char *owner);
+/* One of those that wait has so many instances. Until all who wait are looked at again, what comes free is for
+ * it before it is for those of his others that have more. */
+void accounts_wait_with(struct accounts *accounts, const char *owner, size_t instances);
+bool accounts_another_comes_first(const struct accounts *accounts, const char *owner,
+                                  size_t instances);
+void accounts_begin_look(struct accounts *accounts);
 
 /* One of his instances begins to boot, and is ready or has failed. */
 void accounts_boot_began(struct accounts *accounts, const char *owner);
