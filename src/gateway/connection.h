@@ -100,9 +100,9 @@ struct connection {
 
 /* Takes the accepted descriptor over. 0 or a negative errno (the descriptor is closed). */
 int connection_open(struct gateway_thread *thread, int fd, const char *peer);
-/* Closes the one of the thread's connections that has been idle longest, and for a moment: between
+/* Closes the one of the thread's connections that has been idle longest, and for a second: between
  * requests, with nothing of the next one here and nothing of the last answer left. Where none is, the one
- * whose head has been incomplete longest, and for a second. False where none is, either. */
+ * whose head has been incomplete longest, and for a second, too. False where none is, either. */
 bool connection_make_room(struct gateway_thread *thread);
 /* Looks at some who have hung up; the thread's let_go, at the end of each turn. */
 void connection_let_go(struct loop_task *task);

@@ -7,10 +7,9 @@
 
 #include <sys/socket.h>
 
-#define HEAD_GRACE_MS 1000 /* some round trips to the other end of the world */
-/* Whoever asks again as soon as he has been answered is not idle. What he has sent when he learns of his
- * connection's end is lost. */
-#define IDLE_GRACE_MS 100
+/* Some round trips to the other end of the world. What a client has sent when it learns of its connection's
+ * end is lost, and whoever asks again as soon as he has been answered is not idle. */
+#define GRACE_MS 1000
 
 void connection_rest(struct connection *connection)
 {
@@ -43,10 +42,9 @@ static bool connection_is_idle(const struct connection *connection)
 }
 
 /* Its deadline tells since when it has waited for the client; one that has none is old. */
-static bool connection_is_young(const struct connection *connection, uint32_t timeout_ms,
-                                uint32_t grace_ms)
+static bool connection_is_young(const struct connection *connection, uint32_t timeout_ms)
 {
-        return connection->deadline_ms + grace_ms >
+        return connection->deadline_ms + GRACE_MS >
                connection->thread->loop.now_ns / NS_PER_MS + timeout_ms;
 }
 
@@ -59,8 +57,8 @@ static bool make_room_of_idle(struct gateway_thread *thread)
         while ((link = list_peek_front(&thread->idle))) {
                 struct connection *connection = CONTAINER_OF(link, struct connection, link);
                 if (connection_is_idle(connection)) {
-                        if (connection_is_young(connection, thread->gateway->config.idle_timeout_ms,
-                                                IDLE_GRACE_MS))
+                        if (connection_is_young(connection,
+                                                thread->gateway->config.idle_timeout_ms))
                                 return false;
                         connection_close(connection);
                         return true;
@@ -85,8 +83,8 @@ static bool make_room_of_slow_heads(struct gateway_thread *thread)
                 if (!connection_is_in_head(connection)) {
                         list_remove(&connection->link);
                         list_push_back(&thread->connections, &connection->link);
-                } else if (connection_is_young(connection, thread->gateway->config.head_timeout_ms,
-                                               HEAD_GRACE_MS)) {
+                } else if (connection_is_young(connection,
+                                               thread->gateway->config.head_timeout_ms)) {
                         return false;
                 } else if (connection_is_silent(connection)) {
                         connection_close(connection);
