@@ -15,6 +15,7 @@
 
 #define ACCEPT_BATCH 64
 #define ACCEPT_PAUSE_MS 100
+#define LEAVING_MOST 4          /* that are looked at for a newcomer */
 #define DRAIN_ACCEPT_BATCHES 64 /* as many as wait in a backlog, and no more */
 
 static const char turned_away[] =
@@ -48,7 +49,10 @@ static unsigned accept_count_waiting(const struct accept *accept, unsigned most)
  * those who are answered meanwhile are asked to come again. */
 static void accept_pause(struct gateway_thread *thread)
 {
-        thread->accept.wanted = accept_count_waiting(&thread->accept, ACCEPT_BATCH);
+        struct accept *accept = &thread->accept;
+        unsigned waiting = accept_count_waiting(accept, ACCEPT_BATCH);
+
+        accept->wanted = waiting > accept->told ? waiting - accept->told : 0;
         (void)loop_modify(&thread->loop, &thread->accept.listener, 0);
         loop_set_timer(&thread->loop, &thread->accept.pause, ACCEPT_PAUSE_MS);
 }
@@ -63,8 +67,9 @@ static bool has_event(int fd, short events)
 /* Those who only hold their connections lock nobody out: one of them goes where somebody waits. */
 static bool accept_make_room(struct gateway_thread *thread)
 {
-        if (connection_let_one_go(thread))
-                return true;
+        for (int i = 0; i < LEAVING_MOST; i++)
+                if (connection_let_one_go(thread))
+                        return true;
         if (!connection_make_room(thread))
                 return false;
         atomic_fetch_add_explicit(&thread->made_room, 1, memory_order_relaxed);
@@ -103,7 +108,7 @@ static bool accept_first(struct gateway_thread *thread)
         return true;
 }
 
-/* It has hung up, or sends no more and still reads. */
+/* It has hung up, or sends no more and still reads, or the node ends. */
 static void accept_turn_away(struct gateway_thread *thread)
 {
         int *fd = &thread->accept.first_fd;
@@ -114,13 +119,23 @@ static void accept_turn_away(struct gateway_thread *thread)
         fd_close(fd);
 }
 
-bool accept_wants_room(struct gateway_thread *thread)
+bool accept_asks_to_leave(struct connection *connection)
 {
-        if (thread->accept.wanted == 0)
+        struct gateway_thread *thread = connection->thread;
+
+        if (thread->accept.wanted == 0 || connection->is_followed ||
+            block_length(connection->input) > 0)
                 return false;
+        connection->makes_room = true;
         thread->accept.wanted--;
+        thread->accept.told++;
         atomic_fetch_add_explicit(&thread->made_room, 1, memory_order_relaxed);
         return true;
+}
+
+void accept_note_end(const struct connection *connection)
+{
+        connection->thread->accept.told -= connection->makes_room;
 }
 
 static bool accept_is_full(const struct gateway *gateway)
@@ -231,6 +246,8 @@ void accept_end(struct gateway_thread *thread)
 
         while (accept->listener.fd >= 0 && batches++ < DRAIN_ACCEPT_BATCHES && accept_some(thread))
                 ;
+        if (accept->first_fd >= 0)
+                accept_turn_away(thread);
         loop_remove_timer(&thread->loop, &accept->pause);
         loop_remove(&thread->loop, &accept->listener);
         accept_deinit(thread);

@@ -20,7 +20,7 @@
 #define LINGER_MAX_BYTES                                                                           \
         (8u << 20) /* more than the rest of a body, 6 MiB unless --payload-max says so */
 
-static uint64_t loop_ms(const struct connection *connection)
+uint64_t connection_now_ms(const struct connection *connection)
 {
         return connection->thread->loop.now_ns / NS_PER_MS;
 }
@@ -59,7 +59,7 @@ static bool connection_is_in_body(const struct connection *connection)
 static void connection_on_timer(struct timer *timer)
 {
         struct connection *connection = CONTAINER_OF(timer, struct connection, timer);
-        uint64_t now_ms = loop_ms(connection);
+        uint64_t now_ms = connection_now_ms(connection);
         bool waits_for_client;
 
         if (connection->deadline_ms > now_ms) {
@@ -89,7 +89,7 @@ static void connection_on_timer(struct timer *timer)
 
 void connection_touch(struct connection *connection, uint32_t timeout_ms)
 {
-        connection->deadline_ms = timeout_ms ? loop_ms(connection) + timeout_ms : 0;
+        connection->deadline_ms = timeout_ms ? connection_now_ms(connection) + timeout_ms : 0;
         if (timeout_ms == 0)
                 return;
         /* A timer that fires too early looks and sleeps on; one that would fire too late moves. */
@@ -132,6 +132,7 @@ void connection_close(struct connection *connection)
         loop_remove_timer(&thread->loop, &connection->timer);
         turns_forget(&thread->tenants.turns, &connection->turn);
         fd_close(&connection->fd);
+        accept_note_end(connection);
         atomic_fetch_sub_explicit(&thread->connection_count, 1, memory_order_relaxed);
         atomic_fetch_sub_explicit(&thread->gateway->connection_count, 1, memory_order_relaxed);
         connection->exchange = NULL;
@@ -216,6 +217,8 @@ static bool connection_take_head(struct connection *connection, struct slice *in
         connection->head_sent = false;
         connection->body = request->body;
         connection->body_left = request->content_length;
+        connection->is_followed = request->body == HTTP_BODY_CHUNKED ||
+                                  input->length - consumed > request->content_length;
         connection->body_ended =
                 request->body == HTTP_BODY_NONE ||
                 (request->body == HTTP_BODY_LENGTH && request->content_length == 0);
@@ -498,7 +501,6 @@ void connection_finish(struct connection *connection)
 
 void connection_answered(struct connection *connection)
 {
-        const struct gateway *gateway = connection->thread->gateway;
         bool more_may_come = !connection->peer_closed || block_length(connection->input) > 0;
 
         if (connection->exchange) {
@@ -513,7 +515,6 @@ void connection_answered(struct connection *connection)
         }
         connection->state = CONNECTION_HEAD;
         connection->head_sent = false; /* what is wrong with the next head can be said */
-        connection_touch(connection, gateway->config.idle_timeout_ms);
         connection_rest(connection);
         if (block_length(connection->input) > 0)
                 connection_resume(connection);
@@ -565,6 +566,5 @@ int connection_open(struct gateway_thread *thread, int fd, const char *peer)
         connection_rest(connection);
         atomic_fetch_add_explicit(&thread->connection_count, 1, memory_order_relaxed);
         atomic_fetch_add_explicit(&thread->gateway->connection_count, 1, memory_order_relaxed);
-        connection_touch(connection, thread->gateway->config.idle_timeout_ms);
         return 0;
 }

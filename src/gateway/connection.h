@@ -69,10 +69,13 @@ struct connection {
         struct loop_task resume_task;
         struct timer timer;
         uint64_t deadline_ms;   /* loop time; 0: none */
+        uint64_t since_ms;      /* loop time: when it came to rest, or began its head */
         struct turns_item turn; /* parked until its tenant's turn comes; see tenants.h */
         int fd;
         enum connection_state state;
         bool is_over;             /* of one that has hung up: both ways */
+        bool makes_room;          /* its answer ends it, for somebody who waits at the door */
+        bool is_followed;         /* perhaps: more came with the head than its request */
         bool peer_closed;         /* it sends no more; what it sent is still answered */
         bool continued;           /* "100 Continue" was sent for the head under way */
         bool body_ended;          /* the request's body has been taken in full */
@@ -106,7 +109,7 @@ int connection_open(struct gateway_thread *thread, int fd, const char *peer);
 bool connection_make_room(struct gateway_thread *thread);
 /* Looks at some who have hung up; the thread's let_go, at the end of each turn. */
 void connection_let_go(struct loop_task *task);
-/* Looks at them until one is closed. False where none is. */
+/* Looks at the first of them. True where it is closed now. */
 bool connection_let_one_go(struct gateway_thread *thread);
 /* Ends it now; its exchange is told. */
 void connection_close(struct connection *connection);

@@ -3,13 +3,15 @@
 
 #include "gateway/connection.h"
 
+/* When its loop's turn began. */
+uint64_t connection_now_ms(const struct connection *connection);
 /* What it can do something with now: EPOLLIN, EPOLLOUT ... */
 uint32_t connection_events(const struct connection *connection);
 /* Asks the loop for that; harmless on one that has left. */
 void connection_watch(struct connection *connection);
 
-/* connection_room.c: it has nothing to do from now on, or has begun a head; the last of these in line to
- * make room for others. */
+/* connection_room.c: it is idle from now on, for --idle-timeout at most, or has begun a head; the last of
+ * these in line to make room for others. */
 void connection_rest(struct connection *connection);
 void connection_begin_head(struct connection *connection);
 /* Between two requests, and nothing of the next has come. */

@@ -1,7 +1,6 @@
 /* Who goes where connections are too many; see connection.h. */
 #include "gateway/connection.h"
 
-#include "base/clock.h"
 #include "gateway/connection_parts.h"
 #include "gateway/gateway.h"
 
@@ -15,12 +14,15 @@ void connection_rest(struct connection *connection)
 {
         list_remove(&connection->link);
         list_push_back(&connection->thread->idle, &connection->link);
+        connection->since_ms = connection_now_ms(connection);
+        connection_touch(connection, connection->thread->gateway->config.idle_timeout_ms);
 }
 
 void connection_begin_head(struct connection *connection)
 {
         list_remove(&connection->link);
         list_push_back(&connection->thread->heads, &connection->link);
+        connection->since_ms = connection_now_ms(connection);
 }
 
 static bool connection_is_silent(const struct connection *connection)
@@ -41,11 +43,9 @@ static bool connection_is_idle(const struct connection *connection)
         return connection_backlog(connection) == 0 && connection_is_unasked(connection);
 }
 
-/* Its deadline tells since when it has waited for the client; one that has none is old. */
-static bool connection_is_young(const struct connection *connection, uint32_t timeout_ms)
+static bool connection_is_young(const struct connection *connection)
 {
-        return connection->deadline_ms + GRACE_MS >
-               connection->thread->loop.now_ns / NS_PER_MS + timeout_ms;
+        return connection->since_ms + GRACE_MS > connection_now_ms(connection);
 }
 
 /* Who has begun a request since it came to rest is still in line: a request costs no more than one move
@@ -57,8 +57,7 @@ static bool make_room_of_idle(struct gateway_thread *thread)
         while ((link = list_peek_front(&thread->idle))) {
                 struct connection *connection = CONTAINER_OF(link, struct connection, link);
                 if (connection_is_idle(connection)) {
-                        if (connection_is_young(connection,
-                                                thread->gateway->config.idle_timeout_ms))
+                        if (connection_is_young(connection))
                                 return false;
                         connection_close(connection);
                         return true;
@@ -83,8 +82,7 @@ static bool make_room_of_slow_heads(struct gateway_thread *thread)
                 if (!connection_is_in_head(connection)) {
                         list_remove(&connection->link);
                         list_push_back(&thread->connections, &connection->link);
-                } else if (connection_is_young(connection,
-                                               thread->gateway->config.head_timeout_ms)) {
+                } else if (connection_is_young(connection)) {
                         return false;
                 } else if (connection_is_silent(connection)) {
                         connection_close(connection);

@@ -174,8 +174,7 @@ static enum planned scheduler_plan_one(struct scheduler *scheduler, struct live 
                 scheduler_plan_ahead(scheduler, live);
         }
         if (wanted > 0) {
-                if (accounts_another_comes_first(&scheduler->accounts, function->owner_id,
-                                                 live->instance_count) ||
+                if (scheduler_sister_comes_first(scheduler, live) ||
                     !accounts_may_take(&scheduler->accounts, function->owner_id,
                                        function->memory_bytes)) {
                         scheduler_want_memory(scheduler, live, true);

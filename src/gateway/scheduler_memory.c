@@ -4,17 +4,38 @@
 #include "gateway/instance.h"
 #include "gateway/scheduler_parts.h"
 
+static struct holding live_holding(const struct live *live)
+{
+        return (struct holding){.instances = live->instance_count,
+                                .instance_bytes = live->function->memory_bytes};
+}
+
+/* What is free, or about to be. */
+static uint64_t scheduler_free_bytes(const struct scheduler *scheduler)
+{
+        return provisioner_free_bytes(&scheduler->provisioner) + scheduler->evicted_bytes;
+}
+
+bool scheduler_sister_comes_first(const struct scheduler *scheduler, const struct live *live)
+{
+        const struct holding holding = live_holding(live);
+
+        return accounts_another_comes_first(&scheduler->accounts, live->function->owner_id,
+                                            &holding, scheduler_free_bytes(scheduler));
+}
+
 void scheduler_want_memory(struct scheduler *scheduler, struct live *live, bool wants)
 {
         struct accounts *accounts = &scheduler->accounts;
         const char *owner = live->function->owner_id;
+        const struct holding holding = live_holding(live);
 
         if (wants && !live->wants_memory)
                 accounts_wait(accounts, owner);
         if (!wants && live->wants_memory)
                 accounts_wait_no_more(accounts, owner);
         if (wants)
-                accounts_wait_with(accounts, owner, live->instance_count);
+                accounts_wait_with(accounts, owner, &holding);
         live->wants_memory = wants;
 }
 
@@ -47,23 +68,30 @@ static bool live_is_sister(const struct live *live, const struct function *taker
         return live->function != taker && strcmp(live->function->owner_id, taker->owner_id) == 0;
 }
 
-static size_t function_instances(const struct function *function)
+static struct holding function_holding(const struct function *function)
 {
         const struct live *live = atomic_load(&function->live);
 
-        return live ? live->instance_count : 0;
+        return live ? live_holding(live)
+                    : (struct holding){.instance_bytes = function->memory_bytes};
 }
 
-/* It has no more than the sister who wants another one. */
-static bool live_has_no_more(const struct live *live, const struct function *taker)
+/* Is it one that may give the taker, a sister, what she needs? */
+static bool live_may_give(const struct scheduler *scheduler, const struct live *live,
+                          const struct function *taker)
 {
-        return live_is_sister(live, taker) && live->instance_count <= function_instances(taker);
+        const struct holding giver = live_holding(live), other = function_holding(taker);
+
+        return live_is_sister(live, taker) &&
+               accounts_may_give(&giver, &other, scheduler_free_bytes(scheduler));
 }
 
-/* With one that it gave to the sister it would have no fewer than she. */
-static bool live_has_enough_for_both(const struct live *live, const struct function *taker)
+/* One that has none may have any sister's stock. */
+static bool live_is_spared_for_sister(const struct scheduler *scheduler, const struct live *live,
+                                      const struct function *taker)
 {
-        return live_is_sister(live, taker) && live->instance_count > function_instances(taker) + 1;
+        return live_is_sister(live, taker) && function_holding(taker).instances > 0 &&
+               !live_may_give(scheduler, live, taker);
 }
 
 /* Since when must stock have been idle to be taken for this taker? */
@@ -72,7 +100,7 @@ static uint64_t scheduler_oldest_use(const struct scheduler *scheduler, const st
 {
         uint64_t now_ns = scheduler->thread->loop.now_ns;
 
-        if (!live_has_no_more(live, taker) &&
+        if (!live_is_spared_for_sister(scheduler, live, taker) &&
             !accounts_is_spared(&scheduler->accounts, live->function->owner_id, taker->owner_id,
                                 taker->memory_bytes))
                 return UINT64_MAX;
@@ -101,8 +129,7 @@ static bool scheduler_room_comes(struct scheduler *scheduler, const struct funct
                                  size_t wanted)
 {
         scheduler->missing_bytes += wanted * taker->memory_bytes;
-        return provisioner_free_bytes(&scheduler->provisioner) + scheduler->evicted_bytes >=
-               scheduler->missing_bytes;
+        return scheduler_free_bytes(scheduler) >= scheduler->missing_bytes;
 }
 
 static bool scheduler_end_stock(struct scheduler *scheduler, const struct function *taker)
@@ -151,7 +178,7 @@ static void scheduler_ask_to_yield(struct scheduler *scheduler, const struct fun
         LIST_FOR_EACH (live, &gateway->lives, link) {
                 size_t count;
                 bool may_yield;
-                if (!live_has_enough_for_both(live, taker) &&
+                if (!live_may_give(scheduler, live, taker) &&
                     !accounts_must_yield(&scheduler->accounts, live->function->owner_id,
                                          taker->owner_id, taker->memory_bytes))
                         continue;
@@ -194,13 +221,15 @@ bool scheduler_make_room(struct scheduler *scheduler, const struct function *tak
         return false;
 }
 
-static bool live_has_fewer(const struct list *one, const struct list *other)
+static bool live_has_less(const struct list *one, const struct list *other)
 {
-        return CONTAINER_OF(one, struct live, demand_link)->instance_count <
-               CONTAINER_OF(other, struct live, demand_link)->instance_count;
+        const struct holding first = live_holding(CONTAINER_OF(one, struct live, demand_link)),
+                             second = live_holding(CONTAINER_OF(other, struct live, demand_link));
+
+        return holding_bytes(&first) < holding_bytes(&second);
 }
 
 void scheduler_sort_demand(struct list *todo)
 {
-        list_sort(todo, live_has_fewer);
+        list_sort(todo, live_has_less);
 }

@@ -23,8 +23,10 @@ void scheduler_evict(struct scheduler *scheduler, const struct function *taker);
 /* The same for one more of the instances that `taker` wants. False: nothing of the stock is ending for
  * it, but somebody may have been asked to end what he uses. */
 bool scheduler_make_room(struct scheduler *scheduler, const struct function *taker, size_t wanted);
-/* Who has fewer instances comes before who has more, else as they came. */
+/* Who has less memory comes before who has more, else as they came. */
 void scheduler_sort_demand(struct list *todo);
+/* Does another function of the same owner, which has less, wait for what comes free? */
+bool scheduler_sister_comes_first(const struct scheduler *scheduler, const struct live *live);
 /* Does this function want memory that is not there, or that others come first for? */
 void scheduler_want_memory(struct scheduler *scheduler, struct live *live, bool wants);
 /* This function may want boots: look at it at the end of the turn. */

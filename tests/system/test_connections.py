@@ -253,9 +253,12 @@ def test_more_clients_than_places_who_call_all_the_time_come_in_turns_and_lose_n
                 with RawConnection(node.port) as connection:
                     headers = {}
                     while headers.get("connection") != "close" and time.monotonic() < ends:
-                        answer = connection.send(HEALTH).read_answer()
-                        headers = answer.headers
-                        served[number] += answer.status == 200
+                        at_once = 1 + number % 2
+                        connection.send(HEALTH * at_once)
+                        for _ in range(at_once):
+                            answer = connection.read_answer()
+                            headers = answer.headers
+                            served[number] += answer.status == 200
                     told[number] += headers.get("connection") == "close"
         except (OSError, EOFError) as error:
             lost.append(error)
@@ -371,6 +374,23 @@ def test_a_request_that_comes_while_a_node_drains_is_told_to_come_again(compile_
         expect_draining(late.send(call(b"late")[20:]).read_answer())
         late.socket.close()
         assert busy.read_answer().body == b"slept"
+        assert wait_end(node) == 0
+    finally:
+        node.kill()
+        node.remove()
+
+
+def test_who_waits_for_a_place_when_the_node_goes_down_is_told_to_come_again(compile_native):
+    node, call = draining_node(compile_native, "--connections-max", "5", "--threads", "1")
+    try:
+        busy = [RawConnection(node.port).send(call(b"sleep 1500")) for _ in range(5)]
+        late = RawConnection(node.port).send(HEALTH)
+        assert late.is_silent(0.5), "nobody can go yet"
+        node.process.send_signal(signal.SIGTERM)
+        answer = late.read_answer()
+        assert answer.status == 503 and answer.headers["retry-after"] == "1"
+        for connection in busy:
+            assert connection.read_answer().body == b"slept"
         assert wait_end(node) == 0
     finally:
         node.kill()

@@ -314,6 +314,25 @@ def test_who_has_said_that_there_is_no_more_has_all_answers(node, rounds):
         sender.join()
 
 
+def test_who_has_said_that_there_is_no_more_has_all_answers_behind_a_crowd_that_leaves(node):
+    """A login takes a while; then what was sent behind it takes turns, before it is seen that he sends no
+    more."""
+    login = request("POST", "/api/v1/users/login", b'{"email":"nobody@example.org","password":"correct horse"}')
+    for wait in range(10):
+        with connections(node, 1) as piped, connections(node, 1000) as leaving:
+            for connection in leaving:
+                connection.send(HEALTH).read_answer()
+            piped[0].send(login + HEALTH * PIPED)
+            time.sleep(wait * 0.01)
+            with node.stopped():
+                for connection in leaving:
+                    connection.socket.close()
+                piped[0].socket.shutdown(socket.SHUT_WR)
+            assert piped[0].read_answer().status == 401
+            assert [piped[0].read_answer().body for _ in range(PIPED)] == [b"ok\n"] * PIPED
+            assert piped[0].is_closed()
+
+
 def test_who_leaves_in_the_middle_of_his_requests_leaves_nothing(node):
     before = node.server.metrics()["magpie_connections"]
     for _ in range(3):

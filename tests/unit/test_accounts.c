@@ -53,29 +53,77 @@ TEST(who_holds_more_than_an_even_share_gets_no_more_while_somebody_with_less_wai
 }
 TEST_END
 
-TEST(of_ones_functions_that_wait_those_with_the_fewest_instances_come_first)
+static void wait_with(const char *owner, size_t instances, uint64_t bytes)
+{
+        accounts_wait_with(&accounts, owner, &(struct holding){instances, bytes});
+}
+
+static bool comes_after_another(const char *owner, size_t instances, uint64_t bytes,
+                                uint64_t free_bytes)
+{
+        return accounts_another_comes_first(&accounts, owner, &(struct holding){instances, bytes},
+                                            free_bytes);
+}
+
+static bool may_give(size_t instances, uint64_t bytes, size_t of_taker, uint64_t bytes_of_taker,
+                     uint64_t free_bytes)
+{
+        return accounts_may_give(&(struct holding){instances, bytes},
+                                 &(struct holding){of_taker, bytes_of_taker}, free_bytes);
+}
+
+TEST(of_ones_functions_that_wait_those_with_the_least_come_first)
 {
         start();
         accounts_wait(&accounts, ANN);
         accounts_wait(&accounts, ANN);
-        ck_assert(!accounts_another_comes_first(&accounts, ANN, 9));
-        accounts_wait_with(&accounts, ANN, 2);
-        accounts_wait_with(&accounts, ANN, 7);
-        ck_assert(accounts_another_comes_first(&accounts, ANN, 3));
-        ck_assert(!accounts_another_comes_first(&accounts, ANN, 2));
-        ck_assert(!accounts_another_comes_first(&accounts, ANN, 0));
-        ck_assert(!accounts_another_comes_first(&accounts, BEN, 3));
-        accounts_wait_with(&accounts, ANN, 0);
-        ck_assert(accounts_another_comes_first(&accounts, ANN, 1));
+        ck_assert(!comes_after_another(ANN, 9, GIB, 0));
+        wait_with(ANN, 2, GIB);
+        wait_with(ANN, 7, GIB);
+        ck_assert(comes_after_another(ANN, 4, GIB, 0));
+        ck_assert(comes_after_another(ANN, 3, GIB, GIB));
+        ck_assert(!comes_after_another(ANN, 2, GIB, GIB));
+        ck_assert(!comes_after_another(BEN, 4, GIB, 0));
+        wait_with(ANN, 0, 5 * GIB);
+        ck_assert(comes_after_another(ANN, 1, GIB, 2 * GIB));
+        ck_assert(!comes_after_another(ANN, 0, GIB, 2 * GIB));
         accounts_begin_look(&accounts);
-        ck_assert(!accounts_another_comes_first(&accounts, ANN, 1));
-        accounts_wait_with(&accounts, ANN, 7);
-        ck_assert(accounts_another_comes_first(&accounts, ANN, 8));
+        ck_assert(!comes_after_another(ANN, 1, GIB, 0));
+        wait_with(ANN, 7, GIB);
+        ck_assert(comes_after_another(ANN, 9, GIB, 0));
         accounts_wait_no_more(&accounts, ANN);
         accounts_wait_no_more(&accounts, ANN);
-        ck_assert(!accounts_another_comes_first(&accounts, ANN, 8));
-        accounts_wait_with(&accounts, ANN, 0); /* there is no account any more */
-        ck_assert(!accounts_another_comes_first(&accounts, ANN, 8));
+        ck_assert(!comes_after_another(ANN, 9, GIB, 0));
+        wait_with(ANN, 0, GIB); /* there is no account any more */
+        ck_assert(!comes_after_another(ANN, 9, GIB, 0));
+        accounts_deinit(&accounts);
+}
+TEST_END
+
+TEST(a_function_gives_another_one_as_long_as_it_has_no_less_afterwards)
+{
+        ck_assert(may_give(4, GIB, 2, GIB, 0));
+        ck_assert(!may_give(3, GIB, 2, GIB, 0));
+        ck_assert(may_give(3, GIB, 2, GIB, GIB)); /* and need not */
+        ck_assert(may_give(2, GIB, 0, 9 * GIB, 0));
+        ck_assert(!may_give(1, GIB, 0, GIB, 0));
+        ck_assert(!may_give(0, GIB, 0, GIB, 9 * GIB));
+}
+TEST_END
+
+TEST(what_would_not_do_for_a_larger_one_is_not_given_and_not_kept_for_it)
+{
+        ck_assert(may_give(6, GIB, 1, 2 * GIB, 0));
+        ck_assert(!may_give(5, GIB, 1, 2 * GIB, 0));
+        ck_assert(may_give(5, GIB, 1, 2 * GIB, GIB)); /* one is there already */
+        ck_assert(!may_give(1, GIB, 1, 9 * GIB, 0));
+
+        start();
+        accounts_wait(&accounts, ANN);
+        wait_with(ANN, 1, 2 * GIB);
+        ck_assert(!comes_after_another(ANN, 3, GIB, GIB)); /* it could never give the other */
+        ck_assert(comes_after_another(ANN, 5, GIB, GIB));
+        accounts_wait_no_more(&accounts, ANN);
         accounts_deinit(&accounts);
 }
 TEST_END
@@ -247,7 +295,9 @@ TEST_END
 TEST_MAIN("accounts", while_nobody_waits_everybody_may_have_what_is_there,
           who_alone_waits_may_have_what_is_there,
           who_holds_more_than_an_even_share_gets_no_more_while_somebody_with_less_waits,
-          of_ones_functions_that_wait_those_with_the_fewest_instances_come_first,
+          of_ones_functions_that_wait_those_with_the_least_come_first,
+          a_function_gives_another_one_as_long_as_it_has_no_less_afterwards,
+          what_would_not_do_for_a_larger_one_is_not_given_and_not_kept_for_it,
           boots_are_counted_by_user_and_an_account_stays_while_one_is_under_way,
           who_does_not_wait_yet_is_counted_when_he_asks,
           several_functions_of_one_user_have_one_share,

@@ -102,23 +102,43 @@ void accounts_wait_no_more(struct accounts *accounts, const char *owner)
         account_close_empty(account);
 }
 
-void accounts_wait_with(struct accounts *accounts, const char *owner, size_t instances)
+bool accounts_may_give(const struct holding *giver, const struct holding *taker,
+                       uint64_t free_bytes)
+{
+        uint64_t missing, given, left;
+
+        if (giver->instances == 0)
+                return false;
+        if (taker->instances == 0)
+                return giver->instances > 1;
+        missing = taker->instance_bytes > free_bytes ? taker->instance_bytes - free_bytes : 0;
+        given = (missing + giver->instance_bytes - 1) / giver->instance_bytes;
+        if (given >= giver->instances)
+                return false;
+        left = (giver->instances - given) * giver->instance_bytes;
+        return left >= holding_bytes(taker) + taker->instance_bytes;
+}
+
+void accounts_wait_with(struct accounts *accounts, const char *owner, const struct holding *holding)
 {
         struct account *account = accounts_find(accounts, owner);
 
-        if (!account || (account->least_look == accounts->look && account->least <= instances))
+        if (!account || (account->least_look == accounts->look &&
+                         holding_bytes(&account->least) <= holding_bytes(holding)))
                 return;
-        account->least = instances;
+        account->least = *holding;
         account->least_look = accounts->look;
 }
 
 bool accounts_another_comes_first(const struct accounts *accounts, const char *owner,
-                                  size_t instances)
+                                  const struct holding *holding, uint64_t free_bytes)
 {
         const struct account *account = accounts_find(accounts, owner);
 
         return account && account->waiting > 0 && account->least_look == accounts->look &&
-               account->least < instances;
+               holding_bytes(&account->least) < holding_bytes(holding) &&
+               (account->least.instances == 0 ||
+                accounts_may_give(holding, &account->least, free_bytes));
 }
 
 void accounts_begin_look(struct accounts *accounts)

@@ -15,12 +15,23 @@
 /* Stock of somebody within his share that was used so lately is not taken for somebody beyond his. */
 #define ACCOUNTS_GRACE_NS 10000000000ull
 
+/* What a function has, in instances of one size. */
+struct holding {
+        size_t instances;
+        uint64_t instance_bytes;
+};
+
+static inline uint64_t holding_bytes(const struct holding *holding)
+{
+        return holding->instances * holding->instance_bytes;
+}
+
 struct account {
         struct list link;
         char owner[ID_LENGTH + 1];
         uint64_t used_bytes;
-        size_t waiting; /* functions that want an instance and found no memory for it */
-        size_t least;   /* instances of the one of them that has fewest, in this look */
+        size_t waiting;       /* functions that want an instance and found no memory for it */
+        struct holding least; /* of those of them that were seen in this look */
         uint64_t least_look;
         size_t boots;                     /* that are under way */
         uint64_t vain_search, vain_bytes; /* the last search that found nothing, and for how many */
@@ -44,11 +55,16 @@ void accounts_give(struct accounts *accounts, const char *owner, uint64_t bytes)
 void accounts_wait(struct accounts *accounts, const char *owner);
 void accounts_wait_no_more(struct accounts *accounts, const char *owner);
 
-/* One of those that wait has so many instances. Until all who wait are looked at again, what comes free is for
- * it before it is for those of his others that have more. */
-void accounts_wait_with(struct accounts *accounts, const char *owner, size_t instances);
+/* May one of his functions give another as much as that needs for one more, besides `free_bytes`, and still
+ * have no less than that then has? To one that has none it may, as long as it keeps one. */
+bool accounts_may_give(const struct holding *giver, const struct holding *taker,
+                       uint64_t free_bytes);
+/* One of those that wait has so much. Until all who wait are looked at again, what comes free is for it before
+ * it is for those of his others that may give it some; where it has none, before it is for all of them. */
+void accounts_wait_with(struct accounts *accounts, const char *owner,
+                        const struct holding *holding);
 bool accounts_another_comes_first(const struct accounts *accounts, const char *owner,
-                                  size_t instances);
+                                  const struct holding *holding, uint64_t free_bytes);
 void accounts_begin_look(struct accounts *accounts);
 
 /* One of his instances begins to boot, and is ready or has failed. */
