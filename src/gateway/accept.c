@@ -15,6 +15,9 @@
 
 #define ACCEPT_BATCH 64
 #define ACCEPT_PAUSE_MS 100
+/* Connections that make room at once. That one has been ended is seen behind all clients that have something to
+ * say: for 18,000 of them a quarter of a second. */
+#define WANTED_MOST 256
 #define LEAVING_MOST 4          /* that are looked at for a newcomer */
 #define DRAIN_ACCEPT_BATCHES 64 /* as many as wait in a backlog, and no more */
 
@@ -50,7 +53,7 @@ static unsigned accept_count_waiting(const struct accept *accept, unsigned most)
 static void accept_pause(struct gateway_thread *thread)
 {
         struct accept *accept = &thread->accept;
-        unsigned waiting = accept_count_waiting(accept, ACCEPT_BATCH);
+        unsigned waiting = accept_count_waiting(accept, WANTED_MOST);
 
         accept->wanted = waiting > accept->told ? waiting - accept->told : 0;
         (void)loop_modify(&thread->loop, &thread->accept.listener, 0);
