@@ -15,11 +15,15 @@
 /* Few: what is begun is soon done, while its memory is in the processor's caches. The rest waits in its
  * sockets. */
 #define LOOP_BATCH 64
+#define LOOP_FIRST_BATCH 32
 
 struct loop_source {
         int fd;          /* borrowed; -1 while not added */
         uint32_t events; /* EPOLLIN, EPOLLOUT ... as asked for */
         bool is_urgent;  /* of what one turn brings, this comes before what is not */
+        /* Every turn brings it, however many others have something to say: it is in a set of its own. Set
+         * before loop_add(), changed by loop_put_first(). */
+        bool comes_first;
         void (*on_event)(struct loop_source *source, uint32_t events);
 };
 
@@ -34,6 +38,10 @@ struct loop {
         bool stopping;
         int batch_count;
         struct epoll_event batch[LOOP_BATCH];
+        int first_fd; /* the set of those who come first; -1: nobody has */
+        struct loop_source first;
+        int first_count;
+        struct epoll_event first_batch[LOOP_FIRST_BATCH];
         struct wheel wheel;
         struct list tasks;
         struct list turn_tasks; /* for the end of this turn or of the next; see loop_defer_turn() */
@@ -54,6 +62,8 @@ int loop_add(struct loop *loop, struct loop_source *source, int fd, uint32_t eve
 /* No system call where `events` is what it was. What is no longer asked for is not delivered, even
  * where this turn has fetched it already; EPOLLERR and EPOLLHUP always are. */
 int loop_modify(struct loop *loop, struct loop_source *source, uint32_t events);
+/* Whether it comes first, from now on. 0, or a negative errno: it is as before. */
+int loop_put_first(struct loop *loop, struct loop_source *source, bool comes_first);
 /* Harmless on a source that was not added. Call it before closing the descriptor. */
 void loop_remove(struct loop *loop, struct loop_source *source);
 

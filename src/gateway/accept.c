@@ -231,6 +231,7 @@ void accept_init(struct gateway_thread *thread, int listen_fd)
         accept->listen_fd = listen_fd;
         accept->first_fd = -1;
         loop_source_init(&accept->listener, accept_on_event);
+        accept->listener.comes_first = true;
         timer_init(&accept->pause, accept_on_timer);
         loop_task_init(&accept->more, accept_more);
         accept->begin.deliver = accept_by_letter;

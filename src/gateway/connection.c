@@ -555,6 +555,7 @@ int connection_open(struct gateway_thread *thread, int fd, const char *peer)
                 timer_init(&connection->timer, connection_on_timer);
                 loop_task_init(&connection->resume_task, connection_run_task);
                 loop_source_init(&connection->source, connection_on_event);
+                connection->source.comes_first = true;
                 (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
                 r = loop_add(&thread->loop, &connection->source, fd, EPOLLIN | EPOLLRDHUP);
         }

@@ -46,6 +46,7 @@ void tenants_see(struct connection *connection, const struct live *live)
 
         turns_forget(&thread->tenants.turns, &connection->turn); /* parked as somebody else's */
         connection->turn.place = live->turns_place;
+        (void)loop_put_first(&thread->loop, &connection->source, false);
         if (thread->tenants.fair)
                 turns_see(&thread->tenants.turns, live->turns_place, live->owner_place,
                           thread->loop.now_ns);

@@ -2,8 +2,8 @@
  * read in a turn of a thread's loop (core/fairness/turns.h has the rules).
  *
  * A tenant is the owner of the function that is called. A connection belongs to the function of its last
- * call; new connections, and those that ask for health, figures or the API alone, belong to none and are
- * read at once. While several functions are active, a connection that has something to be read, and whose
+ * call; new connections, and those that ask for health, figures or the API alone, belong to none: they come
+ * first, in each turn, however many others have something to say. While several functions are active, a connection that has something to be read, and whose
  * function has used up its share of the turn, is parked: the loop is not asked about it any more, and what
  * the client sent stays in its socket until its turn comes.
  *
@@ -41,7 +41,7 @@ struct tenants {
 
 void tenants_init(struct tenants *tenants, bool fair);
 
-/* The connection calls a function. */
+/* The connection calls a function. It is none of those any more that come first. */
 void tenants_see(struct connection *connection, const struct live *live);
 /* That call is on its way, and over. */
 void tenants_begin_call(struct gateway_thread *thread, const struct live *live);

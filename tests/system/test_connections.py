@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import statistics
 import subprocess
 import threading
 import time
@@ -72,6 +73,27 @@ def test_newcomers_do_not_wait_behind_all_who_call(compile_native):
         waited_ms = (time.monotonic() - sent) * 1000
         others, = json.loads(crowd.communicate()[0])["stages"]
     assert waited_ms < 6 * others["p50"]
+
+
+def test_who_asks_for_health_does_not_wait_behind_all_who_call(compile_native):
+    """Neither on a new connection nor on one that has asked before: he waited for as long as everybody else."""
+    with Server("--threads", "1") as server:
+        function = server.deploy("echo", "native", {"main": compile_native("worker")}, public=True)
+        asking = newcomer(server)
+        crowd = subprocess.Popen(
+            [server.build / "magpie", "bench", f"{server.url}/f/{function}", "-c", str(MANY), "-d", "5s",
+             "--data", "x", "-o", "json"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        time.sleep(2)
+        waited_ms = {"old": [], "new": []}
+        for _ in range(40):
+            for kind, waits in waited_ms.items():
+                began = time.monotonic()
+                assert (asking if kind == "old" else RawConnection(server.port)).send(
+                    HEALTH).read_answer().status == 200
+                waits.append((time.monotonic() - began) * 1000)
+        others, = json.loads(crowd.communicate()[0])["stages"]
+    assert {kind: statistics.median(waits) < others["p50"] / 3 for kind, waits in waited_ms.items()} == {
+        "old": True, "new": True}, (waited_ms, others["p50"])
 
 
 def test_ten_thousand_requests_do_not_fail(server, call):

@@ -111,6 +111,74 @@ static void run_once_more(struct loop_task *task)
                 loop_defer_turn(&loop, task);
 }
 
+#define CROWD (3 * LOOP_BATCH)
+
+static int count_turns_that_tell(struct pipe_reader *reader, int turns)
+{
+        reader->calls = 0;
+        for (int turn = 0; turn < turns; turn++)
+                ck_assert_int_eq(loop_turn(&loop, 0), 0);
+        return reader->calls;
+}
+
+TEST(who_comes_first_is_told_in_every_turn_beside_more_than_one_turn_brings)
+{
+        static struct pipe_reader crowd[CROWD];
+        struct pipe_reader reader;
+
+        ck_assert_int_eq(loop_init(&loop), 0);
+        for (int i = 0; i < CROWD; i++)
+                reader_init(&crowd[i], count_event);
+        reader_init(&reader, count_event);
+        ck_assert_int_le(count_turns_that_tell(&reader, 40), 14);
+        ck_assert_int_eq(loop_put_first(&loop, &reader.source, true), 0);
+        ck_assert_int_eq(count_turns_that_tell(&reader, 40), 40);
+        ck_assert_int_eq(loop_modify(&loop, &reader.source, 0), 0);
+        ck_assert_int_eq(count_turns_that_tell(&reader, 40), 0);
+        ck_assert_int_eq(loop_modify(&loop, &reader.source, EPOLLIN), 0);
+        ck_assert_int_eq(loop_put_first(&loop, &reader.source, false), 0);
+        ck_assert_int_le(count_turns_that_tell(&reader, 40), 14);
+        ck_assert_int_ge(crowd[0].calls, 30);
+
+        loop_remove(&loop, &reader.source); /* what is not there may come first as well */
+        ck_assert_int_eq(loop_put_first(&loop, &reader.source, true), 0);
+        ck_assert_int_eq(loop_add(&loop, &reader.source, reader.pipe[0], EPOLLIN), 0);
+        for (int i = 0; i < CROWD; i++)
+                loop_remove(&loop, &crowd[i].source);
+        ck_assert_int_eq(count_turns_that_tell(&reader, 5), 5);
+        loop_deinit(&loop);
+        for (int i = 0; i < CROWD; i++) {
+                ck_assert_int_eq(close(crowd[i].pipe[0]), 0);
+                ck_assert_int_eq(close(crowd[i].pipe[1]), 0);
+        }
+}
+TEST_END
+
+static void remove_other(struct loop_source *source, uint32_t events)
+{
+        struct pipe_reader *reader = CONTAINER_OF(source, struct pipe_reader, source);
+
+        count_event(source, events);
+        loop_remove(&loop, &reader->other->source);
+}
+
+TEST(of_those_who_come_first_one_that_is_removed_is_not_told_any_more)
+{
+        struct pipe_reader a, b;
+
+        ck_assert_int_eq(loop_init(&loop), 0);
+        reader_init(&a, remove_other);
+        reader_init(&b, remove_other);
+        a.other = &b;
+        b.other = &a;
+        ck_assert_int_eq(loop_put_first(&loop, &a.source, true), 0);
+        ck_assert_int_eq(loop_put_first(&loop, &b.source, true), 0);
+        ck_assert_int_eq(loop_turn(&loop, 0), 0);
+        ck_assert_int_eq(a.calls + b.calls, 1);
+        loop_deinit(&loop);
+}
+TEST_END
+
 TEST(a_task_for_the_end_of_turns_runs_once_in_each_and_lets_none_sleep)
 {
         struct turn_task turn_task = {.wanted = 3};
@@ -449,6 +517,8 @@ TEST_END
 
 TEST_MAIN("loop_turns", what_is_not_read_is_told_again_in_the_next_turn,
           an_event_that_is_no_longer_asked_for_is_not_delivered,
+          who_comes_first_is_told_in_every_turn_beside_more_than_one_turn_brings,
+          of_those_who_come_first_one_that_is_removed_is_not_told_any_more,
           a_task_for_the_end_of_turns_runs_once_in_each_and_lets_none_sleep,
           what_is_for_afterwards_comes_when_all_of_a_turn_is_done,
           what_is_asked_for_at_the_end_of_a_turn_is_done_before_the_next_one_waits,
