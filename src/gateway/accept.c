@@ -122,23 +122,23 @@ static void accept_turn_away(struct gateway_thread *thread)
         fd_close(fd);
 }
 
-bool accept_asks_to_leave(struct connection *connection)
+bool accept_asks_to_leave(struct connection *connection, bool complete)
 {
         struct gateway_thread *thread = connection->thread;
 
-        if (thread->accept.wanted == 0 || connection->is_followed ||
-            block_length(connection->input) > 0)
+        if (thread->accept.wanted == 0 || !connection_is_alone(connection))
                 return false;
-        connection->makes_room = true;
+        connection->makes_room = complete;
         thread->accept.wanted--;
-        thread->accept.told++;
+        thread->accept.told += complete;
         atomic_fetch_add_explicit(&thread->made_room, 1, memory_order_relaxed);
         return true;
 }
 
-void accept_note_end(const struct connection *connection)
+void accept_expect_no_more(struct connection *connection)
 {
         connection->thread->accept.told -= connection->makes_room;
+        connection->makes_room = false;
 }
 
 static bool accept_is_full(const struct gateway *gateway)
@@ -250,8 +250,11 @@ void accept_end(struct gateway_thread *thread)
 
         while (accept->listener.fd >= 0 && batches++ < DRAIN_ACCEPT_BATCHES && accept_some(thread))
                 ;
-        if (accept->first_fd >= 0)
+        for (int i = 0; i < DRAIN_ACCEPT_BATCHES * ACCEPT_BATCH && accept->listener.fd >= 0; i++) {
+                if (!accept_first(thread))
+                        break;
                 accept_turn_away(thread);
+        }
         loop_remove_timer(&thread->loop, &accept->pause);
         loop_remove(&thread->loop, &accept->listener);
         accept_deinit(thread);

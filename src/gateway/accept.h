@@ -25,16 +25,17 @@ struct accept {
         struct timer pause; /* without room or descriptors; then the door is looked at again */
         struct loop_task more;
         unsigned wanted; /* answers that are to end their connections, until the pause is over */
-        unsigned told;   /* connections that such an answer has ended, and that are still here */
+        unsigned told;   /* connections that such an answer has ended, and that will soon be gone */
         struct letter begin; /* clients may come */
 };
 
 /* Takes `listen_fd` over; nobody is accepted yet. */
 void accept_init(struct gateway_thread *thread, int listen_fd);
 void accept_deinit(struct gateway_thread *thread);
-/* Is the answer that is complete now to end its connection, so that somebody else gets in? */
-bool accept_asks_to_leave(struct connection *connection);
-/* Each connection that ends. */
-void accept_note_end(const struct connection *connection);
+/* Is the answer that is sent now to end its connection, so that somebody else gets in? `complete`: with all of
+ * its body, so that this will be soon. */
+bool accept_asks_to_leave(struct connection *connection, bool complete);
+/* It has ended, or nobody knows when it will. Harmless on others. */
+void accept_expect_no_more(struct connection *connection);
 /* While draining: who is connected may have asked already, and is let in. Nobody after that. */
 void accept_end(struct gateway_thread *thread);

@@ -132,7 +132,7 @@ void connection_close(struct connection *connection)
         loop_remove_timer(&thread->loop, &connection->timer);
         turns_forget(&thread->tenants.turns, &connection->turn);
         fd_close(&connection->fd);
-        accept_note_end(connection);
+        accept_expect_no_more(connection);
         atomic_fetch_sub_explicit(&thread->connection_count, 1, memory_order_relaxed);
         atomic_fetch_sub_explicit(&thread->gateway->connection_count, 1, memory_order_relaxed);
         connection->exchange = NULL;
@@ -217,8 +217,7 @@ static bool connection_take_head(struct connection *connection, struct slice *in
         connection->head_sent = false;
         connection->body = request->body;
         connection->body_left = request->content_length;
-        connection->is_followed = request->body == HTTP_BODY_CHUNKED ||
-                                  input->length - consumed > request->content_length;
+        connection->is_followed = input->length - consumed > request->content_length;
         connection->body_ended =
                 request->body == HTTP_BODY_NONE ||
                 (request->body == HTTP_BODY_LENGTH && request->content_length == 0);
@@ -288,8 +287,10 @@ static bool connection_take_body(struct connection *connection, struct slice *in
 
         connection_touch(connection, connection->thread->gateway->config.stall_timeout_ms);
         connection->body_ended = end;
-        if (end)
+        if (end) {
                 connection->state = CONNECTION_ANSWER;
+                connection->is_followed = input->length > 0;
+        }
         exchange->ops->body(exchange, payload, end);
         return true;
 }
@@ -487,6 +488,7 @@ void connection_finish(struct connection *connection)
         if (connection_backlog(connection) > 0) {
                 connection->state = CONNECTION_FLUSH;
                 connection_watch(connection);
+                accept_expect_no_more(connection);
                 return;
         }
         if (connection->framing.kind == HTTP_FRAMING_CLOSE)

@@ -75,7 +75,7 @@ struct connection {
         enum connection_state state;
         bool is_over;             /* of one that has hung up: both ways */
         bool makes_room;          /* its answer ends it, for somebody who waits at the door */
-        bool is_followed;         /* perhaps: more came with the head than its request */
+        bool is_followed;         /* more came with the end of its request */
         bool peer_closed;         /* it sends no more; what it sent is still answered */
         bool continued;           /* "100 Continue" was sent for the head under way */
         bool body_ended;          /* the request's body has been taken in full */
@@ -107,6 +107,8 @@ int connection_open(struct gateway_thread *thread, int fd, const char *peer);
  * requests, with nothing of the next one here and nothing of the last answer left. Where none is, the one
  * whose head has been incomplete longest, and for a second, too. False where none is, either. */
 bool connection_make_room(struct gateway_thread *thread);
+/* Has the client sent nothing behind the request under way? */
+bool connection_is_alone(const struct connection *connection);
 /* Looks at some who have hung up; the thread's let_go, at the end of each turn. */
 void connection_let_go(struct loop_task *task);
 /* Looks at the first of them. True where it is closed now. */

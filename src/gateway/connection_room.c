@@ -32,6 +32,12 @@ static bool connection_is_silent(const struct connection *connection)
         return recv(connection->fd, &next, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
 }
 
+bool connection_is_alone(const struct connection *connection)
+{
+        return !connection->is_followed && block_length(connection->input) == 0 &&
+               connection_is_silent(connection);
+}
+
 bool connection_is_unasked(const struct connection *connection)
 {
         return connection->state == CONNECTION_HEAD && block_length(connection->input) == 0 &&

@@ -51,11 +51,12 @@ struct live {
         atomic_uint holds;          /* invocations that use it and are not in the pool */
         struct gateway_round round; /* before it is freed */
         bool burying, is_trial;     /* the scheduler's */
-        bool wants_memory;          /* the same: counted in its accounts */
-        bool retired;               /* the scheduler's */
-        atomic_bool wake_posted;    /* the scheduler has been told and has not looked yet */
-        struct function_log *log;   /* where its output is kept */
-        atomic_ullong ahead_count;  /* boots ahead of calls; written by the scheduler alone */
+        size_t held_count; /* that hold memory, and are not on their way out for others; likewise */
+        bool wants_memory; /* the same: counted in its accounts */
+        bool retired;      /* the scheduler's */
+        atomic_bool wake_posted;   /* the scheduler has been told and has not looked yet */
+        struct function_log *log;  /* where its output is kept */
+        atomic_ullong ahead_count; /* boots ahead of calls; written by the scheduler alone */
         unsigned thread_count;
         struct live_figures figures[]; /* one a thread */
 };

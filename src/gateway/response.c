@@ -35,7 +35,7 @@ static void response_choose_framing(struct connection *connection,
                 http_framing_for_head(&connection->framing, response);
         if (!connection->body_ended ||
             atomic_load_explicit(&gateway->draining, memory_order_relaxed) ||
-            (complete && connection->framing.keep_alive && accept_asks_to_leave(connection)))
+            (connection->framing.keep_alive && accept_asks_to_leave(connection, complete)))
                 connection->framing.keep_alive = false;
         if (connection->framing.kind == HTTP_FRAMING_CLOSE)
                 connection_guard_end(connection, true);

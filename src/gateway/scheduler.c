@@ -57,6 +57,8 @@ static void scheduler_remove(struct scheduler *scheduler, struct instance *insta
         scheduler->free_places[scheduler->next_free++] = place;
         if (instance->is_evicted)
                 scheduler->evicted_bytes -= instance->live->function->memory_bytes;
+        else
+                instance->live->held_count--;
         provisioner_gone(&scheduler->provisioner, instance->live->function->memory_bytes);
         accounts_give(&scheduler->accounts, instance->live->function->owner_id,
                       instance->live->function->memory_bytes);
@@ -97,6 +99,7 @@ bool scheduler_boot(struct scheduler *scheduler, struct live *live, bool ahead, 
         order.instance_id = instance->id;
         provisioner_boot_began(&scheduler->provisioner, function->memory_bytes);
         accounts_take(&scheduler->accounts, function->owner_id, function->memory_bytes);
+        live->held_count++;
         accounts_boot_began(&scheduler->accounts, function->owner_id);
         pthread_mutex_lock(&live->lock);
         pool_add_booting(&live->pool, &instance->pool, now_ns);

@@ -6,22 +6,29 @@
 
 static struct holding live_holding(const struct live *live)
 {
-        return (struct holding){.instances = live->instance_count,
+        return (struct holding){.instances = live->held_count,
                                 .instance_bytes = live->function->memory_bytes};
 }
 
-/* What is free, or about to be. */
-static uint64_t scheduler_free_bytes(const struct scheduler *scheduler)
+/* Could it end one of its instances, now or when a call is over? */
+static bool live_can_give(struct live *live)
 {
-        return provisioner_free_bytes(&scheduler->provisioner) + scheduler->evicted_bytes;
+        bool can;
+
+        pthread_mutex_lock(&live->lock);
+        can = (live->pool.capacity == 1 || live->pool.idle_count + live->pool.frozen_count > 0) &&
+              pool_live_count(&live->pool) > live->function->min_instances;
+        pthread_mutex_unlock(&live->lock);
+        return can;
 }
 
-bool scheduler_sister_comes_first(const struct scheduler *scheduler, const struct live *live)
+bool scheduler_sister_comes_first(struct scheduler *scheduler, struct live *live)
 {
         const struct holding holding = live_holding(live);
 
         return accounts_another_comes_first(&scheduler->accounts, live->function->owner_id,
-                                            &holding, scheduler_free_bytes(scheduler));
+                                            &holding, live_can_give(live),
+                                            provisioner_free_bytes(&scheduler->provisioner));
 }
 
 void scheduler_want_memory(struct scheduler *scheduler, struct live *live, bool wants)
@@ -83,7 +90,7 @@ static bool live_may_give(const struct scheduler *scheduler, const struct live *
         const struct holding giver = live_holding(live), other = function_holding(taker);
 
         return live_is_sister(live, taker) &&
-               accounts_may_give(&giver, &other, scheduler_free_bytes(scheduler));
+               accounts_may_give(&giver, &other, provisioner_free_bytes(&scheduler->provisioner));
 }
 
 /* One that has none may have any sister's stock. */
@@ -107,19 +114,24 @@ static uint64_t scheduler_oldest_use(const struct scheduler *scheduler, const st
         return now_ns > ACCOUNTS_GRACE_NS ? now_ns - ACCOUNTS_GRACE_NS : 0;
 }
 
-/* Of those who need not be spared for this taker, the one whose owner holds most. */
+/* Of those who need not be spared for this taker, the one whose owner holds most, and of one owner's the one
+ * that holds most itself. */
 static struct live *scheduler_pick_giver(struct scheduler *scheduler, const struct function *taker)
 {
         struct live *live, *giver = NULL;
-        uint64_t most_bytes = 0;
+        uint64_t most_used = 0, most_held = 0;
 
         LIST_FOR_EACH (live, &scheduler->gateway->lives, link) {
-                uint64_t used_bytes = accounts_used(&scheduler->accounts, live->function->owner_id);
-                if ((giver && used_bytes <= most_bytes) || !live_has_stock(live) ||
+                const struct holding holding = live_holding(live);
+                uint64_t used = accounts_used(&scheduler->accounts, live->function->owner_id);
+                uint64_t held = holding_bytes(&holding);
+                if ((giver && (used < most_used || (used == most_used && held <= most_held))) ||
+                    !live_has_stock(live) ||
                     scheduler_oldest_use(scheduler, live, taker) != UINT64_MAX)
                         continue;
                 giver = live;
-                most_bytes = used_bytes;
+                most_used = used;
+                most_held = held;
         }
         return giver;
 }
@@ -129,7 +141,8 @@ static bool scheduler_room_comes(struct scheduler *scheduler, const struct funct
                                  size_t wanted)
 {
         scheduler->missing_bytes += wanted * taker->memory_bytes;
-        return scheduler_free_bytes(scheduler) >= scheduler->missing_bytes;
+        return provisioner_free_bytes(&scheduler->provisioner) + scheduler->evicted_bytes >=
+               scheduler->missing_bytes;
 }
 
 static bool scheduler_end_stock(struct scheduler *scheduler, const struct function *taker)
@@ -158,6 +171,7 @@ static bool scheduler_end_stock(struct scheduler *scheduler, const struct functi
         if (victim) {
                 struct instance *instance = CONTAINER_OF(victim, struct instance, pool);
                 instance->is_evicted = true;
+                instance->live->held_count--;
                 scheduler->evicted_bytes += instance->live->function->memory_bytes;
                 scheduler_kill(scheduler, instance);
         }
@@ -171,7 +185,7 @@ static void scheduler_ask_to_yield(struct scheduler *scheduler, const struct fun
 {
         struct gateway *gateway = scheduler->gateway;
         struct live *live, *giver = NULL;
-        size_t most = 0;
+        uint64_t most = 0;
         bool asked = false;
 
         pthread_mutex_lock(&gateway->lives_lock);
@@ -187,10 +201,11 @@ static void scheduler_ask_to_yield(struct scheduler *scheduler, const struct fun
                 may_yield = live->pool.capacity == 1;
                 count = pool_live_count(&live->pool);
                 pthread_mutex_unlock(&live->lock);
-                if (!may_yield || count <= most || count <= live->function->min_instances)
+                if (!may_yield || count * live->function->memory_bytes <= most ||
+                    count <= live->function->min_instances)
                         continue;
                 giver = live;
-                most = count;
+                most = count * live->function->memory_bytes;
         }
         if (giver && !asked) {
                 pthread_mutex_lock(&giver->lock);

@@ -26,7 +26,7 @@ bool scheduler_make_room(struct scheduler *scheduler, const struct function *tak
 /* Who has less memory comes before who has more, else as they came. */
 void scheduler_sort_demand(struct list *todo);
 /* Does another function of the same owner, which has less, wait for what comes free? */
-bool scheduler_sister_comes_first(const struct scheduler *scheduler, const struct live *live);
+bool scheduler_sister_comes_first(struct scheduler *scheduler, struct live *live);
 /* Does this function want memory that is not there, or that others come first for? */
 void scheduler_want_memory(struct scheduler *scheduler, struct live *live, bool wants);
 /* This function may want boots: look at it at the end of the turn. */

@@ -244,7 +244,7 @@ def test_who_gives_up_before_he_is_let_in_holds_no_place(compile_native):
     """He is told so where he can still read it, and whoever came after him is served."""
     with full_node() as node:
         function = node.deploy("echo", "native", {"main": compile_native("worker")}, public=True)
-        busy = [RawConnection(node.port).send(request("POST", f"/f/{function}", b"sleep 3000"))
+        busy = [RawConnection(node.port).send(request("POST", f"/f/{function}", b"sleep 5000"))
                 for _ in range(10)]
         gone = [RawConnection(node.port).send(HEALTH) for _ in range(200)]
         for number, connection in enumerate(gone):
@@ -293,7 +293,7 @@ def test_more_clients_than_places_who_call_all_the_time_come_in_turns_and_lose_n
             thread.join()
     assert lost == []
     assert min(served) > 0 and sum(told) >= 3
-    assert sum(told) < sum(served) / 10, "they are kept alive where nobody has to wait"
+    assert sum(told) <= 3 * 30 + 13, "no more than wait, and look again every 100 ms"
 
 
 def test_thousands_that_hang_up_are_closed_behind_whoever_asks():
@@ -406,11 +406,12 @@ def test_who_waits_for_a_place_when_the_node_goes_down_is_told_to_come_again(com
     node, call = draining_node(compile_native, "--connections-max", "5", "--threads", "1")
     try:
         busy = [RawConnection(node.port).send(call(b"sleep 1500")) for _ in range(5)]
-        late = RawConnection(node.port).send(HEALTH)
-        assert late.is_silent(0.5), "nobody can go yet"
+        late = [RawConnection(node.port).send(HEALTH) for _ in range(20)]
+        assert late[0].is_silent(0.5), "nobody can go yet"
         node.process.send_signal(signal.SIGTERM)
-        answer = late.read_answer()
-        assert answer.status == 503 and answer.headers["retry-after"] == "1"
+        for connection in late:
+            answer = connection.read_answer()
+            assert answer.status == 503 and answer.headers["retry-after"] == "1"
         for connection in busy:
             assert connection.read_answer().body == b"slept"
         assert wait_end(node) == 0

@@ -62,7 +62,7 @@ static bool comes_after_another(const char *owner, size_t instances, uint64_t by
                                 uint64_t free_bytes)
 {
         return accounts_another_comes_first(&accounts, owner, &(struct holding){instances, bytes},
-                                            free_bytes);
+                                            true, free_bytes);
 }
 
 static bool may_give(size_t instances, uint64_t bytes, size_t of_taker, uint64_t bytes_of_taker,
@@ -123,6 +123,11 @@ TEST(what_would_not_do_for_a_larger_one_is_not_given_and_not_kept_for_it)
         wait_with(ANN, 1, 2 * GIB);
         ck_assert(!comes_after_another(ANN, 3, GIB, GIB)); /* it could never give the other */
         ck_assert(comes_after_another(ANN, 5, GIB, GIB));
+        /* Nor for what cannot be given, or only where it is there. */
+        ck_assert(!accounts_another_comes_first(&accounts, ANN, &(struct holding){5, GIB}, false,
+                                                GIB));
+        ck_assert(accounts_another_comes_first(&accounts, ANN, &(struct holding){5, GIB}, false,
+                                               2 * GIB));
         accounts_wait_no_more(&accounts, ANN);
         accounts_deinit(&accounts);
 }

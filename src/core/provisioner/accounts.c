@@ -131,14 +131,17 @@ void accounts_wait_with(struct accounts *accounts, const char *owner, const stru
 }
 
 bool accounts_another_comes_first(const struct accounts *accounts, const char *owner,
-                                  const struct holding *holding, uint64_t free_bytes)
+                                  const struct holding *holding, bool can_give, uint64_t free_bytes)
 {
         const struct account *account = accounts_find(accounts, owner);
 
-        return account && account->waiting > 0 && account->least_look == accounts->look &&
-               holding_bytes(&account->least) < holding_bytes(holding) &&
-               (account->least.instances == 0 ||
-                accounts_may_give(holding, &account->least, free_bytes));
+        if (!account || account->waiting == 0 || account->least_look != accounts->look ||
+            holding_bytes(&account->least) >= holding_bytes(holding))
+                return false;
+        if (!can_give && account->least.instance_bytes > free_bytes)
+                return false;
+        return account->least.instances == 0 ||
+               accounts_may_give(holding, &account->least, free_bytes);
 }
 
 void accounts_begin_look(struct accounts *accounts)

@@ -60,11 +60,13 @@ void accounts_wait_no_more(struct accounts *accounts, const char *owner);
 bool accounts_may_give(const struct holding *giver, const struct holding *taker,
                        uint64_t free_bytes);
 /* One of those that wait has so much. Until all who wait are looked at again, what comes free is for it before
- * it is for those of his others that may give it some; where it has none, before it is for all of them. */
+ * it is for those of his others that may give it some; where it has none, before it is for all of them. Who
+ * can give nothing does not wait for what would not do without. */
 void accounts_wait_with(struct accounts *accounts, const char *owner,
                         const struct holding *holding);
 bool accounts_another_comes_first(const struct accounts *accounts, const char *owner,
-                                  const struct holding *holding, uint64_t free_bytes);
+                                  const struct holding *holding, bool can_give,
+                                  uint64_t free_bytes);
 void accounts_begin_look(struct accounts *accounts);
 
 /* One of his instances begins to boot, and is ready or has failed. */
