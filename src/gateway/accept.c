@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 
 #define ACCEPT_BATCH 64
@@ -21,9 +22,10 @@
 #define LEAVING_MOST 4          /* that are looked at for a newcomer */
 #define DRAIN_ACCEPT_BATCHES 64 /* as many as wait in a backlog, and no more */
 
+#define TURNED_AWAY_DETAIL "The node takes no more connections at the moment."
 static const char turned_away[] =
-        "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 1\r\n"
-        "Connection: close\r\n\r\n";
+        "{\"title\":\"The server is overloaded\",\"status\":503,\"reason\":\"overloaded\","
+        "\"detail\":\"" TURNED_AWAY_DETAIL "\",\"message\":\"" TURNED_AWAY_DETAIL "\"}\n";
 
 static void peer_text(const struct sockaddr_storage *address, char ret_text[INET6_ADDRSTRLEN])
 {
@@ -115,8 +117,14 @@ static bool accept_first(struct gateway_thread *thread)
 static void accept_turn_away(struct gateway_thread *thread)
 {
         int *fd = &thread->accept.first_fd;
+        char answer[sizeof(turned_away) + 256];
+        int length = snprintf(answer, sizeof(answer),
+                              "HTTP/1.1 503 Service Unavailable\r\n"
+                              "Content-Type: application/problem+json\r\nContent-Length: %zu\r\n"
+                              "Retry-After: 1\r\nConnection: close\r\n\r\n%s",
+                              sizeof(turned_away) - 1, turned_away);
 
-        (void)send(*fd, turned_away, sizeof(turned_away) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+        (void)send(*fd, answer, (size_t)length, MSG_NOSIGNAL | MSG_DONTWAIT);
         /* What is left unread at the end resets the answer away. */
         (void)recv(*fd, thread->scratch, SCRATCH_SIZE, MSG_DONTWAIT);
         fd_close(fd);

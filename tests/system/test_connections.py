@@ -256,6 +256,7 @@ def test_who_gives_up_before_he_is_let_in_holds_no_place(compile_native):
         for connection in gone[::2]:
             answer = connection.read_answer()
             assert answer.status == 503 and answer.headers["retry-after"] == "1"
+            assert json.loads(answer.body)["reason"] == "overloaded"
             assert connection.is_closed()
         assert late.is_silent(0.3), "nobody can go yet"
         for connection in busy:

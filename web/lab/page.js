@@ -486,19 +486,24 @@ function drawHistogram(holder, columns, total) {
   svg.append(shape("line", { x1: left, x2: width - right, y1: height - bottom, y2: height - bottom, class: "axis" }));
   holder.replaceChildren(svg);
 }
-function stageTable(title, stages, before) {
+function stageTable(title, stages, before, steps) {
   const keys = [["mean", "mean"], ["p50", "p50"], ["p95", "p95"], ["p99", "p99"], ["p99_9", "p99.9"], ["max", "max"]];
-  const head = element("tr", {}, element("th", {}, who), ...["time", "answers/s", "requests", "failed", "served", "connections", ...keys.map(([, name]) => name)].map((name) => element("th", {}, name)));
+  const head = element("tr", {}, element("th", {}, who), ...["time", "answers/s", "requests", "failed", "served", "connections", "not made", ...keys.map(([, name]) => name), ...(steps ? ["p99 growth"] : [])].map((name) => element("th", {}, name)));
   const rows = stages.map((stage, i) => {
     const was = before && beforeOf(stage);
     const from = isOpen ? stage.rateFrom : stage.clientsFrom;
     const failed = element("td", { class: stage.errorRate > 0 ? "bad" : "" }, percent(stage.errorRate));
     failed.title = failureList(stage);
     const served = element("td", { class: stage.served < stage.clients && known(stage.served) ? "bad" : "" }, group(stage.served));
+    const lost = element("td", { class: stage.connections.failed > 0 ? "bad" : "" }, group(stage.connections.failed));
+    lost.title = `${group(stage.connections.opened)} connections were made`;
+    const step = steps && steps.find((one) => one.to === levelOf(stage));
+    const growth = step && known(step.ratio) ? `${step.p99Growth.toFixed(2)}× at ${step.growth.toFixed(2)}×` : "";
     return element("tr", {}, element("td", {}, known(from) ? `${amount(from)} → ${amount(levelOf(stage))}` : amount(levelOf(stage))),
       element("td", {}, seconds(stage.duration)), element("td", {}, amount(stage.throughput), was ? delta(stage.throughput, was.throughput, false) : null),
-      element("td", {}, group(stage.requests)), failed, served, element("td", {}, group(stage.connections.peak)),
-      ...keys.map(([key]) => element("td", {}, time(stage[key]), was && (key === "p50" || key === "p99") ? delta(stage[key], was[key], true) : null)));
+      element("td", {}, group(stage.requests)), failed, served, element("td", {}, group(stage.connections.peak)), lost,
+      ...keys.map(([key]) => element("td", {}, time(stage[key]), was && (key === "p50" || key === "p99") ? delta(stage[key], was[key], true) : null)),
+      ...(steps ? [element("td", {}, growth)] : []));
   });
   section(title, before ? "Changes are against the earlier run." : null, element("div", { class: "wide" }, element("table", {}, element("thead", {}, head), element("tbody", {}, ...rows))));
 }
@@ -523,7 +528,7 @@ blast();
 resources(bottleneckSeries(), analysis.ramp ? "What it used while clients came in twenty steps" : "What the target used");
 for (const one of analysis.series.filter((one) => one !== bottleneckSeries()))
   resources(one, one.name === "blast" ? "What it used during the blast" : "What it used during the stages", true);
-stageTable("Stages", run.stages, baseline && baseline.stages);
+stageTable("Stages", run.stages, baseline && baseline.stages, run.stages.length > 1 ? analysis.degradation.steps : null);
 if (analysis.ramp) stageTable("The ramp’s steps", analysis.ramp, null);
 method();
 
