@@ -16,9 +16,7 @@
 
 #define ACCEPT_BATCH 64
 #define ACCEPT_PAUSE_MS 100
-/* Connections that make room at once. That one has been ended is seen behind all clients that have something to
- * say: for 18,000 of them a quarter of a second. */
-#define WANTED_MOST 256
+#define WANTED_MOST 256         /* connections that make room at once */
 #define LEAVING_MOST 4          /* that are looked at for a newcomer */
 #define DRAIN_ACCEPT_BATCHES 64 /* as many as wait in a backlog, and no more */
 
@@ -137,6 +135,7 @@ bool accept_asks_to_leave(struct connection *connection, bool complete)
         if (thread->accept.wanted == 0 || !connection_is_alone(connection))
                 return false;
         connection->makes_room = complete;
+        (void)loop_put_first(&thread->loop, &connection->source, true); /* its end is waited for */
         thread->accept.wanted--;
         thread->accept.told += complete;
         atomic_fetch_add_explicit(&thread->made_room, 1, memory_order_relaxed);
