@@ -488,22 +488,24 @@ function drawHistogram(holder, columns, total) {
 }
 function stageTable(title, stages, before, steps) {
   const keys = [["mean", "mean"], ["p50", "p50"], ["p95", "p95"], ["p99", "p99"], ["p99_9", "p99.9"], ["max", "max"]];
-  const head = element("tr", {}, element("th", {}, who), ...["time", "answers/s", "requests", "failed", "served", "connections", "not made", ...keys.map(([, name]) => name), ...(steps ? ["p99 growth"] : [])].map((name) => element("th", {}, name)));
+  const head = element("tr", {}, element("th", {}, who), ...["time", "answers/s", "requests", "failed", "served", "connections", ...keys.map(([, name]) => name), ...(steps ? ["growth"] : [])].map((name) => element("th", {}, name)));
   const rows = stages.map((stage, i) => {
     const was = before && beforeOf(stage);
     const from = isOpen ? stage.rateFrom : stage.clientsFrom;
     const failed = element("td", { class: stage.errorRate > 0 ? "bad" : "" }, percent(stage.errorRate));
     failed.title = failureList(stage);
     const served = element("td", { class: stage.served < stage.clients && known(stage.served) ? "bad" : "" }, group(stage.served));
-    const lost = element("td", { class: stage.connections.failed > 0 ? "bad" : "" }, group(stage.connections.failed));
-    lost.title = `${group(stage.connections.opened)} connections were made`;
-    const step = steps && steps.find((one) => one.to === levelOf(stage));
-    const growth = step && known(step.ratio) ? `${step.p99Growth.toFixed(2)}× at ${step.growth.toFixed(2)}×` : "";
+    const lost = stage.connections.failed;
+    const connections = element("td", { class: lost > 0 ? "bad" : "" }, group(stage.connections.peak) + (lost > 0 ? `, ${group(lost)} not made` : ""));
+    connections.title = `at once; ${group(stage.connections.opened)} were made, ${group(lost)} were not`;
+    const step = steps && steps.find((one) => one.to === levelOf(stage) && known(one.ratio));
+    const growth = element("td", {}, step ? `${step.ratio.toFixed(2)}×` : "");
+    growth.title = step ? `p99 grew ${step.p99Growth.toFixed(2)}×, ${who} ${step.growth.toFixed(2)}×` : "";
     return element("tr", {}, element("td", {}, known(from) ? `${amount(from)} → ${amount(levelOf(stage))}` : amount(levelOf(stage))),
       element("td", {}, seconds(stage.duration)), element("td", {}, amount(stage.throughput), was ? delta(stage.throughput, was.throughput, false) : null),
-      element("td", {}, group(stage.requests)), failed, served, element("td", {}, group(stage.connections.peak)), lost,
+      element("td", {}, group(stage.requests)), failed, served, connections,
       ...keys.map(([key]) => element("td", {}, time(stage[key]), was && (key === "p50" || key === "p99") ? delta(stage[key], was[key], true) : null)),
-      ...(steps ? [element("td", {}, growth)] : []));
+      ...(steps ? [growth] : []));
   });
   section(title, before ? "Changes are against the earlier run." : null, element("div", { class: "wide" }, element("table", {}, element("thead", {}, head), element("tbody", {}, ...rows))));
 }
@@ -515,7 +517,7 @@ function method() {
     element("p", {}, "Latencies are of answers with status 2xx; everything else is a failed request. Percentiles come from a histogram that is exact to 0.4 %. A throughput counts whole answers of any status that came before the last stage ended."),
     element("p", {}, `The lab used ${percent(lab.cpu)} of its ${group(analysis.run.threads)} thread${analysis.run.threads === 1 ? "" : "s"} and waited for a processor ${percent(lab.waitedForCpu)} of the time; ` +
       `a turn of its loop took ${time(lab.loopLag.p50)} (median), ${time(lab.loopLag.p99)} (p99).`),
-    element("p", {}, "Sustained: the highest load up to which in each stage at most 1 % failed and 99 % of the clients were served. Served: a client that got a good answer in its stage. Broken: more than half failed, or were not served. Normal again: p99 at most twice that of the first stage, and below 1 % failed.")));
+    element("p", {}, "Growth: how much p99 grew from the stage before, over how much the load did. Sustained: the highest load up to which in each stage at most 1 % failed and 99 % of the clients were served. Served: a client that got a good answer in its stage. Broken: more than half failed, or were not served. Normal again: p99 at most twice that of the first stage, and below 1 % failed.")));
   document.getElementById("foot").textContent = `magpie ${analysis.run.version}, seed ${analysis.run.seed}`;
 }
 
