@@ -3,6 +3,7 @@
 
 #include "base/auto.h"
 #include "base/log.h"
+#include "core/invoker/outcome.h"
 #include "gateway/connection.h"
 #include "gateway/gateway.h"
 #include "gateway/gateway_run.h"
@@ -19,11 +20,6 @@
 #define WANTED_MOST 256         /* connections that make room at once */
 #define LEAVING_MOST 4          /* that are looked at for a newcomer */
 #define DRAIN_ACCEPT_BATCHES 64 /* as many as wait in a backlog, and no more */
-
-#define TURNED_AWAY_DETAIL "The node takes no more connections at the moment."
-static const char turned_away[] =
-        "{\"title\":\"The server is overloaded\",\"status\":503,\"reason\":\"overloaded\","
-        "\"detail\":\"" TURNED_AWAY_DETAIL "\",\"message\":\"" TURNED_AWAY_DETAIL "\"}\n";
 
 static void peer_text(const struct sockaddr_storage *address, char ret_text[INET6_ADDRSTRLEN])
 {
@@ -114,14 +110,21 @@ static bool accept_first(struct gateway_thread *thread)
 /* It has hung up, or sends no more and still reads, or the node ends. */
 static void accept_turn_away(struct gateway_thread *thread)
 {
+        static const char detail[] = "The node takes no more connections at the moment.";
+        const struct outcome_answer *why = outcome_answer(
+                atomic_load(&thread->gateway->draining) ? OUTCOME_DRAINING : OUTCOME_OVERLOADED);
         int *fd = &thread->accept.first_fd;
-        char answer[sizeof(turned_away) + 256];
-        int length = snprintf(answer, sizeof(answer),
-                              "HTTP/1.1 503 Service Unavailable\r\n"
-                              "Content-Type: application/problem+json\r\nContent-Length: %zu\r\n"
-                              "Retry-After: 1\r\nConnection: close\r\n\r\n%s",
-                              sizeof(turned_away) - 1, turned_away);
+        char body[512], answer[768];
+        int length = snprintf(body, sizeof(body),
+                              "{\"title\":\"%s\",\"status\":503,\"reason\":\"%s\","
+                              "\"detail\":\"%s\",\"message\":\"%s\"}\n",
+                              why->title, why->reason, detail, detail);
 
+        length = snprintf(answer, sizeof(answer),
+                          "HTTP/1.1 503 Service Unavailable\r\n"
+                          "Content-Type: application/problem+json\r\nContent-Length: %d\r\n"
+                          "Retry-After: 1\r\nConnection: close\r\n\r\n%s",
+                          length, body);
         (void)send(*fd, answer, (size_t)length, MSG_NOSIGNAL | MSG_DONTWAIT);
         /* What is left unread at the end resets the answer away. */
         (void)recv(*fd, thread->scratch, SCRATCH_SIZE, MSG_DONTWAIT);

@@ -2,7 +2,7 @@
  *
  * Where nobody makes room (connection_make_room()) the newcomers stay in the listener's backlog, which
  * the kernel bounds, and some of those who are answered are asked to come again ("Connection: close"), to
- * the end of that line: so whoever waits there gets in, and no request that has been sent is lost. The first
+ * the end of that line: so whoever waits there gets in, and no request that is here is lost. The first
  * in line is taken out of it and waits here: if he gives up he must not hold a place there, for what finds
  * the backlog full is dropped, and comes again after 1, 3 and 7 s (tcp(7), tcp_syn_retries). One descriptor
  * a thread beyond --connections-max.

@@ -1,7 +1,8 @@
 """overload: twice of what can be answered for 30 s: what is still answered, how refusals come, and after?
 
-A function of 20 ms with `max: 20` answers a thousand calls a second, whatever the machine; and the
-echo function as many as the machine can. Each is asked in a closed loop for its peak; then in an open
+A function of 20 ms with `max: 20` answers a thousand calls a second, whatever the machine (who is refused
+gets 429); one without a maximum does on a node that has memory for 20 (503); and the echo function as many
+as the machine can. Each is asked in a closed loop for its peak; then in an open
 loop at half of that, at twice of that, and at half again. `--queue-delay 0` is the same node that
 refuses none early. Latencies count from when a request was due. What the lab could not send, because all
 its connections were waiting, goes with the blast of the echo function: no server has seen it.
@@ -74,13 +75,13 @@ def show(title, measured):
                   for side, results in measured.items()])
 
 
-def judge(results):
-    goals = Goals()
-    goals.at_least("goodput under twice the load, of the peak", median(results, "share"), 0.9)
-    goals.at_most("the slowest refusal", median(results, "refusal_max"), 50, "ms")
-    goals.at_most("p99 a second after the blast, of the p99 before", median(results, "recovery"), 1.5)
-    goals.at_most("neither answered nor refused", sum(result["lost"] for result in results), 0, "requests")
-    return goals
+def judge(goals, case, results):
+    goals.at_least(case + "goodput under twice the load, of the peak", median(results, "share"), 0.9)
+    goals.at_most(case + "the slowest refusal", median(results, "refusal_max"), 50, "ms")
+    goals.at_most(case + "p99 a second after the blast, of the p99 before",
+                  median(results, "recovery"), 1.5)
+    goals.at_most(case + "neither answered nor refused", sum(result["lost"] for result in results), 0,
+                  "requests")
 
 
 def main():
@@ -88,7 +89,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3, help="(3)")
     parser.add_argument("--blast", type=int, default=30, help="seconds of twice the peak (30)")
     parser.add_argument("--echo-blast", type=int, default=10, help="the same for the echo function (10)")
-    parser.add_argument("--only", choices=("limited", "echo"), help="one function")
+    parser.add_argument("--only", choices=("limited", "full", "echo"), help="one function")
     settings = parser.parse_args()
 
     with tempfile.TemporaryDirectory() as folder:
@@ -97,6 +98,11 @@ def main():
     def limited(arguments):
         with Server(*arguments) as server:
             function = server.deploy("limited", "native", {"main": worker}, max=PLACES, public=True)
+            return measure(f"{server.url}/f/{function}", "sleep 20", 2 * PLACES, settings.blast, True)
+
+    def full(arguments):
+        with Server("--memory", f"{PLACES * 64}MiB", *arguments) as server:
+            function = server.deploy("full", "native", {"main": worker}, memory="64MiB", public=True)
             return measure(f"{server.url}/f/{function}", "sleep 20", 2 * PLACES, settings.blast, True)
 
     def echo(arguments):
@@ -108,13 +114,16 @@ def main():
             return measure(f"{server.url}/f/{function}", BODY, 64, settings.echo_blast, False)
 
     cases, goals = {}, Goals()
-    for name, run in (("limited", limited), ("echo", echo)):
+    for name, run in (("limited", limited), ("full", full), ("echo", echo)):
         if settings.only in (None, name):
             cases[name] = alternate({side: lambda run=run, arguments=arguments: run(arguments)
                                      for side, arguments in SIDES.items()}, settings.rounds)
     if "limited" in cases:
         show(f"20 ms, at most {PLACES} at once", cases["limited"])
-        goals = judge(cases["limited"]["shedding"])
+        judge(goals, "", cases["limited"]["shedding"])
+    if "full" in cases:
+        show(f"20 ms, memory for {PLACES}", cases["full"])
+        judge(goals, "full node: ", cases["full"]["shedding"])
     if "echo" in cases:
         show("Echo: the lab wants the processors, too", cases["echo"])
     goals.show()

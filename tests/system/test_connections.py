@@ -413,6 +413,7 @@ def test_who_waits_for_a_place_when_the_node_goes_down_is_told_to_come_again(com
         for connection in late:
             answer = connection.read_answer()
             assert answer.status == 503 and answer.headers["retry-after"] == "1"
+            assert json.loads(answer.body)["reason"] == "draining"
         for connection in busy:
             assert connection.read_answer().body == b"slept"
         assert wait_end(node) == 0
